@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/span.h"
+
+struct error;
+struct buf;
+
+/*
+ * file - open files: whole reads and writes, syncing, what they are.
+ *
+ * A descriptor is an int, opened close-on-exec and binary; release it with
+ * cleanup_fd. Paths here are the operator's own (configuration, token files,
+ * data directories); a name that came from outside goes through directory.h.
+ * Calls are restarted after signals. Errors are the system's.
+ */
+enum file_kind { FILE_REGULAR, FILE_DIRECTORY, FILE_LINK, FILE_OTHER };
+
+/* Enough to see that a file has changed. Where a system lacks one it is 0. */
+struct file_info {
+    enum file_kind kind;
+    uint32_t mode; /* permission bits, st_mode & 07777 */
+    uint64_t size;
+    int64_t mtime_s; /* rounded down */
+    uint32_t mtime_ns;
+    int64_t ctime_s;
+    uint32_t ctime_ns;
+    uint64_t device;
+    uint64_t inode;
+    uint64_t links;
+};
+
+int file_open_read(const char *path, int *out_fd, struct error *err);
+int file_info(int fd, struct file_info *out, struct error *err);
+
+/* Same kind, size, mtime, ctime, inode: nobody has written in between (as far as times can tell). */
+bool file_info_unchanged(const struct file_info *before, const struct file_info *after);
+
+/* Up to `size` bytes; *out_size < size only at the end. */
+int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size, struct error *err);
+int file_read(int fd, void *out, size_t size, size_t *out_size, struct error *err); /* at its position */
+/* All of it. */
+int file_write_at(int fd, uint64_t offset, const void *bytes, size_t size, struct error *err);
+int file_write(int fd, const void *bytes, size_t size, struct error *err);
+int file_truncate(int fd, uint64_t size, struct error *err);
+int file_sync(int fd, struct error *err);      /* data and metadata: durable */
+int file_sync_data(int fd, struct error *err); /* data and size */
+
+/* Appends the whole file to *out, whose maximum is the limit (-EFBIG). Standard input for "-". */
+int file_load(const char *path, struct buf *out, struct error *err);
+
+/* Replaces `path` by these bytes: a new file beside it, synced, renamed over it. */
+int file_save(const char *path, struct span bytes, uint32_t mode, struct error *err);
+
+/* Makes a directory and its missing parents. 0 when it is there. */
+int file_make_directories(const char *path, uint32_t mode, struct error *err);
+
+/* Bytes free for this user on the file system that holds `path`. */
+int file_free_space(const char *path, uint64_t *out_bytes, struct error *err);
