@@ -16,6 +16,9 @@ static void make_printable(char *text)
 }
 
 static void text_set(struct error *err, int code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void text_set(struct error *err, int code, const char *format, va_list args)
 {
     char text[ERROR_TEXT_SIZE];
     int n = vsnprintf(text, sizeof(text), format, args);

@@ -15,6 +15,7 @@ struct buf;
  *
  * Flags are `--name VALUE`, `--name=VALUE`, `--name` (a switch), `-x` short forms,
  * `--` ends them; they may stand before and behind the verb and between operands.
+ * Short switches may be bundled, a short flag's value may follow it directly.
  * An unknown flag, a missing value, a flag given twice that may be given once, too
  * few or too many operands: -EINVAL with the word that is wrong (exit 2).
  */
@@ -47,12 +48,16 @@ struct program_spec {
     const struct verb_spec *verbs;    /* ends with name NULL; NULL: a program without verbs */
     const struct option_spec *options; /* of every verb, ends with name NULL */
     const char *version;
+    /* Of a program without verbs only: as in struct verb_spec. */
+    const char *operands;
+    size_t operands_min, operands_max;
 };
 
 struct options; /* the parsed command line; its texts point into argv */
 
-/* `--help` and `--version` are known to every program and verb: *out_text is then set to what is to be
- * printed (exit 0) and *out_options is NULL. */
+/* `--help`, `-h` and `--version` are known to every program and verb: *out_text is then set to what is to
+ * be printed (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of its own; before
+ * the verb `--version` always asks for the program's. -ENOMEM; -EINVAL as above. */
 int options_parse(const struct program_spec *program, int argc, char *const argv[],
                   struct options **out_options, struct buf *out_text, struct error *err);
 struct options *options_free(struct options *options);
