@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/codec/digest.h"
+
+struct error;
+
+/*
+ * ids - node ids (and st_ino) that go on meaning the same thing.
+ *
+ *     node = slot << 40 | (index + 1)
+ *
+ * Slot 0 holds what stands above the versions: the root (node 1), projects and apps, numbered as
+ * they are first met. Every other slot is one version: index 0 its directory, index i its tree's record i,
+ * and what is shown besides the tree (the manifest) stands behind the last record.
+ *
+ * A slot belongs to (store, project, app, version, tree digest) and to nothing else for as long as
+ * its file lives: the kernel believes what it was told about a node for ever. So a new fact
+ * is on disk (appended, synced) before the id is handed out. A torn last line is cut off at open; a
+ * line that is damaged elsewhere makes the file unusable (-EBADMSG): ids must not shift.
+ * Without a file (path NULL) ids last as long as the process.
+ *
+ * Any thread.
+ */
+struct ids;
+
+#define IDS_ROOT 1u
+#define IDS_INDEX_BITS 40
+#define IDS_SLOT_MAX ((1u << 24) - 1)
+
+enum ids_kind { IDS_IS_ROOT, IDS_IS_PROJECT, IDS_IS_APP, IDS_IS_VERSION };
+
+/* What a node stands for. The texts belong to the ids and live as long. */
+struct ids_place {
+    enum ids_kind kind;
+    uint32_t slot;       /* of a version */
+    uint64_t index;      /* in it */
+    const char *project; /* NULL above */
+    const char *app;
+    const char *version;
+    struct digest tree;
+};
+
+int ids_open(const char *path, const char *store, struct ids **out_ids, struct error *err);
+struct ids *ids_close(struct ids *ids); /* NULL is fine; returns NULL */
+
+/* The node of a project (app NULL) or an app. -ENOSPC: too many, or the file cannot be written. */
+int ids_above(struct ids *ids, const char *project, const char *app, uint64_t *out_node,
+              struct error *err);
+/* The slot of a version. */
+int ids_slot(struct ids *ids, const char *project, const char *app, const char *version,
+             const struct digest *tree, uint32_t *out_slot, struct error *err);
+
+uint64_t ids_node(uint32_t slot, uint64_t index);
+
+/* -ESTALE: no such node was ever given. */
+int ids_find(struct ids *ids, uint64_t node, struct ids_place *out, struct error *err);

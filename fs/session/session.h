@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/span.h"
+
+struct error;
+
+/*
+ * session - one FUSE connection: /dev/fuse, the mount, and the kernel's requests.
+ *
+ * The kernel's requests arrive at struct session_ops, each with a `struct
+ * session_request`, which is answered exactly once, from any thread, now or later:
+ * no thread waits for an answer. This folder alone knows libfuse.
+ *
+ * What every connection of ours is (docs/design/mount.md says why): read-only,
+ * noatime, nosuid, nodev; no OPEN and OPENDIR (they are answered ENOSYS once, so
+ * that the kernel caches contents and directories and asks neither again); READDIRPLUS
+ * always; FORGET carries no state; no FLUSH; xattrs ENOSYS unless `xattr`;
+ * read-ahead 1 MiB where the kernel lets us set it.
+ *
+ * The daemon never opens a path inside its own mount.
+ */
+struct session;
+struct session_request;
+
+#define SESSION_ROOT 1 /* the node id of the mount's root */
+#define SESSION_FOREVER 31536000.0 /* seconds; for what never changes */
+
+enum session_kind { SESSION_DIRECTORY, SESSION_FILE, SESSION_LINK };
+
+struct session_attributes {
+    uint64_t node; /* also st_ino */
+    enum session_kind kind;
+    uint32_t mode; /* permission bits */
+    uint32_t link_count;
+    uint64_t size;
+    int64_t mtime_s;
+    uint32_t mtime_ns; /* a directory whose list has changed must show another time: the kernel
+                        * compares it before it uses the list it has cached */
+};
+
+/* For the reply to a lookup. node 0: there is nothing of that name (and that is remembered for entry_s). */
+struct session_entry {
+    struct session_attributes attributes;
+    double entry_s;      /* how long the kernel may believe the name */
+    double attributes_s; /* ... and the attributes */
+};
+
+struct session_statfs {
+    uint64_t bytes, bytes_free, files;
+};
+
+/*
+ * What the owner answers. Called from the session's threads, several at once. `name`
+ * lives until the call returns. Each ends with exactly one session_reply_*.
+ */
+struct session_ops {
+    void (*lookup)(void *context, struct session_request *request, uint64_t parent, const char *name);
+    void (*attributes)(void *context, struct session_request *request, uint64_t node);
+    void (*link)(void *context, struct session_request *request, uint64_t node); /* readlink */
+    /* [offset, offset + size) of a file: the whole range that the file has there, or an error; never short. */
+    void (*read)(void *context, struct session_request *request, uint64_t node, uint64_t offset,
+                 uint32_t size);
+    /* Entries from position `offset` on (0: the first); each names the position behind itself. */
+    void (*directory)(void *context, struct session_request *request, uint64_t node, uint64_t offset,
+                      uint32_t size);
+    void (*statfs)(void *context, struct session_request *request);
+    /* Both only with `xattr`; size 0 asks for the size. */
+    void (*xattr_get)(void *context, struct session_request *request, uint64_t node, const char *name,
+                      uint32_t size);
+    void (*xattr_list)(void *context, struct session_request *request, uint64_t node, uint32_t size);
+};
+
+struct session_options {
+    const char *source;  /* shown as the mounted thing */
+    const char *subtype; /* "kkartifact": the type shown is fuse.kkartifact */
+    uint32_t uid, gid;   /* owner of everything */
+    bool allow_other;    /* root: others may see it; permissions are then the kernel's business */
+    bool xattr;
+    size_t thread_count; /* readers of requests; 0: 2 */
+};
+
+/* Opens /dev/fuse, mounts at `mountpoint` (an existing directory; resolved before) and negotiates. As
+ * root by mount(2), else through fusermount3. Nothing is answered before session_run. */
+int session_mount(struct session **out_session, const char *mountpoint,
+                  const struct session_options *options, const struct session_ops *ops, void *context,
+                  struct error *err);
+
+/* Answers requests until the file system is unmounted (0), session_stop() is called (0), or the
+ * connection breaks (negative errno). The caller's thread is one of the readers. */
+int session_run(struct session *session, struct error *err);
+
+/* Makes session_run return soon; safe in any thread, not in a signal handler. */
+void session_stop(struct session *session);
+
+/* Takes the mount away if it is still ours (lazily: users of open files go on), closes. Requests that
+ * were not answered yet must be answered before. NULL is fine. */
+struct session *session_close(struct session *session);
+
+/* The device number of the mount (stat's st_dev), which tells its connection in /sys/fs/fuse/connections. */
+uint64_t session_device(const struct session *session);
+const char *session_mountpoint(const struct session *session);
+
+void session_reply_error(struct session_request *request, int positive_errno);
+void session_reply_entry(struct session_request *request, const struct session_entry *entry);
+void session_reply_attributes(struct session_request *request,
+                              const struct session_attributes *attributes, double attributes_s);
+void session_reply_link(struct session_request *request, const char *target);
+/* The bytes must be resident memory (a page-in that is cut by a kill would give EIO), not a cold mapping. */
+void session_reply_bytes(struct session_request *request, struct span bytes);
+void session_reply_statfs(struct session_request *request, const struct session_statfs *statfs);
+void session_reply_xattr_size(struct session_request *request, size_t size);
+
+/* The process (thread id) that waits, for interrupts and "who reads this"; 0 when the kernel does not tell. */
+uint32_t session_request_pid(const struct session_request *request);
+
+/* A directory answer is collected, then sent. add returns false when `size` is used up: then end. */
+struct session_listing;
+int session_listing_begin(struct session_request *request, uint32_t size,
+                          struct session_listing **out_listing);
+bool session_listing_add(struct session_listing *listing, const char *name, uint64_t next_offset,
+                         const struct session_entry *entry);
+void session_listing_reply(struct session_listing *listing); /* ends request and listing */
+
+/* Tells the kernel to forget a name below `parent` (it asks again). Never from inside an operation. */
+int session_forget_name(struct session *session, uint64_t parent, const char *name);
+/* ... the listing and attributes of a directory. */
+int session_forget_directory(struct session *session, uint64_t node);
