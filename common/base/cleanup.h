@@ -20,7 +20,7 @@
 /* Defines cleanup_<type>(struct type **) over <type>_free(), for use as
  * cleanup(cleanup_tree) struct tree *tree = NULL;                              */
 #define CLEANUP_DEFINE(type, free_function)                                                        \
-    static inline void cleanup_##type(struct type **at)                                            \
+    __attribute__((unused)) static inline void cleanup_##type(struct type **at)                    \
     {                                                                                              \
         if (*at != NULL)                                                                           \
             free_function(*at);                                                                    \

@@ -26,20 +26,26 @@ int directory_open_below(struct directory *at, const char *path, struct director
                          struct error *err);
 struct directory *directory_close(struct directory *directory); /* NULL is fine; returns NULL */
 
+/* From now on `directory` and what is opened below it resolve by components, as on a kernel without
+ * openat2; no effect elsewhere. */
+void directory_use_walk(struct directory *directory);
+
 /* POSIX: the descriptor, owned by the directory, for calls not wrapped here; -1 on Windows. */
 int directory_fd(const struct directory *directory);
 
 /* What stands at `path` itself (a link is not followed). */
 int directory_info(struct directory *at, const char *path, struct file_info *out, struct error *err);
 
+/* Regular files only (-EINVAL), so that opening never blocks. */
 int directory_open_read(struct directory *at, const char *path, int *out_fd, struct error *err);
-/* A new file for writing and reading; -EEXIST when the name is taken. */
+/* A new file for writing and reading, with exactly these permission bits; -EEXIST when the name is taken. */
 int directory_create(struct directory *at, const char *path, uint32_t mode, int *out_fd,
                      struct error *err);
 /* An existing file for reading and writing. */
 int directory_open_write(struct directory *at, const char *path, int *out_fd, struct error *err);
 
-int directory_make(struct directory *at, const char *path, uint32_t mode, struct error *err); /* -EEXIST */
+/* -EEXIST. The process's umask takes bits away, here and below. */
+int directory_make(struct directory *at, const char *path, uint32_t mode, struct error *err);
 /* With missing parents; 0 when it is there. */
 int directory_make_all(struct directory *at, const char *path, uint32_t mode, struct error *err);
 int directory_remove_file(struct directory *at, const char *path, struct error *err);

@@ -50,6 +50,18 @@ int file_truncate(int fd, uint64_t size, struct error *err);
 int file_sync(int fd, struct error *err);      /* data and metadata: durable */
 int file_sync_data(int fd, struct error *err); /* data and size */
 
+/* The first `size` bytes of `from` become those of `to`, both from offset 0; inside the file system
+ * where it can. -EIO when `from` is shorter. */
+int file_copy(int from, int to, uint64_t size, struct error *err);
+
+/* Takes the lock of an open file for this opening of it, until it is closed; -EBUSY when another has it. */
+int file_lock(int fd, struct error *err);
+
+/* The first `size` bytes as memory to read; size 0 gives an empty span. Reading behind a file's end that
+ * moved down since ends the process, so: only files that nobody shortens. */
+int file_map(int fd, size_t size, struct span *out_bytes, struct error *err);
+void file_unmap(struct span bytes); /* of file_map(); an empty one is fine */
+
 /* Appends the whole file to *out, whose maximum is the limit (-EFBIG). Standard input for "-". */
 int file_load(const char *path, struct buf *out, struct error *err);
 
