@@ -12,7 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-/* Elsewhere some of these are macros, or used by system headers included later; what Linux refuses is
+/* Elsewhere some of these are macros, or used by system headers included later; what Linux
+ * refuses is
  * in no shared file. */
 #ifdef __linux__
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atoll gets

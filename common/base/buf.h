@@ -49,7 +49,8 @@ void buf_add_u32(struct buf *buf, uint32_t value);
 void buf_add_u64(struct buf *buf, uint64_t value);
 void buf_format(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Room for `size` more bytes to be written at the returned place, then buf_added(); NULL on failure. */
+/* Room for `size` more bytes to be written at the returned place, then buf_added(); NULL on
+ * failure. */
 uint8_t *buf_reserve(struct buf *buf, size_t size);
 void buf_added(struct buf *buf, size_t size);
 
@@ -58,8 +59,10 @@ void buf_drop_front(struct buf *buf, size_t size);
 
 struct span buf_span(const struct buf *buf);
 
-/* The bytes with a NUL behind them (not counted). After a failure "" . Valid until the next change. */
+/* The bytes with a NUL behind them (not counted). After a failure "" . Valid until the next
+ * change. */
 const char *buf_text(struct buf *buf);
 
-/* Hands the bytes over (memory_free() them; a NUL follows) and leaves the buf empty. NULL after a failure. */
+/* Hands the bytes over (memory_free() them; a NUL follows) and leaves the buf empty. NULL after a
+ * failure. */
 void *buf_take(struct buf *buf);

@@ -19,25 +19,25 @@
 
 /* Defines cleanup_<type>(struct type **) over <type>_free(), for use as
  * cleanup(cleanup_tree) struct tree *tree = NULL;                              */
-#define CLEANUP_DEFINE(type, free_function)                                                        \
-    __attribute__((unused)) static inline void cleanup_##type(struct type **at)                    \
-    {                                                                                              \
-        if (*at != NULL)                                                                           \
-            free_function(*at);                                                                    \
-        *at = NULL;                                                                                \
-    }                                                                                              \
+#define CLEANUP_DEFINE(type, free_function)                                     \
+    __attribute__((unused)) static inline void cleanup_##type(struct type **at) \
+    {                                                                           \
+        if (*at != NULL)                                                        \
+            free_function(*at);                                                 \
+        *at = NULL;                                                             \
+    }                                                                           \
     struct type
 
 void cleanup_memory_at(void *at); /* `at` is the address of a pointer from memory.h */
 void cleanup_fd_at(int *at);      /* closes when >= 0 */
 
 /* Returns the pointer and leaves NULL behind. */
-#define take_pointer(at)                                                                           \
-    ({                                                                                             \
-        __typeof__(at) take_at_ = (at);                                                            \
-        __typeof__(*take_at_) taken_ = *take_at_;                                                  \
-        *take_at_ = NULL;                                                                          \
-        taken_;                                                                                    \
+#define take_pointer(at)                          \
+    ({                                            \
+        __typeof__(at) take_at_ = (at);           \
+        __typeof__(*take_at_) taken_ = *take_at_; \
+        *take_at_ = NULL;                         \
+        taken_;                                   \
     })
 
 /* Returns the descriptor and leaves -1 behind. */

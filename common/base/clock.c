@@ -33,7 +33,8 @@ uint64_t clock_monotonic_ms(void)
     return clock_monotonic_ns() / 1000000u;
 }
 
-/* Days from 1970-01-01 to the day, in the proleptic Gregorian calendar. Years are counted from March,
+/* Days from 1970-01-01 to the day, in the proleptic Gregorian calendar. Years are counted from
+ * March,
  * so that the leap day is the last of its year, in eras of 400 years. */
 static int64_t days_from_date(int64_t year, int month, int day)
 {
@@ -161,11 +162,12 @@ int clock_parse(struct span text, int64_t *out_time_s, struct error *err)
            (take_byte(&rest, 'T') || take_byte(&rest, ' ')) && take_digits(&rest, 2, &hour) &&
            take_byte(&rest, ':') && take_digits(&rest, 2, &minute) && take_byte(&rest, ':') &&
            take_digits(&rest, 2, &second) && take_fraction(&rest) && take_zone(&rest, &zone_s) &&
-           month >= 1 && month <= 12 && day >= 1 && day <= days_of_month(year, month) && hour <= 23 &&
-           minute <= 59 && second <= 59;
+           month >= 1 && month <= 12 && day >= 1 && day <= days_of_month(year, month) &&
+           hour <= 23 && minute <= 59 && second <= 59;
     if (!good)
         return error_set(err, -EINVAL, "\"%.*s\" is not a time (YYYY-MM-DDThh:mm:ssZ)",
                          (int)(text.size < 40 ? text.size : 40), (const char *)text.bytes);
-    *out_time_s = days_from_date(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second - zone_s;
+    *out_time_s =
+        days_from_date(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second - zone_s;
     return 0;
 }

@@ -31,7 +31,8 @@ int directory_make_all(struct directory *at, const char *path, uint32_t mode, st
 
     if (r < 0)
         return r;
-    if (path[0] == '\0' || (directory_info(at, path, &info, NULL) == 0 && info.kind == FILE_DIRECTORY))
+    if (path[0] == '\0' ||
+        (directory_info(at, path, &info, NULL) == 0 && info.kind == FILE_DIRECTORY))
         return 0;
     partial = memory_text(path);
     if (partial == NULL)

@@ -34,11 +34,13 @@ void directory_use_walk(struct directory *directory);
 int directory_fd(const struct directory *directory);
 
 /* What stands at `path` itself (a link is not followed). */
-int directory_info(struct directory *at, const char *path, struct file_info *out, struct error *err);
+int directory_info(struct directory *at, const char *path, struct file_info *out,
+                   struct error *err);
 
 /* Regular files only (-EINVAL), so that opening never blocks. */
 int directory_open_read(struct directory *at, const char *path, int *out_fd, struct error *err);
-/* A new file for writing and reading, with exactly these permission bits; -EEXIST when the name is taken. */
+/* A new file for writing and reading, with exactly these permission bits; -EEXIST when the name
+ * is taken. */
 int directory_create(struct directory *at, const char *path, uint32_t mode, int *out_fd,
                      struct error *err);
 /* An existing file for reading and writing. */
@@ -54,15 +56,17 @@ int directory_remove_empty(struct directory *at, const char *path, struct error 
 int directory_remove_all(struct directory *at, const char *path, struct error *err);
 
 /* Replaces what is at `to` (files and links; an empty directory by a directory). */
-int directory_rename(struct directory *at, const char *from, struct directory *to_at, const char *to,
-                     struct error *err);
+int directory_rename(struct directory *at, const char *from, struct directory *to_at,
+                     const char *to, struct error *err);
 /* Same, but -EEXIST when `to` is there. */
 int directory_rename_new(struct directory *at, const char *from, struct directory *to_at,
                          const char *to, struct error *err);
 
 /* The target as text; -EFBIG above 4095 bytes. memory_free() it. */
-int directory_read_link(struct directory *at, const char *path, char **out_target, struct error *err);
-int directory_make_link(struct directory *at, const char *target, const char *path, struct error *err);
+int directory_read_link(struct directory *at, const char *path, char **out_target,
+                        struct error *err);
+int directory_make_link(struct directory *at, const char *target, const char *path,
+                        struct error *err);
 
 /* Not through links. mode: permission bits; a no-op where the system has none. */
 int directory_set_mode(struct directory *at, const char *path, uint32_t mode, struct error *err);
@@ -71,7 +75,8 @@ int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s,
 /* Makes the entries themselves (creations, renames) durable. */
 int directory_sync(struct directory *directory, struct error *err);
 
-/* Calls `each` for every entry of `path` but . and .. , in no order, until it returns non-zero, which
+/* Calls `each` for every entry of `path` but . and .. , in no order, until it returns non-zero,
+ * which
  * is then returned. kind may be FILE_OTHER when the system did not tell and info must be asked. */
 typedef int directory_each(void *context, const char *name, enum file_kind kind, struct error *err);
 int directory_list(struct directory *at, const char *path, directory_each *each, void *context,

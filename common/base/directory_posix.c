@@ -93,7 +93,8 @@ static int open_component(int fd, const char *name, int flags, uint32_t mode)
     return -1;
 }
 
-/* The descriptor of the path's last directory, by components; *out_name is what stands behind it. */
+/* The descriptor of the path's last directory, by components; *out_name is what stands behind
+ * it. */
 static int walk_to_parent(int root_fd, const char *path, const char **out_name)
 {
     cleanup_fd int at = -1;
@@ -262,7 +263,8 @@ int directory_info(struct directory *at, const char *path, struct file_info *out
 }
 
 /* Opens what must be a regular file; never blocks, whatever stands there. */
-static int open_regular(struct directory *at, const char *path, int flags, int *out_fd, struct error *err)
+static int open_regular(struct directory *at, const char *path, int flags, int *out_fd,
+                        struct error *err)
 {
     cleanup_fd int fd = -1;
     struct stat st;
@@ -366,7 +368,8 @@ static int empty_directory(int *fd, int depth)
     return errno != 0 ? -1 : 0;
 }
 
-/* A name and what is below it; absent is fine. A directory that its owner may not enter is opened first. */
+/* A name and what is below it; absent is fine. A directory that its owner may not enter is opened
+ * first. */
 static int remove_below(int parent_fd, const char *name, int depth)
 {
     cleanup_fd int fd = -1;
@@ -398,8 +401,8 @@ int directory_remove_all(struct directory *at, const char *path, struct error *e
     return r < 0 ? r : told(remove_below(spot.fd, spot.name, 0), path, err);
 }
 
-int directory_rename(struct directory *at, const char *from, struct directory *to_at, const char *to,
-                     struct error *err)
+int directory_rename(struct directory *at, const char *from, struct directory *to_at,
+                     const char *to, struct error *err)
 {
     cleanup(spot_release) struct spot source = SPOT_NONE, target = SPOT_NONE;
     int r = find_spot(at, from, &source, err);
@@ -442,7 +445,8 @@ int directory_rename_new(struct directory *at, const char *from, struct director
     return told(r, to, err);
 }
 
-int directory_read_link(struct directory *at, const char *path, char **out_target, struct error *err)
+int directory_read_link(struct directory *at, const char *path, char **out_target,
+                        struct error *err)
 {
     cleanup(spot_release) struct spot spot = SPOT_NONE;
     char target[LINK_TARGET_MAX + 1];
@@ -456,7 +460,8 @@ int directory_read_link(struct directory *at, const char *path, char **out_targe
     if (size < 0)
         return told(-1, path, err);
     if (size > LINK_TARGET_MAX)
-        return error_set(err, -EFBIG, "%s: the link's target is above %d bytes", path, LINK_TARGET_MAX);
+        return error_set(err, -EFBIG, "%s: the link's target is above %d bytes", path,
+                         LINK_TARGET_MAX);
     copy = memory_copy(target, (size_t)size);
     if (copy == NULL)
         return error_set(err, -ENOMEM, "out of memory");
@@ -464,7 +469,8 @@ int directory_read_link(struct directory *at, const char *path, char **out_targe
     return 0;
 }
 
-int directory_make_link(struct directory *at, const char *target, const char *path, struct error *err)
+int directory_make_link(struct directory *at, const char *target, const char *path,
+                        struct error *err)
 {
     cleanup(spot_release) struct spot spot = SPOT_NONE;
     int r = find_spot(at, path, &spot, err);

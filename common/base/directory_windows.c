@@ -79,7 +79,8 @@ void directory_use_walk(struct directory *directory)
 }
 
 /* -ELOOP when a component before the last is a reparse point: a link, a junction, a mount. */
-static int check_parents(const struct directory *at, wchar_t *wide, const char *path, struct error *err)
+static int check_parents(const struct directory *at, wchar_t *wide, const char *path,
+                         struct error *err)
 {
     for (wchar_t *end = wide + wcslen(at->root) + 1; *end != L'\0'; end++) {
         DWORD attributes;
@@ -305,7 +306,8 @@ static int remove_wide(const wchar_t *wide, const char *shown, int depth, struct
         r = widepath_failed(GetLastError(), shown, err);
         return r == -ENOENT ? 0 : r;
     }
-    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) == 0 || (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0)
+    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) == 0 ||
+        (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0)
         return told(delete_file(wide), shown, err);
     if (depth >= REMOVE_DEPTH_MAX)
         return error_system(err, ELOOP, "%s", shown);
@@ -338,8 +340,8 @@ static int move(struct directory *at, const char *from, struct directory *to_at,
     return r < 0 ? r : told(MoveFileExW(source, target, flags), to, err);
 }
 
-int directory_rename(struct directory *at, const char *from, struct directory *to_at, const char *to,
-                     struct error *err)
+int directory_rename(struct directory *at, const char *from, struct directory *to_at,
+                     const char *to, struct error *err)
 {
     return move(at, from, to_at, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH, err);
 }
@@ -350,7 +352,8 @@ int directory_rename_new(struct directory *at, const char *from, struct director
     return move(at, from, to_at, to, MOVEFILE_WRITE_THROUGH, err);
 }
 
-int directory_read_link(struct directory *at, const char *path, char **out_target, struct error *err)
+int directory_read_link(struct directory *at, const char *path, char **out_target,
+                        struct error *err)
 {
     cleanup_memory wchar_t *wide = NULL;
     cleanup_memory struct link_data *data = memory_new(sizeof(*data));
@@ -358,13 +361,15 @@ int directory_read_link(struct directory *at, const char *path, char **out_targe
     DWORD size = 0;
     BOOL done;
     char *target;
-    int r = data == NULL ? error_set(err, -ENOMEM, "out of memory") : find_entry(at, path, &wide, err);
+    int r =
+        data == NULL ? error_set(err, -ENOMEM, "out of memory") : find_entry(at, path, &wide, err);
 
     if (r == 0)
         r = file_handle_open(wide, FILE_READ_ATTRIBUTES, OPEN_EXISTING, path, &handle, err);
     if (r < 0)
         return r;
-    done = DeviceIoControl(handle, FSCTL_GET_REPARSE_POINT, NULL, 0, data, sizeof(*data), &size, NULL);
+    done =
+        DeviceIoControl(handle, FSCTL_GET_REPARSE_POINT, NULL, 0, data, sizeof(*data), &size, NULL);
     CloseHandle(handle);
     if (!done || data->tag != IO_REPARSE_TAG_SYMLINK ||
         (size_t)data->shown_offset + data->shown_size > sizeof(data->names))
@@ -375,7 +380,8 @@ int directory_read_link(struct directory *at, const char *path, char **out_targe
         return error_set(err, -ENOMEM, "out of memory");
     if (strlen(target) > LINK_TARGET_MAX) {
         memory_free(target);
-        return error_set(err, -EFBIG, "%s: the link's target is above %d bytes", path, LINK_TARGET_MAX);
+        return error_set(err, -EFBIG, "%s: the link's target is above %d bytes", path,
+                         LINK_TARGET_MAX);
     }
     for (char *c = target; *c != '\0'; c++) {
         if (*c == '\\')
@@ -385,7 +391,8 @@ int directory_read_link(struct directory *at, const char *path, char **out_targe
     return 0;
 }
 
-int directory_make_link(struct directory *at, const char *target, const char *path, struct error *err)
+int directory_make_link(struct directory *at, const char *target, const char *path,
+                        struct error *err)
 {
     cleanup_memory wchar_t *wide = NULL;
     cleanup_memory wchar_t *wide_target = NULL;

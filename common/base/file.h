@@ -37,12 +37,15 @@ struct file_info {
 int file_open_read(const char *path, int *out_fd, struct error *err);
 int file_info(int fd, struct file_info *out, struct error *err);
 
-/* Same kind, size, mtime, ctime, inode: nobody has written in between (as far as times can tell). */
+/* Same kind, size, mtime, ctime, inode: nobody has written in between (as far as times can
+ * tell). */
 bool file_info_unchanged(const struct file_info *before, const struct file_info *after);
 
 /* Up to `size` bytes; *out_size < size only at the end. */
-int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size, struct error *err);
-int file_read(int fd, void *out, size_t size, size_t *out_size, struct error *err); /* at its position */
+int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size,
+                 struct error *err);
+int file_read(int fd, void *out, size_t size, size_t *out_size,
+              struct error *err); /* at its position */
 /* All of it. */
 int file_write_at(int fd, uint64_t offset, const void *bytes, size_t size, struct error *err);
 int file_write(int fd, const void *bytes, size_t size, struct error *err);
@@ -54,10 +57,12 @@ int file_sync_data(int fd, struct error *err); /* data and size */
  * where it can. -EIO when `from` is shorter. */
 int file_copy(int from, int to, uint64_t size, struct error *err);
 
-/* Takes the lock of an open file for this opening of it, until it is closed; -EBUSY when another has it. */
+/* Takes the lock of an open file for this opening of it, until it is closed; -EBUSY when another
+ * has it. */
 int file_lock(int fd, struct error *err);
 
-/* The first `size` bytes as memory to read; size 0 gives an empty span. Reading behind a file's end that
+/* The first `size` bytes as memory to read; size 0 gives an empty span. Reading behind a file's
+ * end that
  * moved down since ends the process, so: only files that nobody shortens. */
 int file_map(int fd, size_t size, struct span *out_bytes, struct error *err);
 void file_unmap(struct span bytes); /* of file_map(); an empty one is fine */

@@ -98,7 +98,8 @@ static int read_some(int fd, int64_t offset, uint8_t *out, size_t size, size_t *
     return 0;
 }
 
-int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size, struct error *err)
+int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size,
+                 struct error *err)
 {
     if (offset > INT64_MAX - size)
         return error_set(err, -EINVAL, "cannot read: offset out of range");
@@ -167,7 +168,8 @@ int file_sync_data(int fd, struct error *err)
 #endif
 }
 
-/* What the kernel copies by itself; *done counts. 0 also when it cannot: then the rest is read and written. */
+/* What the kernel copies by itself; *done counts. 0 also when it cannot: then the rest is read
+ * and written. */
 static void copy_inside(int from, int to, uint64_t size, uint64_t *done)
 {
 #ifdef __linux__

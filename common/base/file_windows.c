@@ -109,7 +109,8 @@ int file_open_read(const char *path, int *out_fd, struct error *err)
 
     if (r < 0)
         return r;
-    handle = CreateFileW(wide, GENERIC_READ, SHARE_ALL, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    handle = CreateFileW(wide, GENERIC_READ, SHARE_ALL, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
+                         NULL);
     if (handle == INVALID_HANDLE_VALUE)
         return widepath_failed(GetLastError(), path, err);
     return file_handle_descriptor(handle, out_fd, err);
@@ -154,7 +155,8 @@ static int read_some(int fd, bool positioned, uint64_t offset, uint8_t *out, siz
     return 0;
 }
 
-int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size, struct error *err)
+int file_read_at(int fd, uint64_t offset, void *out, size_t size, size_t *out_size,
+                 struct error *err)
 {
     if (offset > INT64_MAX - size)
         return error_set(err, -EINVAL, "cannot read: offset out of range");
@@ -243,7 +245,8 @@ int file_lock(int fd, struct error *err)
 {
     OVERLAPPED at = at_offset(0);
 
-    if (LockFileEx(handle_of(fd), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at))
+    if (LockFileEx(handle_of(fd), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0,
+                   &at))
         return 0;
     if (GetLastError() == ERROR_LOCK_VIOLATION)
         return error_set(err, -EBUSY, "locked by another process");
@@ -304,7 +307,8 @@ int file_save(const char *path, struct span bytes, uint32_t mode, struct error *
     if (r < 0)
         return r;
     r = write_new(wide_beside, bytes, path, err);
-    if (r == 0 && !MoveFileExW(wide_beside, wide, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH))
+    if (r == 0 &&
+        !MoveFileExW(wide_beside, wide, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH))
         r = widepath_failed(GetLastError(), path, err);
     if (r < 0 && r != -EEXIST)
         DeleteFileW(wide_beside);

@@ -24,14 +24,15 @@ struct map {
     uint64_t hash_key[2];
 };
 
-struct map map_init(void);        /* allocates nothing */
+struct map map_init(void);         /* allocates nothing */
 void map_release(struct map *map); /* values are not touched */
 
 /* The value, or NULL. */
 void *map_get(const struct map *map, struct span key);
 bool map_has(const struct map *map, struct span key);
 
-/* Sets or replaces. *out_old (may be NULL) is the value replaced, or NULL. -ENOMEM: map unchanged. */
+/* Sets or replaces. *out_old (may be NULL) is the value replaced, or NULL. -ENOMEM: map
+ * unchanged. */
 int map_set(struct map *map, struct span key, void *value, void **out_old);
 
 /* Removes; returns the value, or NULL. Allowed while walking, for the key just seen. */
@@ -40,6 +41,7 @@ void *map_remove(struct map *map, struct span key);
 /* Walks in no order: *at starts at 0. False at the end. */
 bool map_next(const struct map *map, size_t *at, struct span *out_key, void **out_value);
 
-/* SipHash-1-3, for others who hash what strangers choose (J.-P. Aumasson, D. J. Bernstein, "SipHash: a
+/* SipHash-1-3, for others who hash what strangers choose (J.-P. Aumasson, D. J. Bernstein,
+ * "SipHash: a
  * fast short-input PRF"). */
 uint64_t map_hash(const uint64_t key[2], struct span bytes);

@@ -26,12 +26,12 @@
  *     }
  */
 
-void *memory_new(size_t size);                                   /* zeroed; size 0 gives a block */
-void *memory_array(size_t count, size_t size);                   /* zeroed */
-void *memory_resize(void *old, size_t count, size_t size);       /* new bytes are not zeroed */
-void *memory_copy(const void *bytes, size_t size);               /* one NUL byte follows the copy */
+void *memory_new(size_t size);                             /* zeroed; size 0 gives a block */
+void *memory_array(size_t count, size_t size);             /* zeroed */
+void *memory_resize(void *old, size_t count, size_t size); /* new bytes are not zeroed */
+void *memory_copy(const void *bytes, size_t size);         /* one NUL byte follows the copy */
 char *memory_text(const char *text);
-void *memory_free(void *pointer);                                /* NULL is fine; returns NULL; keeps errno */
+void *memory_free(void *pointer); /* NULL is fine; returns NULL; keeps errno */
 
 /* Overwrites, in a way that the compiler keeps: for secrets, before they are freed. */
 void memory_wipe(void *bytes, size_t size);

@@ -62,8 +62,8 @@ struct unit {
     uint64_t factor;
 };
 
-static int parse_with_unit(struct span text, const struct unit *units, size_t unit_count, uint64_t max,
-                           const char *what, uint64_t *out, struct error *err)
+static int parse_with_unit(struct span text, const struct unit *units, size_t unit_count,
+                           uint64_t max, const char *what, uint64_t *out, struct error *err)
 {
     uint64_t value = 0, product;
     int digits = take_decimal(text, &value);
@@ -108,12 +108,12 @@ int number_parse_size(struct span text, uint64_t max, uint64_t *out_bytes, struc
 int number_parse_duration(struct span text, uint64_t max_ms, uint64_t *out_ms, struct error *err)
 {
     static const struct unit units[] = {
-        { "", 1000 },      { "ms", 1 },        { "s", 1000 },       { "m", 60000 },
-        { "h", 3600000 },  { "d", 86400000 },  { "w", 604800000 },
+        { "", 1000 },     { "ms", 1 },       { "s", 1000 },      { "m", 60000 },
+        { "h", 3600000 }, { "d", 86400000 }, { "w", 604800000 },
     };
 
-    return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), max_ms, "duration (as 30s)",
-                           out_ms, err);
+    return parse_with_unit(text, units, sizeof(units) / sizeof(units[0]), max_ms,
+                           "duration (as 30s)", out_ms, err);
 }
 
 void number_format_size(uint64_t bytes, char out[NUMBER_SIZE_TEXT])

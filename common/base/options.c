@@ -51,7 +51,8 @@ static bool name_matches(const char *name, const char *word, size_t size)
 }
 
 /* By long name (size > 0), or by short name (word is one character, size 0). */
-static const struct option_spec *find_in(const struct option_spec *table, const char *word, size_t size)
+static const struct option_spec *find_in(const struct option_spec *table, const char *word,
+                                         size_t size)
 {
     for (; table != NULL && table->name != NULL; table++) {
         if (size > 0 ? name_matches(table->name, word, size) : table->short_name == word[0])
@@ -61,7 +62,8 @@ static const struct option_spec *find_in(const struct option_spec *table, const 
 }
 
 /* Before the verb is known every verb's flags are accepted; check_values() judges them later. */
-static const struct option_spec *find_option(const struct parser *parser, const char *word, size_t size)
+static const struct option_spec *find_option(const struct parser *parser, const char *word,
+                                             size_t size)
 {
     const struct verb_spec *verb = parser->options->verb;
     const struct option_spec *found = find_in(parser->program->options, word, size);
@@ -118,7 +120,8 @@ static int parse_long(struct parser *parser, const char *word, struct error *err
             return error_set(err, -EINVAL, "--%s takes no value", spec->name);
         return add_value(parser, spec, NULL, err);
     }
-    return equals != NULL ? add_value(parser, spec, equals + 1, err) : take_value(parser, spec, err);
+    return equals != NULL ? add_value(parser, spec, equals + 1, err)
+                          : take_value(parser, spec, err);
 }
 
 /* `letters` are what follows the dash: switches, and perhaps a flag with its value at the end. */
@@ -147,7 +150,8 @@ static bool is_two_words(const char *name, const char *first, const char *second
 {
     size_t size = strlen(first);
 
-    return strncmp(name, first, size) == 0 && name[size] == ' ' && strcmp(name + size + 1, second) == 0;
+    return strncmp(name, first, size) == 0 && name[size] == ' ' &&
+           strcmp(name + size + 1, second) == 0;
 }
 
 static int parse_verb(struct parser *parser, const char *word, struct error *err)
@@ -245,7 +249,8 @@ static int finish(struct parser *parser, struct error *err)
 
     if (parser->program->verbs != NULL && parser->options->verb == NULL) {
         if (parser->pending != NULL)
-            return error_set(err, -EINVAL, "\"%s\" needs a second word; see --help", parser->pending);
+            return error_set(err, -EINVAL, "\"%s\" needs a second word; see --help",
+                             parser->pending);
         return error_set(err, -EINVAL, "a command is missing; see --help");
     }
     r = check_values(parser, err);
@@ -253,7 +258,8 @@ static int finish(struct parser *parser, struct error *err)
 }
 
 /* Room for all that the words can hold: a word of bundled switches has one in each letter. */
-static int make_options(int argc, char *const argv[], struct options **out_options, struct error *err)
+static int make_options(int argc, char *const argv[], struct options **out_options,
+                        struct error *err)
 {
     cleanup(cleanup_options) struct options *options = memory_new(sizeof(*options));
     size_t words = 1, values = 1;

@@ -34,8 +34,8 @@ struct option_spec {
 };
 
 struct verb_spec {
-    const char *name;            /* may be two words: "token create" */
-    const char *operands;        /* as in the synopsis: "[DIR]", "P/A/V [DEST]", "" */
+    const char *name;     /* may be two words: "token create" */
+    const char *operands; /* as in the synopsis: "[DIR]", "P/A/V [DEST]", "" */
     size_t operands_min, operands_max;
     const char *help;
     const struct option_spec *options; /* of this verb, ends with name NULL; may be NULL */
@@ -43,9 +43,9 @@ struct verb_spec {
 };
 
 struct program_spec {
-    const char *name;                 /* "kkartifact-agent" */
-    const char *summary;              /* one line */
-    const struct verb_spec *verbs;    /* ends with name NULL; NULL: a program without verbs */
+    const char *name;                  /* "kkartifact-agent" */
+    const char *summary;               /* one line */
+    const struct verb_spec *verbs;     /* ends with name NULL; NULL: a program without verbs */
     const struct option_spec *options; /* of every verb, ends with name NULL */
     const char *version;
     /* Of a program without verbs only: as in struct verb_spec. */
@@ -55,8 +55,10 @@ struct program_spec {
 
 struct options; /* the parsed command line; its texts point into argv */
 
-/* `--help`, `-h` and `--version` are known to every program and verb: *out_text is then set to what is to
- * be printed (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of its own; before
+/* `--help`, `-h` and `--version` are known to every program and verb: *out_text is then set to
+ * what is to
+ * be printed (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of its own;
+ * before
  * the verb `--version` always asks for the program's. -ENOMEM; -EINVAL as above. */
 int options_parse(const struct program_spec *program, int argc, char *const argv[],
                   struct options **out_options, struct buf *out_text, struct error *err);
@@ -70,7 +72,9 @@ const char *options_list(const struct options *options, const char *name, size_t
 size_t options_operand_count(const struct options *options);
 const char *options_operand(const struct options *options, size_t index); /* NULL behind the last */
 
-/* Texts made from the tables. verb NULL: the whole program. shell: "bash", "zsh", "fish" (-EINVAL). */
-void options_help(const struct program_spec *program, const struct verb_spec *verb, struct buf *out);
+/* Texts made from the tables. verb NULL: the whole program. shell: "bash", "zsh", "fish"
+ * (-EINVAL). */
+void options_help(const struct program_spec *program, const struct verb_spec *verb,
+                  struct buf *out);
 int options_completion(const struct program_spec *program, const char *shell, struct buf *out,
                        struct error *err);

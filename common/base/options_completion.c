@@ -98,7 +98,8 @@ static void put_find_verb(struct buf *out, const struct program_spec *program, c
     buf_add_text(out, "-*) continue ;;\n        esac\n");
     buf_format(out, "        case \"${verb:+$verb }%s\" in\n        ", word);
     put_verb_patterns(out, program);
-    buf_format(out, ") verb=\"${verb:+$verb }%s\" ;;\n        *) break ;;\n        esac\n    done\n",
+    buf_format(out,
+               ") verb=\"${verb:+$verb }%s\" ;;\n        *) break ;;\n        esac\n    done\n",
                word);
 }
 
@@ -160,8 +161,8 @@ static void put_next_words(struct buf *out, const struct program_spec *program, 
 }
 
 /* The cases of bash and zsh: what can be said at each verb. */
-static void put_case(struct buf *out, const struct program_spec *program, const struct verb_spec *verb,
-                     size_t name_size, put_word *put)
+static void put_case(struct buf *out, const struct program_spec *program,
+                     const struct verb_spec *verb, size_t name_size, put_word *put)
 {
     buf_format(out, "    '%.*s') candidates=(", (int)name_size, verb->name);
     if (verb->options != NULL || verb == &no_verb)
@@ -211,9 +212,10 @@ static void put_bash(const struct program_spec *program, struct buf *out)
         buf_add_text(out, ") return ;;\n    ");
     buf_add_text(out, "esac\n");
     put_cases(out, program, put_bash_word);
-    buf_add_text(out, "    if [[ \"$current\" != -* && -n \"$verb\" && \"${candidates[0]}\" == -* ]]; then\n"
-                      "        compopt -o default\n        return\n    fi\n"
-                      "    mapfile -t COMPREPLY < <(compgen -W \"${candidates[*]}\" -- \"$current\")\n}\n");
+    buf_add_text(
+        out, "    if [[ \"$current\" != -* && -n \"$verb\" && \"${candidates[0]}\" == -* ]]; then\n"
+             "        compopt -o default\n        return\n    fi\n"
+             "    mapfile -t COMPREPLY < <(compgen -W \"${candidates[*]}\" -- \"$current\")\n}\n");
     buf_add_text(out, "complete -F ");
     put_function(out, program->name);
     buf_format(out, " %s\n", program->name);
@@ -239,8 +241,9 @@ static void put_zsh(const struct program_spec *program, struct buf *out)
         buf_add_text(out, ") return ;;\n    ");
     buf_add_text(out, "esac\n");
     put_cases(out, program, put_zsh_word);
-    buf_add_text(out, "    _describe 'command or option' candidates\n"
-                      "    [[ \"${words[CURRENT]}\" != -* && -n \"$verb\" ]] && _files\n}\ncompdef ");
+    buf_add_text(out,
+                 "    _describe 'command or option' candidates\n"
+                 "    [[ \"${words[CURRENT]}\" != -* && -n \"$verb\" ]] && _files\n}\ncompdef ");
     put_function(out, program->name);
     buf_format(out, " %s\n", program->name);
 }
@@ -300,10 +303,11 @@ static void put_fish_verbs(struct buf *out, const struct program_spec *program)
         if (takes_any(o))
             buf_format(out, "--%s ", o->name);
     }
-    buf_add_text(out, "''\n                set skip 1\n            case '-*'\n            case '*'\n"
-                      "                set verb (string trim -- \"$verb $word\")\n        end\n    end\n"
-                      "    test \"$verb\" = \"$argv[1]\"; or string match -q -- \"$argv[1] *\" \"$verb\"\n"
-                      "    and test -n \"$argv[1]\"; or test -z \"$verb$argv[1]\"\nend\n");
+    buf_add_text(
+        out, "''\n                set skip 1\n            case '-*'\n            case '*'\n"
+             "                set verb (string trim -- \"$verb $word\")\n        end\n    end\n"
+             "    test \"$verb\" = \"$argv[1]\"; or string match -q -- \"$argv[1] *\" \"$verb\"\n"
+             "    and test -n \"$argv[1]\"; or test -z \"$verb$argv[1]\"\nend\n");
     for (const struct verb_spec *v = program->verbs; v != NULL && v->name != NULL; v++) {
         const char *space = strchr(v->name, ' ');
         size_t first = space != NULL ? (size_t)(space - v->name) : strlen(v->name);

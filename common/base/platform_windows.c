@@ -9,8 +9,7 @@
 
 int platform_entropy(void *out, size_t size)
 {
-    NTSTATUS status =
-        BCryptGenRandom(NULL, out, (ULONG)size, BCRYPT_USE_SYSTEM_PREFERRED_RNG);
+    NTSTATUS status = BCryptGenRandom(NULL, out, (ULONG)size, BCRYPT_USE_SYSTEM_PREFERRED_RNG);
 
     return status >= 0 ? 0 : -1;
 }

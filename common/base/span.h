@@ -21,7 +21,8 @@ struct span span_text(const char *text); /* without the NUL; NULL gives an empty
 bool span_equal(struct span a, struct span b);
 bool span_equal_text(struct span a, const char *text);
 bool span_starts_with(struct span a, struct span prefix);
-int span_compare(struct span a, struct span b); /* bytes unsigned, then the shorter first: <0, 0, >0 */
+int span_compare(struct span a,
+                 struct span b); /* bytes unsigned, then the shorter first: <0, 0, >0 */
 
 /* The part from `offset` (beyond the end: empty), at most `size` bytes. */
 struct span span_slice(struct span a, size_t offset, size_t size);

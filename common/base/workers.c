@@ -63,7 +63,8 @@ static void *worker_main(void *context)
     return NULL;
 }
 
-int workers_new(struct workers **out_workers, size_t thread_count, size_t queue_limit, struct error *err)
+int workers_new(struct workers **out_workers, size_t thread_count, size_t queue_limit,
+                struct error *err)
 {
     struct workers *workers = memory_new(sizeof(*workers));
     int failure = 0;
@@ -80,7 +81,8 @@ int workers_new(struct workers **out_workers, size_t thread_count, size_t queue_
     if (workers->queue == NULL || workers->threads == NULL)
         failure = ENOMEM;
     while (failure == 0 && workers->thread_count < thread_count) {
-        failure = platform_thread_start(&workers->threads[workers->thread_count], worker_main, workers);
+        failure =
+            platform_thread_start(&workers->threads[workers->thread_count], worker_main, workers);
         if (failure == 0)
             workers->thread_count++;
     }

@@ -18,7 +18,8 @@ struct workers;
 /* Never called concurrently for one submission; `context` is the submitter's. */
 typedef void workers_function(void *context);
 
-int workers_new(struct workers **out_workers, size_t thread_count, size_t queue_limit, struct error *err);
+int workers_new(struct workers **out_workers, size_t thread_count, size_t queue_limit,
+                struct error *err);
 
 /* Runs what is queued to its end, then stops the threads. NULL is fine; returns NULL. */
 struct workers *workers_free(struct workers *workers);

@@ -26,7 +26,7 @@ struct digest {
 
 struct digest digest_of(const void *bytes, size_t size);
 struct digest digest_of_span(struct span bytes);
-bool digest_equal(const struct digest *a, const struct digest *b); /* not for secrets */
+bool digest_equal(const struct digest *a, const struct digest *b);  /* not for secrets */
 int digest_compare(const struct digest *a, const struct digest *b); /* bytes unsigned: <0, 0, >0 */
 bool digest_is_zero(const struct digest *digest);
 
@@ -43,10 +43,12 @@ void digest_stream_init(struct digest_stream *stream);
 void digest_stream_add(struct digest_stream *stream, const void *bytes, size_t size);
 struct digest digest_stream_end(struct digest_stream *stream); /* init before the next use */
 
-/* `u64 bytes so far, 8 x u32 state, 64 bytes of the unfinished block (zeros behind)`, little-endian. */
+/* `u64 bytes so far, 8 x u32 state, 64 bytes of the unfinished block (zeros behind)`,
+ * little-endian. */
 #define DIGEST_SAVED_SIZE 104
 void digest_stream_save(const struct digest_stream *stream, uint8_t out[DIGEST_SAVED_SIZE]);
-int digest_stream_load(struct digest_stream *stream, struct span saved, struct error *err); /* -EBADMSG */
+int digest_stream_load(struct digest_stream *stream, struct span saved,
+                       struct error *err);                       /* -EBADMSG */
 uint64_t digest_stream_size(const struct digest_stream *stream); /* bytes added so far */
 
 /* HMAC-SHA-256 (RFC 2104). */

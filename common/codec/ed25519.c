@@ -59,7 +59,8 @@ int ed25519_verify(const uint8_t key[ED25519_KEY_SIZE], struct span message,
     if (public == NULL || context == NULL ||
         EVP_DigestVerifyInit(context, NULL, NULL, NULL, public) != 1)
         return library_error(err);
-    if (EVP_DigestVerify(context, signature, ED25519_SIGNATURE_SIZE, message.bytes, message.size) != 1)
+    if (EVP_DigestVerify(context, signature, ED25519_SIGNATURE_SIZE, message.bytes, message.size) !=
+        1)
         return error_set(err, -EBADMSG, "the signature does not match");
     return 0;
 }

@@ -6,5 +6,6 @@
 struct buf;
 struct error;
 
-/* gzip - RFC 1952, for text answers to clients that ask for it. Appends one member. -ENOMEM, -EFBIG. */
+/* gzip - RFC 1952, for text answers to clients that ask for it. Appends one member. -ENOMEM,
+ * -EFBIG. */
 int gzip_compress(struct span bytes, struct buf *out, struct error *err);

@@ -132,7 +132,8 @@ size_t json_count(const struct json_value *value)
 {
     size_t count = 0;
 
-    for (const struct json_value *at = json_next(value, NULL); at != NULL; at = json_next(value, at))
+    for (const struct json_value *at = json_next(value, NULL); at != NULL;
+         at = json_next(value, at))
         count++;
     return count;
 }
@@ -142,7 +143,8 @@ const char *json_name(const struct json_value *value)
     return value == NULL || node(value)->string == NULL ? "" : node(value)->string;
 }
 
-int json_get_text(const struct json_value *value, const char *what, const char **out, struct error *err)
+int json_get_text(const struct json_value *value, const char *what, const char **out,
+                  struct error *err)
 {
     if (!cJSON_IsString(node(value)))
         return error_set(err, -EINVAL, "%s must be a string", what);
@@ -150,7 +152,8 @@ int json_get_text(const struct json_value *value, const char *what, const char *
     return 0;
 }
 
-int json_get_integer(const struct json_value *value, const char *what, int64_t *out, struct error *err)
+int json_get_integer(const struct json_value *value, const char *what, int64_t *out,
+                     struct error *err)
 {
     double number = cJSON_IsNumber(node(value)) ? node(value)->valuedouble : 0.5;
 
@@ -185,7 +188,8 @@ int json_member_integer(const struct json_value *object, const char *name, int64
     return json_is_null(member) ? 0 : json_get_integer(member, name, out, err);
 }
 
-int json_member_bool(const struct json_value *object, const char *name, bool *out, struct error *err)
+int json_member_bool(const struct json_value *object, const char *name, bool *out,
+                     struct error *err)
 {
     const struct json_value *member = json_member(object, name);
 

@@ -39,8 +39,10 @@ size_t json_count(const struct json_value *value);
 const char *json_name(const struct json_value *value); /* of a member; "" otherwise */
 
 /* Typed: -EINVAL when it is something else (NULL included), naming `what`. */
-int json_get_text(const struct json_value *value, const char *what, const char **out, struct error *err);
-int json_get_integer(const struct json_value *value, const char *what, int64_t *out, struct error *err);
+int json_get_text(const struct json_value *value, const char *what, const char **out,
+                  struct error *err);
+int json_get_integer(const struct json_value *value, const char *what, int64_t *out,
+                     struct error *err);
 int json_get_bool(const struct json_value *value, const char *what, bool *out, struct error *err);
 
 /* The same for a member of an object: absent or null gives 0 and leaves *out alone. */
@@ -48,7 +50,8 @@ int json_member_text(const struct json_value *object, const char *name, const ch
                      struct error *err);
 int json_member_integer(const struct json_value *object, const char *name, int64_t *out,
                         struct error *err);
-int json_member_bool(const struct json_value *object, const char *name, bool *out, struct error *err);
+int json_member_bool(const struct json_value *object, const char *name, bool *out,
+                     struct error *err);
 
 /*
  * Writing: commas and quoting are the writer's. name NULL inside arrays and for the

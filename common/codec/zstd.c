@@ -38,8 +38,8 @@ static int library_error(struct error *err, size_t code, const char *what)
     return error_set(err, -EBADMSG, "%s: %s", what, ZSTD_getErrorName(code));
 }
 
-int zstd_writer_new(struct zstd_writer **out_writer, int level, uint64_t known_size, zstd_sink *sink,
-                    void *context, struct error *err)
+int zstd_writer_new(struct zstd_writer **out_writer, int level, uint64_t known_size,
+                    zstd_sink *sink, void *context, struct error *err)
 {
     struct zstd_writer *writer = memory_new(sizeof(*writer));
 
@@ -109,8 +109,8 @@ struct zstd_writer *zstd_writer_free(struct zstd_writer *writer)
     return memory_free(writer);
 }
 
-int zstd_reader_new(struct zstd_reader **out_reader, uint64_t maximum, zstd_sink *sink, void *context,
-                    struct error *err)
+int zstd_reader_new(struct zstd_reader **out_reader, uint64_t maximum, zstd_sink *sink,
+                    void *context, struct error *err)
 {
     struct zstd_reader *reader = memory_new(sizeof(*reader));
 

@@ -29,15 +29,16 @@ typedef int zstd_sink(void *context, struct span bytes, struct error *err);
 
 struct zstd_writer; /* one frame */
 /* known_size: of the input, written into the frame; UINT64_MAX when it is not known. */
-int zstd_writer_new(struct zstd_writer **out_writer, int level, uint64_t known_size, zstd_sink *sink,
-                    void *context, struct error *err);
+int zstd_writer_new(struct zstd_writer **out_writer, int level, uint64_t known_size,
+                    zstd_sink *sink, void *context, struct error *err);
 int zstd_writer_add(struct zstd_writer *writer, struct span bytes, struct error *err);
 int zstd_writer_end(struct zstd_writer *writer, struct error *err);
 struct zstd_writer *zstd_writer_free(struct zstd_writer *writer);
 
 struct zstd_reader; /* exactly one frame, fed in any pieces */
-int zstd_reader_new(struct zstd_reader **out_reader, uint64_t maximum, zstd_sink *sink, void *context,
-                    struct error *err);
+int zstd_reader_new(struct zstd_reader **out_reader, uint64_t maximum, zstd_sink *sink,
+                    void *context, struct error *err);
 int zstd_reader_add(struct zstd_reader *reader, struct span bytes, struct error *err);
-int zstd_reader_end(struct zstd_reader *reader, struct error *err); /* -EBADMSG: the frame is not whole */
+int zstd_reader_end(struct zstd_reader *reader,
+                    struct error *err); /* -EBADMSG: the frame is not whole */
 struct zstd_reader *zstd_reader_free(struct zstd_reader *reader);

@@ -20,7 +20,8 @@
  *     kkartifact-ids-1 STORE SUM
  *     a PROJECT APP SUM             next number in slot 0 ("-" for APP: a project)
  *     v PROJECT APP VERSION TREE SUM   next slot
- * SUM is the first 16 hex digits of the SHA-256 of the line before it. Names have no space (FORMATS 1).
+ * SUM is the first 16 hex digits of the SHA-256 of the line before it. Names have no space
+ * (FORMATS 1).
  */
 #define HEADER "kkartifact-ids-1"
 #define SUM_SIZE 16
@@ -371,7 +372,9 @@ static bool find_locked(const struct ids *ids, uint64_t node, struct ids_place *
         return false;
     fact = slot == 0 ? ids->above[number - 2] : ids->slots[slot - 1];
     *out = (struct ids_place){
-        .kind = slot != 0 ? IDS_IS_VERSION : fact->app != NULL ? IDS_IS_APP : IDS_IS_PROJECT,
+        .kind = slot != 0           ? IDS_IS_VERSION
+                : fact->app != NULL ? IDS_IS_APP
+                                    : IDS_IS_PROJECT,
         .slot = (uint32_t)slot,
         .index = slot != 0 ? number - 1 : 0,
         .project = fact->project,
@@ -389,5 +392,6 @@ int ids_find(struct ids *ids, uint64_t node, struct ids_place *out, struct error
     pthread_rwlock_rdlock(&ids->lock);
     found = find_locked(ids, node, out);
     pthread_rwlock_unlock(&ids->lock);
-    return found ? 0 : error_set(err, -ESTALE, "node %llu was never given", (unsigned long long)node);
+    return found ? 0
+                 : error_set(err, -ESTALE, "node %llu was never given", (unsigned long long)node);
 }

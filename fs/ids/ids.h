@@ -14,7 +14,8 @@ struct error;
  *     node = slot << 40 | (index + 1)
  *
  * Slot 0 holds what stands above the versions: the root (node 1), projects and apps, numbered as
- * they are first met. Every other slot is one version: index 0 its directory, index i its tree's record i,
+ * they are first met. Every other slot is one version: index 0 its directory, index i its tree's
+ * record i,
  * and what is shown besides the tree (the manifest) stands behind the last record.
  *
  * A slot belongs to (store, project, app, version, tree digest) and to nothing else for as long as

@@ -26,7 +26,8 @@ static bool parse_device(struct span text, uint64_t *out)
     struct span major_text;
     uint64_t major_number, minor_number;
 
-    if (!span_cut(&text, ':', &major_text) || number_parse(major_text, UINT32_MAX, &major_number, NULL) < 0 ||
+    if (!span_cut(&text, ':', &major_text) ||
+        number_parse(major_text, UINT32_MAX, &major_number, NULL) < 0 ||
         number_parse(text, UINT32_MAX, &minor_number, NULL) < 0)
         return false;
     *out = makedev((unsigned)major_number, (unsigned)minor_number);

@@ -14,7 +14,8 @@ struct error;
  * that is mounted there, so it cannot hang, also inside the daemon that serves it.
  */
 
-/* The device number (as in st_dev) of what is on top at `mountpoint`. -ENOENT: nothing is mounted there. */
+/* The device number (as in st_dev) of what is on top at `mountpoint`. -ENOENT: nothing is mounted
+ * there. */
 int mount_table_device(const char *mountpoint, uint64_t *out_device, struct error *err);
 
 /* The mount point that has this device; memory_free() it. -ENOENT. */

@@ -277,8 +277,8 @@ static int negotiate(struct session *session, struct error *err)
 }
 
 int session_mount(struct session **out_session, const char *mountpoint,
-                  const struct session_options *options, const struct session_ops *ops, void *context,
-                  struct error *err)
+                  const struct session_options *options, const struct session_ops *ops,
+                  void *context, struct error *err)
 {
     struct session *session = memory_new(sizeof(*session));
     int r = 0;
@@ -347,7 +347,8 @@ static void *reader_main(void *context)
     return NULL;
 }
 
-/* A reader sleeps in read(2), which a signal ends; sent again since it may come just before that. */
+/* A reader sleeps in read(2), which a signal ends; sent again since it may come just before
+ * that. */
 static void join_reader(struct reader *reader)
 {
     static const struct timespec interval = { .tv_nsec = KICK_INTERVAL_NS };
@@ -361,7 +362,8 @@ static void join_reader(struct reader *reader)
 
 int session_run(struct session *session, struct error *err)
 {
-    size_t count = session->options.thread_count != 0 ? session->options.thread_count : DEFAULT_THREADS;
+    size_t count =
+        session->options.thread_count != 0 ? session->options.thread_count : DEFAULT_THREADS;
     struct sigaction action = { .sa_handler = ignore_kick }, old;
     struct reader own = { .session = session };
     cleanup_memory struct reader *readers = memory_array(count, sizeof(*readers));
@@ -430,9 +432,9 @@ const char *session_mountpoint(const struct session *session)
 
 static void stat_of(fuse_req_t req, const struct session_attributes *attributes, struct stat *out)
 {
-    static const mode_t types[] = { [SESSION_DIRECTORY] = S_IFDIR,
-                                    [SESSION_FILE] = S_IFREG,
-                                    [SESSION_LINK] = S_IFLNK };
+    static const mode_t types[] = {
+        [SESSION_DIRECTORY] = S_IFDIR, [SESSION_FILE] = S_IFREG, [SESSION_LINK] = S_IFLNK
+    };
     const struct session *session = session_of(req);
 
     *out = (struct stat){
@@ -450,7 +452,8 @@ static void stat_of(fuse_req_t req, const struct session_attributes *attributes,
     out->st_atim = out->st_mtim;
 }
 
-static void entry_of(fuse_req_t req, const struct session_entry *entry, struct fuse_entry_param *out)
+static void entry_of(fuse_req_t req, const struct session_entry *entry,
+                     struct fuse_entry_param *out)
 {
     *out = (struct fuse_entry_param){
         .ino = entry->attributes.node,
@@ -516,7 +519,8 @@ void session_reply_xattr_size(struct session_request *request, size_t size)
 
 uint32_t session_request_pid(const struct session_request *request)
 {
-    const struct fuse_ctx *context = fuse_req_ctx(fuse_of((struct session_request *)(uintptr_t)request));
+    const struct fuse_ctx *context =
+        fuse_req_ctx(fuse_of((struct session_request *)(uintptr_t)request));
 
     return (uint32_t)context->pid;
 }
@@ -548,8 +552,8 @@ bool session_listing_add(struct session_listing *listing, const char *name, uint
     size_t left = listing->size - listing->used, needed;
 
     entry_of(listing->req, entry, &param);
-    needed = fuse_add_direntry_plus(listing->req, listing->bytes + listing->used, left, name, &param,
-                                    (off_t)next_offset);
+    needed = fuse_add_direntry_plus(listing->req, listing->bytes + listing->used, left, name,
+                                    &param, (off_t)next_offset);
     if (needed > left)
         return false;
     listing->used += needed;

@@ -27,7 +27,7 @@ struct error;
 struct session;
 struct session_request;
 
-#define SESSION_ROOT 1 /* the node id of the mount's root */
+#define SESSION_ROOT 1             /* the node id of the mount's root */
 #define SESSION_FOREVER 31536000.0 /* seconds; for what never changes */
 
 enum session_kind { SESSION_DIRECTORY, SESSION_FILE, SESSION_LINK };
@@ -43,7 +43,8 @@ struct session_attributes {
                         * compares it before it uses the list it has cached */
 };
 
-/* For the reply to a lookup. node 0: there is nothing of that name (and that is remembered for entry_s). */
+/* For the reply to a lookup. node 0: there is nothing of that name (and that is remembered for
+ * entry_s). */
 struct session_entry {
     struct session_attributes attributes;
     double entry_s;      /* how long the kernel may believe the name */
@@ -59,20 +60,23 @@ struct session_statfs {
  * lives until the call returns. Each ends with exactly one session_reply_*.
  */
 struct session_ops {
-    void (*lookup)(void *context, struct session_request *request, uint64_t parent, const char *name);
+    void (*lookup)(void *context, struct session_request *request, uint64_t parent,
+                   const char *name);
     void (*attributes)(void *context, struct session_request *request, uint64_t node);
     void (*link)(void *context, struct session_request *request, uint64_t node); /* readlink */
-    /* [offset, offset + size) of a file: the whole range that the file has there, or an error; never short. */
+    /* [offset, offset + size) of a file: the whole range that the file has there, or an error;
+     * never short. */
     void (*read)(void *context, struct session_request *request, uint64_t node, uint64_t offset,
                  uint32_t size);
     /* Entries from position `offset` on (0: the first); each names the position behind itself. */
-    void (*directory)(void *context, struct session_request *request, uint64_t node, uint64_t offset,
-                      uint32_t size);
+    void (*directory)(void *context, struct session_request *request, uint64_t node,
+                      uint64_t offset, uint32_t size);
     void (*statfs)(void *context, struct session_request *request);
     /* Both only with `xattr`; size 0 asks for the size. */
-    void (*xattr_get)(void *context, struct session_request *request, uint64_t node, const char *name,
-                      uint32_t size);
-    void (*xattr_list)(void *context, struct session_request *request, uint64_t node, uint32_t size);
+    void (*xattr_get)(void *context, struct session_request *request, uint64_t node,
+                      const char *name, uint32_t size);
+    void (*xattr_list)(void *context, struct session_request *request, uint64_t node,
+                       uint32_t size);
 };
 
 struct session_options {
@@ -84,11 +88,12 @@ struct session_options {
     size_t thread_count; /* readers of requests; 0: 2 */
 };
 
-/* Opens /dev/fuse, mounts at `mountpoint` (an existing directory; resolved before) and negotiates. As
+/* Opens /dev/fuse, mounts at `mountpoint` (an existing directory; resolved before) and
+ * negotiates. As
  * root by mount(2), else through fusermount3. Nothing is answered before session_run. */
 int session_mount(struct session **out_session, const char *mountpoint,
-                  const struct session_options *options, const struct session_ops *ops, void *context,
-                  struct error *err);
+                  const struct session_options *options, const struct session_ops *ops,
+                  void *context, struct error *err);
 
 /* Answers requests until the file system is unmounted (0), session_stop() is called (0), or the
  * connection breaks (negative errno). The caller's thread is one of the readers. */
@@ -97,11 +102,13 @@ int session_run(struct session *session, struct error *err);
 /* Makes session_run return soon; safe in any thread, not in a signal handler. */
 void session_stop(struct session *session);
 
-/* Takes the mount away if it is still ours (lazily: users of open files go on), closes. Requests that
+/* Takes the mount away if it is still ours (lazily: users of open files go on), closes. Requests
+ * that
  * were not answered yet must be answered before. NULL is fine. */
 struct session *session_close(struct session *session);
 
-/* The device number of the mount (stat's st_dev), which tells its connection in /sys/fs/fuse/connections. */
+/* The device number of the mount (stat's st_dev), which tells its connection in
+ * /sys/fs/fuse/connections. */
 uint64_t session_device(const struct session *session);
 const char *session_mountpoint(const struct session *session);
 
@@ -110,15 +117,18 @@ void session_reply_entry(struct session_request *request, const struct session_e
 void session_reply_attributes(struct session_request *request,
                               const struct session_attributes *attributes, double attributes_s);
 void session_reply_link(struct session_request *request, const char *target);
-/* The bytes must be resident memory (a page-in that is cut by a kill would give EIO), not a cold mapping. */
+/* The bytes must be resident memory (a page-in that is cut by a kill would give EIO), not a cold
+ * mapping. */
 void session_reply_bytes(struct session_request *request, struct span bytes);
 void session_reply_statfs(struct session_request *request, const struct session_statfs *statfs);
 void session_reply_xattr_size(struct session_request *request, size_t size);
 
-/* The process (thread id) that waits, for interrupts and "who reads this"; 0 when the kernel does not tell. */
+/* The process (thread id) that waits, for interrupts and "who reads this"; 0 when the kernel does
+ * not tell. */
 uint32_t session_request_pid(const struct session_request *request);
 
-/* A directory answer is collected, then sent. add returns false when `size` is used up: then end. */
+/* A directory answer is collected, then sent. add returns false when `size` is used up: then
+ * end. */
 struct session_listing;
 int session_listing_begin(struct session_request *request, uint32_t size,
                           struct session_listing **out_listing);
@@ -126,7 +136,8 @@ bool session_listing_add(struct session_listing *listing, const char *name, uint
                          const struct session_entry *entry);
 void session_listing_reply(struct session_listing *listing); /* ends request and listing */
 
-/* Tells the kernel to forget a name below `parent` (it asks again). Never from inside an operation. */
+/* Tells the kernel to forget a name below `parent` (it asks again). Never from inside an
+ * operation. */
 int session_forget_name(struct session *session, uint64_t parent, const char *name);
 /* ... the listing and attributes of a directory. */
 int session_forget_directory(struct session *session, uint64_t node);

@@ -20,19 +20,19 @@
  * allocation failing until it passes with none failed: a failed allocation must
  * give -ENOMEM, the last run 0. Not for code that allocates on other threads.
  */
-#define assert_survives_no_memory(expression)                                                      \
-    do {                                                                                           \
-        for (int64_t n_ = 0;; n_++) {                                                              \
-            int r_;                                                                                \
-            bool failed_;                                                                          \
-            memory_fail_after(n_);                                                                 \
-            r_ = (expression);                                                                     \
-            failed_ = memory_failed();                                                             \
-            memory_fail_after(-1);                                                                 \
-            if (!failed_) {                                                                        \
-                assert_int_equal(r_, 0);                                                           \
-                break;                                                                             \
-            }                                                                                      \
-            assert_int_equal(r_, -ENOMEM);                                                         \
-        }                                                                                          \
+#define assert_survives_no_memory(expression) \
+    do {                                      \
+        for (int64_t n_ = 0;; n_++) {         \
+            int r_;                           \
+            bool failed_;                     \
+            memory_fail_after(n_);            \
+            r_ = (expression);                \
+            failed_ = memory_failed();        \
+            memory_fail_after(-1);            \
+            if (!failed_) {                   \
+                assert_int_equal(r_, 0);      \
+                break;                        \
+            }                                 \
+            assert_int_equal(r_, -ENOMEM);    \
+        }                                     \
     } while (0)

@@ -14,9 +14,12 @@ static void known_times(void **state)
         int64_t time_s;
         const char *text;
     } known[] = {
-        { 0, "1970-01-01T00:00:00Z" },           { -1, "1969-12-31T23:59:59Z" },
-        { 951782400, "2000-02-29T00:00:00Z" },   { 1766770200, "2025-12-26T17:30:00Z" },
-        { 253402300799, "9999-12-31T23:59:59Z" }, { -62167219200, "0000-01-01T00:00:00Z" },
+        { 0, "1970-01-01T00:00:00Z" },
+        { -1, "1969-12-31T23:59:59Z" },
+        { 951782400, "2000-02-29T00:00:00Z" },
+        { 1766770200, "2025-12-26T17:30:00Z" },
+        { 253402300799, "9999-12-31T23:59:59Z" },
+        { -62167219200, "0000-01-01T00:00:00Z" },
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -57,9 +60,20 @@ static void zones_and_fractions(void **state)
 static void refused(void **state)
 {
     static const char *const bad[] = {
-        "", "1970", "1970-01-01", "1970-13-01T00:00:00Z", "1970-00-01T00:00:00Z", "1971-02-29T00:00:00Z",
-        "1970-01-01T24:00:00Z", "1970-01-01T00:60:00Z", "1970-01-01T00:00:60Z", "1970-01-01T00:00:00z",
-        "1970-01-01T00:00:00Z ", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00+1:00", " 1970-01-01T00:00:00Z",
+        "",
+        "1970",
+        "1970-01-01",
+        "1970-13-01T00:00:00Z",
+        "1970-00-01T00:00:00Z",
+        "1971-02-29T00:00:00Z",
+        "1970-01-01T24:00:00Z",
+        "1970-01-01T00:60:00Z",
+        "1970-01-01T00:00:60Z",
+        "1970-01-01T00:00:00z",
+        "1970-01-01T00:00:00Z ",
+        "1970-01-01T00:00:00.Z",
+        "1970-01-01T00:00:00+1:00",
+        " 1970-01-01T00:00:00Z",
     };
     char text[CLOCK_TEXT_SIZE];
 
@@ -84,8 +98,11 @@ static void clocks_go_on(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_times), cmocka_unit_test(agrees_with_the_c_library_over_four_centuries),
-        cmocka_unit_test(zones_and_fractions), cmocka_unit_test(refused), cmocka_unit_test(clocks_go_on),
+        cmocka_unit_test(known_times),
+        cmocka_unit_test(agrees_with_the_c_library_over_four_centuries),
+        cmocka_unit_test(zones_and_fractions),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(clocks_go_on),
     };
 
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

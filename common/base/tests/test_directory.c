@@ -120,8 +120,8 @@ static void files_are_made_opened_and_removed(void **state)
 
 static void bad_paths_are_refused(void **state)
 {
-    static const char *const bad[] = { "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b",
-                                       "a/../b", "./a" };
+    static const char *const bad[] = { "/",    "/a",   "a/",    "a//b",   ".",  "..",
+                                       "a/..", "../a", "a/./b", "a/../b", "./a" };
     struct directory *at = at_of(state);
     struct directory *none = NULL;
     struct file_info info;
@@ -374,9 +374,11 @@ static void no_memory(void **state)
     assert_survives_no_memory(open_twice(place->path));
 }
 
-#define BOTH_WAYS(test)                                                                            \
-    cmocka_unit_test_setup_teardown(test, make_direct_place, remove_place),                        \
-        { #test " walking", test, make_walking_place, remove_place, NULL }
+#define BOTH_WAYS(test)                                                     \
+    cmocka_unit_test_setup_teardown(test, make_direct_place, remove_place), \
+    {                                                                       \
+#test " walking", test, make_walking_place, remove_place, NULL      \
+    }
 
 int main(void)
 {

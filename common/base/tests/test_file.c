@@ -231,9 +231,8 @@ static void no_memory(void **state)
 
     in(state, "m", &path);
     assert_survives_no_memory(save_and_load((const char *)path.bytes));
-    assert_survives_no_memory(file_make_directories((const char *)path.bytes, 0755, NULL) == -ENOMEM
-                                  ? -ENOMEM
-                                  : 0);
+    assert_survives_no_memory(
+        file_make_directories((const char *)path.bytes, 0755, NULL) == -ENOMEM ? -ENOMEM : 0);
 }
 
 #define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)

@@ -30,11 +30,14 @@ static void captured(enum log_form form, enum log_level limit, enum log_level le
 
 static void text_lines(void **state)
 {
-    static const char *const fields[] = { "version", "p/a/v", "none", NULL, "why", "two words", NULL };
+    static const char *const fields[] = {
+        "version", "p/a/v", "none", NULL, "why", "two words", NULL
+    };
     char line[512];
 
     captured(LOG_TEXT, LOG_INFO, LOG_ERROR, fields, "it broke\n\"now\"", line, sizeof(line));
-    assert_string_equal(line, "error: it broke\\u000a\\\"now\\\" version=p/a/v why=\"two words\"\n");
+    assert_string_equal(line,
+                        "error: it broke\\u000a\\\"now\\\" version=p/a/v why=\"two words\"\n");
     captured(LOG_TEXT, LOG_INFO, LOG_INFO, NULL, "plain", line, sizeof(line));
     assert_string_equal(line, "plain\n");
 }
@@ -45,7 +48,8 @@ static void json_lines(void **state)
     char line[512];
 
     captured(LOG_JSON, LOG_INFO, LOG_WARNING, fields, "slow", line, sizeof(line));
-    assert_non_null(strstr(line, "\"level\":\"warning\",\"message\":\"slow\",\"path\":\"a\\\"b\"}\n"));
+    assert_non_null(
+        strstr(line, "\"level\":\"warning\",\"message\":\"slow\",\"path\":\"a\\\"b\"}\n"));
     assert_memory_equal(line, "{\"time\":\"", 9);
 }
 

@@ -48,7 +48,8 @@ static void many_keys_come_and_go(void **state)
     void *value;
 
     for (uint32_t i = 0; i < 20000; i++) {
-        assert_int_equal(map_set(&map, span_of(&i, sizeof(i)), (void *)(uintptr_t)(i + 1), NULL), 0);
+        assert_int_equal(map_set(&map, span_of(&i, sizeof(i)), (void *)(uintptr_t)(i + 1), NULL),
+                         0);
         if (i >= 1000) {
             uint32_t gone = i - 1000;
             assert_int_equal((uintptr_t)map_remove(&map, span_of(&gone, sizeof(gone))), gone + 1);

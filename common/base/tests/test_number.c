@@ -70,7 +70,7 @@ static void sizes_for_people(void **state)
     static const struct {
         uint64_t bytes;
         const char *text;
-    } known[] = { { 0, "0 B" },         { 1023, "1023 B" },        { 1024, "1.00 KiB" },
+    } known[] = { { 0, "0 B" },         { 1023, "1023 B" },         { 1024, "1.00 KiB" },
                   { 1536, "1.50 KiB" }, { 1ull << 30, "1.00 GiB" }, { UINT64_MAX, "16.0 EiB" } };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -83,7 +83,7 @@ static void sizes_for_people(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decimals), cmocka_unit_test(signed_decimals), cmocka_unit_test(sizes),
+        cmocka_unit_test(decimals),  cmocka_unit_test(signed_decimals),  cmocka_unit_test(sizes),
         cmocka_unit_test(durations), cmocka_unit_test(sizes_for_people),
     };
 

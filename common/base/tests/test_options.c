@@ -38,13 +38,21 @@ static const struct verb_spec verbs[] = {
 };
 
 static const struct program_spec program = {
-    .name = "kk-try", .summary = "Tries things", .verbs = verbs, .options = every_options,
+    .name = "kk-try",
+    .summary = "Tries things",
+    .verbs = verbs,
+    .options = every_options,
     .version = "1.2",
 };
 
 static const struct program_spec plain = {
-    .name = "kk-plain", .summary = "Has no verbs", .options = every_options, .version = "3",
-    .operands = "FILE...", .operands_min = 1, .operands_max = 2,
+    .name = "kk-plain",
+    .summary = "Has no verbs",
+    .options = every_options,
+    .version = "3",
+    .operands = "FILE...",
+    .operands_min = 1,
+    .operands_max = 2,
 };
 
 CLEANUP_DEFINE(options, options_free);
@@ -55,7 +63,7 @@ static int parse_words(const struct program_spec *spec, struct options **out, st
     char *argv[16] = { NULL };
     int argc = 1;
 
-    argv[0] = (char *)(uintptr_t)"program";
+    argv[0] = (char *)(uintptr_t) "program";
     for (; words[argc - 1] != NULL; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
     return options_parse(spec, argc, argv, out, text, err);
@@ -69,8 +77,8 @@ static void flags_stand_anywhere(void **state)
     cleanup(buf_release) struct buf text = buf_init(4096);
 
     assert_int_equal(parse_words(&program, &options, &text, NULL,
-                                 WORDS("--config=x=y", "-n", "--label", "a=1", "push", "-ql", "b=2", "dir",
-                                       "--version", "9", "-lc=3")),
+                                 WORDS("--config=x=y", "-n", "--label", "a=1", "push", "-ql", "b=2",
+                                       "dir", "--version", "9", "-lc=3")),
                      0);
     assert_int_equal(options_verb(options)->id, VERB_PUSH);
     assert_string_equal(options_get(options, "config"), "x=y");
@@ -95,10 +103,12 @@ static void verbs_of_two_words(void **state)
     cleanup(buf_release) struct buf text = buf_init(4096);
 
     assert_int_equal(parse_words(&program, &options, &text, NULL,
-                                 WORDS("token", "--quiet", "create", "--name", "ci")), 0);
+                                 WORDS("token", "--quiet", "create", "--name", "ci")),
+                     0);
     assert_int_equal(options_verb(options)->id, VERB_TOKEN_CREATE);
     assert_string_equal(options_get(options, "name"), "ci");
-    assert_int_equal(parse_words(&program, &early, &text, NULL, WORDS("--name", "x", "token", "create")),
+    assert_int_equal(parse_words(&program, &early, &text, NULL,
+                                 WORDS("--name", "x", "token", "create")),
                      0);
     assert_string_equal(options_get(early, "name"), "x");
 }
@@ -109,14 +119,16 @@ static void a_double_dash_ends_flags(void **state)
     cleanup(cleanup_options) struct options *dash = NULL;
     cleanup(buf_release) struct buf text = buf_init(4096);
 
-    assert_int_equal(parse_words(&program, &options, &text, NULL, WORDS("push", "--", "--quiet")), 0);
+    assert_int_equal(parse_words(&program, &options, &text, NULL, WORDS("push", "--", "--quiet")),
+                     0);
     assert_string_equal(options_operand(options, 0), "--quiet");
     assert_false(options_has(options, "quiet"));
     assert_int_equal(parse_words(&program, &dash, &text, NULL, WORDS("push", "-")), 0);
     assert_string_equal(options_operand(dash, 0), "-");
 }
 
-static void assert_refused(const struct program_spec *spec, const char *says, const char *const *words)
+static void assert_refused(const struct program_spec *spec, const char *says,
+                           const char *const *words)
 {
     struct options *options = (struct options *)(uintptr_t)8;
     cleanup(buf_release) struct buf text = buf_init(4096);
@@ -152,7 +164,8 @@ static void wrong_words_are_named(void **state)
     assert_refused(&plain, "too many: \"c\"", WORDS("a", "b", "c"));
 }
 
-static void assert_prints(const struct program_spec *spec, const char *says, const char *const *words)
+static void assert_prints(const struct program_spec *spec, const char *says,
+                          const char *const *words)
 {
     struct options *options = (struct options *)(uintptr_t)8;
     cleanup(buf_release) struct buf text = buf_init(8192);

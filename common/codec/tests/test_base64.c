@@ -13,8 +13,12 @@ static void published_vectors(void **state)
 {
     static const struct {
         const char *bytes, *text;
-    } known[] = { { "", "" },           { "f", "Zg==" },         { "fo", "Zm8=" },
-                  { "foo", "Zm9v" },    { "foob", "Zm9vYg==" },  { "fooba", "Zm9vYmE=" },
+    } known[] = { { "", "" },
+                  { "f", "Zg==" },
+                  { "fo", "Zm8=" },
+                  { "foo", "Zm9v" },
+                  { "foob", "Zm9vYg==" },
+                  { "fooba", "Zm9vYmE=" },
                   { "foobar", "Zm9vYmFy" } };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -42,7 +46,8 @@ static void all_bytes_in_the_url_alphabet(void **state)
 
 static void one_writing_of_each_thing(void **state)
 {
-    static const char *const bad[] = { "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm 9v", "Zm9v\n", "====", "Z===", "Zm8_", "=Zg=" };
+    static const char *const bad[] = { "Zg",     "Zg=",  "Zg===", "Zh==", "Zm9=", "Zm 9v",
+                                       "Zm9v\n", "====", "Z===",  "Zm8_", "=Zg=" };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         cleanup(buf_release) struct buf bytes = buf_init(100);

@@ -20,7 +20,8 @@ static void published_vectors(void **state)
     struct digest_stream stream;
     char many[1000];
 
-    assert_digest(digest_of("", 0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_digest(digest_of("", 0),
+                  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_digest(digest_of("abc", 3),
                   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     memset(many, 'a', sizeof(many));
@@ -96,8 +97,10 @@ static void parsing(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_vectors),  cmocka_unit_test(a_saved_state_goes_on),
-        cmocka_unit_test(damaged_states_are_refused), cmocka_unit_test(keyed_vectors),
+        cmocka_unit_test(published_vectors),
+        cmocka_unit_test(a_saved_state_goes_on),
+        cmocka_unit_test(damaged_states_are_refused),
+        cmocka_unit_test(keyed_vectors),
         cmocka_unit_test(parsing),
     };
 

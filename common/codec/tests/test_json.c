@@ -20,9 +20,11 @@ static void reading(void **state)
     int64_t number = 0;
     bool flag = false;
 
-    assert_int_equal(json_parse(span_text(" {\"a\": \"x\\u00e9\\ud83d\\ude00\", \"n\": -9007199254740991, "
-                                          "\"l\": [1, true, null, {}], \"z\": null} "),
-                                &json, NULL), 0);
+    assert_int_equal(
+        json_parse(span_text(" {\"a\": \"x\\u00e9\\ud83d\\ude00\", \"n\": -9007199254740991, "
+                             "\"l\": [1, true, null, {}], \"z\": null} "),
+                   &json, NULL),
+        0);
     root = json_root(json);
     assert_true(json_is_object(root));
     assert_int_equal(json_member_text(root, "a", &text, NULL), 0);
@@ -48,7 +50,10 @@ static void types_are_checked(void **state)
     int64_t number;
     bool flag;
 
-    assert_int_equal(json_parse(span_text("{\"f\":1.5,\"big\":9007199254740992,\"s\":\"1\",\"huge\":1e300}"), &json, NULL), 0);
+    assert_int_equal(
+        json_parse(span_text("{\"f\":1.5,\"big\":9007199254740992,\"s\":\"1\",\"huge\":1e300}"),
+                   &json, NULL),
+        0);
     assert_int_equal(json_member_integer(json_root(json), "f", &number, &err), -EINVAL);
     assert_string_equal(err.text, "f must be an integer");
     assert_int_equal(json_member_integer(json_root(json), "big", &number, NULL), -EINVAL);
@@ -62,10 +67,44 @@ static void types_are_checked(void **state)
 static void refused(void **state)
 {
     static const char *const bad[] = {
-        "", " ", "{", "}", "[", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "{1:1}", "[1 2]", "01", "+1", "1.", ".5",
-        "1e", "--1", "tru", "nul", "NaN", "\"", "\"\\x\"", "\"\\u12\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"",
-        "\"\\ud800\\u0041\"", "\"\n\"", "\"\x80\"", "1 1", "[]]", "{}{}", "{\"a\":1,\"a\":2}", "[{\"a\":1,\"a\":1}]", "'a'",
-        "/**/1", "[1}", "{\"a\":1]",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "[1,]",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "{a:1}",
+        "{1:1}",
+        "[1 2]",
+        "01",
+        "+1",
+        "1.",
+        ".5",
+        "1e",
+        "--1",
+        "tru",
+        "nul",
+        "NaN",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\u0041\"",
+        "\"\n\"",
+        "\"\x80\"",
+        "1 1",
+        "[]]",
+        "{}{}",
+        "{\"a\":1,\"a\":2}",
+        "[{\"a\":1,\"a\":1}]",
+        "'a'",
+        "/**/1",
+        "[1}",
+        "{\"a\":1]",
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -114,8 +153,9 @@ static void writing(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reading),          cmocka_unit_test(types_are_checked), cmocka_unit_test(refused),
-        cmocka_unit_test(depth_is_limited), cmocka_unit_test(writing),
+        cmocka_unit_test(reading), cmocka_unit_test(types_are_checked),
+        cmocka_unit_test(refused), cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(writing),
     };
 
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);

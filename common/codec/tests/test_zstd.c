@@ -24,7 +24,8 @@ static void both_ways(void **state)
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         cleanup(buf_release) struct buf raw = sample(sizes[i]);
-        cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED), back = buf_init(BUF_UNLIMITED);
+        cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED),
+                                        back = buf_init(BUF_UNLIMITED);
         assert_int_equal(zstd_compress(buf_span(&raw), ZSTD_LEVEL_DEFAULT, &frame, NULL), 0);
         assert_int_equal(zstd_decompress(buf_span(&frame), raw.size, &back, NULL), 0);
         assert_true(span_equal(buf_span(&raw), buf_span(&back)));
@@ -62,7 +63,8 @@ static void hostile_frames(void **state)
 
     assert_int_equal(zstd_compress(buf_span(&raw), 1, &frame, NULL), 0);
     assert_int_equal(zstd_decompress(buf_span(&frame), raw.size - 1, &back, NULL), -EFBIG);
-    assert_int_equal(zstd_decompress(span_of(frame.bytes, frame.size - 1), raw.size, &back, NULL), -EBADMSG);
+    assert_int_equal(zstd_decompress(span_of(frame.bytes, frame.size - 1), raw.size, &back, NULL),
+                     -EBADMSG);
     assert_int_equal(zstd_decompress(span_text(""), 100, &back, NULL), -EBADMSG);
     assert_int_equal(zstd_decompress(span_text("no frame at all"), 100, &back, NULL), -EBADMSG);
     buf_add_byte(&frame, 0);
@@ -99,8 +101,8 @@ static void survives_no_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_ways),      cmocka_unit_test(a_byte_at_a_time),
-        cmocka_unit_test(hostile_frames), cmocka_unit_test(a_wrong_known_size_is_refused),
+        cmocka_unit_test(both_ways),          cmocka_unit_test(a_byte_at_a_time),
+        cmocka_unit_test(hostile_frames),     cmocka_unit_test(a_wrong_known_size_is_refused),
         cmocka_unit_test(survives_no_memory),
     };
 

@@ -74,8 +74,12 @@ static void keep(struct kept *kept)
     assert_int_equal(ids_open(kept->path, "store", &ids, NULL), 0);
     assert_int_equal(ids_above(ids, "p", "a", &kept->app, NULL), 0);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(ids_slot(ids, "p", "a", i == 0 ? "x" : i == 1 ? "y" : "z", &tree_one,
-                                  &kept->slot, NULL), 0);
+        assert_int_equal(ids_slot(ids, "p", "a",
+                                  i == 0   ? "x"
+                                  : i == 1 ? "y"
+                                           : "z",
+                                  &tree_one, &kept->slot, NULL),
+                         0);
 }
 
 static void they_outlive_the_process(void **state)

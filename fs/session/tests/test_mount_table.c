@@ -7,13 +7,12 @@
 
 #include "tests/support/unit.h"
 
-static const char table[] =
-    "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
-    "30 22 0:40 / /srv/a\\040b rw - fuse.kkartifact http://x ro\n"
-    "31 22 0:41 / /srv/over rw - tmpfs tmpfs rw\n"
-    "32 31 0:42 / /srv/over rw - fuse.kkartifact http://x ro\n"
-    "garbage\n"
-    "33 22 x:y / /srv/bad rw - tmpfs tmpfs rw\n";
+static const char table[] = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+                            "30 22 0:40 / /srv/a\\040b rw - fuse.kkartifact http://x ro\n"
+                            "31 22 0:41 / /srv/over rw - tmpfs tmpfs rw\n"
+                            "32 31 0:42 / /srv/over rw - fuse.kkartifact http://x ro\n"
+                            "garbage\n"
+                            "33 22 x:y / /srv/bad rw - tmpfs tmpfs rw\n";
 
 static void finds_by_path(void **state)
 {

@@ -54,7 +54,8 @@ static struct session_entry entry_of(uint64_t node)
     return (struct session_entry){ attributes_of(node), SESSION_FOREVER, SESSION_FOREVER };
 }
 
-static void lookup(void *context, struct session_request *request, uint64_t parent, const char *name)
+static void lookup(void *context, struct session_request *request, uint64_t parent,
+                   const char *name)
 {
     struct served *served = context;
     struct session_entry entry = { .entry_s = 1 };
@@ -79,8 +80,8 @@ static void read_link(void *context, struct session_request *request, uint64_t n
     session_reply_link(request, "file");
 }
 
-static void read_file(void *context, struct session_request *request, uint64_t node, uint64_t offset,
-                      uint32_t size)
+static void read_file(void *context, struct session_request *request, uint64_t node,
+                      uint64_t offset, uint32_t size)
 {
     struct served *served = context;
 
@@ -88,8 +89,8 @@ static void read_file(void *context, struct session_request *request, uint64_t n
     session_reply_bytes(request, span_slice(span_text(CONTENT), offset, size));
 }
 
-static void directory(void *context, struct session_request *request, uint64_t node, uint64_t offset,
-                      uint32_t size)
+static void directory(void *context, struct session_request *request, uint64_t node,
+                      uint64_t offset, uint32_t size)
 {
     static const char *const names[] = { "file", "link" };
     struct served *served = context;
@@ -121,12 +122,12 @@ static const struct session_ops ops = {
     .statfs = show_statfs,
 };
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));           \
-            return 1;                                                                              \
-        }                                                                                          \
+#define CHECK(condition)                                                                 \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
+            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno)); \
+            return 1;                                                                    \
+        }                                                                                \
     } while (0)
 
 static int look_around(const char *root)
@@ -181,7 +182,9 @@ static int visitor(const char *root, int go_fd)
 static void a_mount_is_read_and_unmounted(void **state)
 {
     char root[] = "/tmp/test-session-XXXXXX";
-    struct session_options options = { .source = "a,b", .subtype = "kkartifact", .allow_other = true };
+    struct session_options options = { .source = "a,b",
+                                       .subtype = "kkartifact",
+                                       .allow_other = true };
     struct served served = { 0 };
     struct error err = { 0 };
     int go[2], status, r;
@@ -204,7 +207,8 @@ static void a_mount_is_read_and_unmounted(void **state)
     close(go[0]);
     close(go[1]);
     assert_int_equal(rmdir(root), 0);
-    /* What is cached is not asked again: one read, one or two listings, whatever the visitor repeats. */
+    /* What is cached is not asked again: one read, one or two listings, whatever the visitor
+     * repeats. */
     assert_int_equal(served.reads, 1);
     assert_true(served.directories <= 2);
     assert_true(served.lookups <= 3);
@@ -238,7 +242,8 @@ static void no_directory_to_mount_on(void **state)
     struct session *session = NULL;
     struct error err = { 0 };
 
-    assert_int_equal(session_mount(&session, "/nonexistent/place", &options, &ops, NULL, &err), -ENOENT);
+    assert_int_equal(session_mount(&session, "/nonexistent/place", &options, &ops, NULL, &err),
+                     -ENOENT);
     assert_null(session);
     assert_non_null(strstr(err.text, "/nonexistent/place"));
 }
