@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+struct blob_store;
+struct error;
+
+/*
+ * blob_store_file - a store in a directory of a local file system.
+ *
+ *     DIR/.kkartifact-store    the sentinel: the store's id and a newline
+ *     DIR/blobs/ab/cd/KEY      readable objects, 0444; ab, cd = characters 1-2, 3-4 of the key
+ *     DIR/tmp/KEY              unfinished ones, 0600, locked (flock) while a writer has them
+ *
+ * Everything happens beneath one descriptor of DIR, and no link is followed. An
+ * object is written, its data synced, renamed into place without replacing, and
+ * the directories synced, before commit returns. Commits that wait at the same
+ * time share what makes them durable.
+ *
+ * found: this store may be made here: DIR, its parts and the sentinel are made
+ * when they are absent and nothing was ever stored here (objects without a sentinel:
+ * -EBADMSG). Otherwise what is missing is -ENOENT: a disk that is not mounted looks
+ * like an empty directory. A sentinel with another id: -EBADMSG.
+ */
+int blob_store_file_open(const char *path, const char *store_id, bool found,
+                         struct blob_store **out_store, struct error *err);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/storage/file_commits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+
+struct request {
+    struct request *next;
+    struct file_commit *items;
+    size_t count;
+    bool done;
+    int result;
+    struct error error;
+};
+
+struct file_commits {
+    const struct file_tree *tree;
+    pthread_mutex_t lock; /* what follows */
+    pthread_cond_t changed;
+    struct request *first;
+    struct request **last;
+    bool is_led; /* someone commits a batch now */
+};
+
+int file_commits_new(const struct file_tree *tree, struct file_commits **out, struct error *err)
+{
+    struct file_commits *commits = memory_new(sizeof(*commits));
+
+    if (commits == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    commits->tree = tree;
+    commits->last = &commits->first;
+    pthread_mutex_init(&commits->lock, NULL);
+    pthread_cond_init(&commits->changed, NULL);
+    *out = commits;
+    return 0;
+}
+
+struct file_commits *file_commits_free(struct file_commits *commits)
+{
+    if (commits == NULL)
+        return NULL;
+    pthread_cond_destroy(&commits->changed);
+    pthread_mutex_destroy(&commits->lock);
+    return memory_free(commits);
+}
+
+static void request_fail(struct request *request, int result, const struct error *error)
+{
+    if (request->result < 0)
+        return;
+    request->result = result;
+    request->error = *error;
+}
+
+/* Runs `step` on each item of each request that has not failed. */
+typedef int item_step(struct file_commits *commits, struct file_commit *item, struct error *err);
+
+static void each_item(struct file_commits *commits, struct request *first, item_step *step)
+{
+    struct error error;
+    int r;
+
+    for (struct request *request = first; request != NULL; request = request->next) {
+        for (size_t i = 0; i < request->count && request->result >= 0; i++) {
+            r = step(commits, &request->items[i], &error);
+            if (r < 0)
+                request_fail(request, r, &error);
+        }
+    }
+}
+
+static int data_sync(struct file_commits *commits, struct file_commit *item, struct error *err)
+{
+    return fdatasync(item->fd) == 0 ? 0 : file_tree_error(err, errno, "syncing an object");
+}
+
+static int name_give(struct file_commits *commits, struct file_commit *item, struct error *err)
+{
+    int r =
+        file_tree_folder_open(commits->tree, item->key, true, &item->folder_fd, &item->made, err);
+
+    if (r < 0)
+        return r;
+    if (renameat2(commits->tree->tmp_fd, item->key, item->folder_fd, item->key, RENAME_NOREPLACE) !=
+        0)
+        return file_tree_error(err, errno, "naming an object");
+    return 0;
+}
+
+static int outer_sync(const struct file_tree *tree, const char *key)
+{
+    char outer[3] = { key[0], key[1], '\0' };
+    cleanup_fd int fd =
+        openat(tree->blobs_fd, outer, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -1 : fsync(fd);
+}
+
+static int names_sync(struct file_commits *commits, struct file_commit *item, struct error *err)
+{
+    if (fsync(item->folder_fd) != 0 ||
+        ((item->made & FILE_TREE_MADE_INNER) != 0 && outer_sync(commits->tree, item->key) != 0) ||
+        ((item->made & FILE_TREE_MADE_OUTER) != 0 && fsync(commits->tree->blobs_fd) != 0))
+        return file_tree_error(err, errno, "syncing an object's name");
+    return 0;
+}
+
+static int folder_close(struct file_commits *commits, struct file_commit *item, struct error *err)
+{
+    cleanup_fd_at(&item->folder_fd);
+    item->folder_fd = -1;
+    return 0;
+}
+
+static void everything_sync(struct file_commits *commits, struct request *first)
+{
+    struct error error;
+    int r;
+
+    if (syncfs(commits->tree->root_fd) == 0)
+        return;
+    r = file_tree_error(&error, errno, "syncing the store");
+    for (struct request *request = first; request != NULL; request = request->next)
+        request_fail(request, r, &error);
+}
+
+static void batch_run(struct file_commits *commits, struct request *first)
+{
+    size_t count = 0;
+    bool is_small;
+
+    for (struct request *request = first; request != NULL; request = request->next)
+        count += request->count;
+    is_small = count < FILE_COMMITS_SYNCFS;
+    if (is_small)
+        each_item(commits, first, data_sync);
+    else
+        everything_sync(commits, first);
+    each_item(commits, first, name_give);
+    if (is_small)
+        each_item(commits, first, names_sync);
+    else
+        everything_sync(commits, first);
+    for (struct request *request = first; request != NULL; request = request->next) {
+        for (size_t i = 0; i < request->count; i++)
+            folder_close(commits, &request->items[i], NULL);
+    }
+}
+
+/* Leads batches until its own request is done. The lock is held at entry and at return. */
+static void lead(struct file_commits *commits, struct request *own)
+{
+    struct request *batch;
+    struct request *next;
+
+    commits->is_led = true;
+    while (!own->done) {
+        batch = commits->first;
+        commits->first = NULL;
+        commits->last = &commits->first;
+        pthread_mutex_unlock(&commits->lock);
+        batch_run(commits, batch);
+        pthread_mutex_lock(&commits->lock);
+        for (struct request *request = batch; request != NULL; request = next) {
+            next = request->next;
+            request->done = true;
+        }
+    }
+    commits->is_led = false;
+    pthread_cond_broadcast(&commits->changed);
+}
+
+int file_commits_run(struct file_commits *commits, struct file_commit *items, size_t count,
+                     struct error *err)
+{
+    struct request request = { .items = items, .count = count };
+
+    for (size_t i = 0; i < count; i++)
+        items[i].folder_fd = -1;
+    pthread_mutex_lock(&commits->lock);
+    *commits->last = &request;
+    commits->last = &request.next;
+    while (!request.done) {
+        if (commits->is_led)
+            pthread_cond_wait(&commits->changed, &commits->lock);
+        else
+            lead(commits, &request);
+    }
+    pthread_mutex_unlock(&commits->lock);
+    if (request.result < 0 && err != NULL)
+        *err = request.error;
+    return request.result;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/storage/file_tree.h"
+
+/*
+ * file_commits - makes written files durable and readable, several at a time.
+ *
+ * Threads that commit at the same moment are served by the first of them: few
+ * files are synced one by one, many (FILE_COMMITS_SYNCFS) by two syncs of the
+ * file system, whatever their number: one for the data, one for the names.
+ */
+#define FILE_COMMITS_SYNCFS 4
+
+struct file_commits;
+
+/* What one object needs. The descriptor and the key stay the caller's. */
+struct file_commit {
+    int fd;
+    const char *key;
+    int folder_fd; /* the rest is for file_commits alone */
+    unsigned made;
+};
+
+int file_commits_new(const struct file_tree *tree, struct file_commits **out, struct error *err);
+struct file_commits *file_commits_free(struct file_commits *commits); /* NULL is fine */
+
+/* 0 when every item is durable under its key; else each is either that or still in tmp/. */
+int file_commits_run(struct file_commits *commits, struct file_commit *items, size_t count,
+                     struct error *err);
