@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/audit.h"
+
+#include "common/base/error.h"
+#include "server/db/transaction.h"
+
+static int add(struct transaction *tx, void *context, struct error *err)
+{
+    const struct audit_entry *entry = context;
+
+    return transaction_run(
+        tx,
+        "INSERT INTO audit (at, actor, token_id, address, request_id, operation, project, app,"
+        " version, result, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        VALUES(value_integer(transaction_now_s(tx)), value_text(entry->actor),
+               value_text(entry->token_id), value_text(entry->address),
+               value_text(entry->request_id), value_text(entry->operation),
+               value_text(entry->project), value_text(entry->app), value_text(entry->version),
+               value_text(entry->result), value_text(entry->data)),
+        err);
+}
+
+int audit_add(struct database *database, const struct audit_entry *entry, struct error *err)
+{
+    struct audit_entry copy = *entry;
+
+    return transaction_write(database, add, &copy, err);
+}

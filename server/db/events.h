@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/db/projects.h"
+
+/*
+ * events - what happened, written in the transaction of what they tell.
+ *
+ * Rows do not commit in the order of their ids, so the sequencer numbers rows
+ * that are committed; readers go by that number.
+ */
+struct event {
+    int64_t number;
+    int64_t at_s;
+    char type[64];                                         /* "version.created" */
+    char project[NAME_SIZE], app[NAME_SIZE], version[129]; /* "" where it has none */
+    char *actor;                                           /* or NULL */
+    char *data;                                            /* JSON or NULL */
+};
+
+/* Numbers committed rows that have no number yet, at most `limit`; *out_count of them. One
+ * sequencer at a time: `holder` (this process) takes or renews a lease of `lease_s`; -EBUSY when
+ * another one has it. */
+int event_number(struct database *database, const char *holder, int64_t lease_s, size_t limit,
+                 size_t *out_count, struct error *err);
+
+/* Numbered ones behind `after`, ascending. event_list_free() them. */
+int event_list(struct database *database, int64_t after, size_t limit, struct event **out_items,
+               size_t *out_count, struct error *err);
+struct event *event_list_free(struct event *items, size_t count); /* returns NULL */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/projects.h"
+
+#include <errno.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "server/db/events_outbox.h"
+#include "server/db/places.h"
+#include "server/db/transaction.h"
+
+#define PROJECT_COLUMNS \
+    "p.id, p.name, p.created_at, (SELECT count(*) FROM apps a WHERE a.project_id = p.id)"
+
+struct lookup {
+    const char *name;
+    const char *actor;
+    struct project project;
+    bool created;
+};
+
+static int project_read(struct rows *rows, struct project *out, struct error *err)
+{
+    out->id = rows_integer(rows, 0);
+    out->created_at_s = rows_integer(rows, 2);
+    out->app_count = (uint64_t)rows_integer(rows, 3);
+    return rows_text(rows, 1, out->name, sizeof(out->name), err);
+}
+
+static int get(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct lookup *lookup = context;
+    int r = transaction_query(tx, "SELECT " PROJECT_COLUMNS " FROM projects p WHERE p.name = $1",
+                              VALUES(value_text(lookup->name)), &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return error_set(err, -ENOENT, "no project \"%s\"", lookup->name);
+    return project_read(&rows, &lookup->project, err);
+}
+
+int project_get(struct database *database, const char *name, struct project *out, struct error *err)
+{
+    struct lookup lookup = { .name = name };
+    int r = transaction_read(database, get, &lookup, err);
+
+    if (r < 0)
+        return r;
+    *out = lookup.project;
+    return 0;
+}
+
+int place_project(struct transaction *tx, const char *name, const char *actor, int64_t *out_id,
+                  bool *out_created, struct error *err)
+{
+    struct event_draft event = { .type = "project.created", .project = name, .actor = actor };
+    int r = transaction_run(tx,
+                            "INSERT INTO projects (name, created_at) VALUES ($1, $2)"
+                            " ON CONFLICT DO NOTHING",
+                            VALUES(value_text(name), value_integer(transaction_now_s(tx))), err);
+
+    if (r < 0)
+        return r;
+    *out_created = r == 1;
+    if (r == 1)
+        r = event_add(tx, &event, err);
+    if (r < 0)
+        return r;
+    return transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
+                               VALUES(value_text(name)), out_id, err);
+}
+
+static int put(struct transaction *tx, void *context, struct error *err)
+{
+    struct lookup *lookup = context;
+    int64_t id;
+    int r = place_project(tx, lookup->name, lookup->actor, &id, &lookup->created, err);
+
+    return r < 0 ? r : get(tx, context, err);
+}
+
+int project_put(struct database *database, const char *name, const char *actor, struct project *out,
+                bool *out_created, struct error *err)
+{
+    struct lookup lookup = { .name = name, .actor = actor };
+    int r = transaction_write(database, put, &lookup, err);
+
+    if (r < 0)
+        return r;
+    *out = lookup.project;
+    if (out_created != NULL)
+        *out_created = lookup.created;
+    return 0;
+}
+
+struct listing {
+    const char *only, *after;
+    size_t limit;
+    struct project *items;
+    size_t count;
+};
+
+static int list(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct listing *listing = context;
+    int r = transaction_query(tx,
+                              "SELECT " PROJECT_COLUMNS " FROM projects p WHERE p.name > $1"
+                              " AND (CAST($2 AS TEXT) IS NULL OR p.name = $2)"
+                              " ORDER BY p.name LIMIT $3",
+                              VALUES(value_text(listing->after), value_text(listing->only),
+                                     value_integer((int64_t)listing->limit)),
+                              &rows, err);
+
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
+        r = project_read(&rows, &listing->items[listing->count++], err);
+    return r;
+}
+
+int project_list(struct database *database, const char *only, const char *after, size_t limit,
+                 struct project **out_items, size_t *out_count, struct error *err)
+{
+    struct listing listing = { .only = only, .after = after == NULL ? "" : after, .limit = limit };
+    cleanup_memory struct project *items = memory_array(limit, sizeof(*items));
+    int r;
+
+    if (items == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    listing.items = items;
+    r = transaction_read(database, list, &listing, err);
+    if (r < 0)
+        return r;
+    *out_items = listing.count == 0 ? NULL : take_pointer(&items);
+    *out_count = listing.count;
+    return 0;
+}

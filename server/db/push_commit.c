@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "server/db/blob_rows.h"
+#include "server/db/events_outbox.h"
+#include "server/db/names.h"
+#include "server/db/push_rows.h"
+#include "server/db/version_rows.h"
+
+/* From here on a commit has the database for itself: it would hold up those that share it. */
+#define LONG_FROM_FILES 5000
+
+struct committing {
+    const struct push_commit *commit;
+    struct push push;
+    struct push_result result;
+};
+
+static int parts_check(const struct committing *self, struct error *err)
+{
+    const struct push_commit *commit = self->commit;
+    const struct push *push = &self->push;
+
+    if (push->has_content && !digest_equal(&push->content, &commit->content))
+        return error_set(err, -EINVAL, "the push has another content");
+    if (push->has_times && !digest_equal(&push->times, &commit->times))
+        return error_set(err, -EINVAL, "the push has other times");
+    return 0;
+}
+
+/* 1: the name is spent, and the answer given; 0: free, or purged with this content. */
+static int answer_known(struct transaction *tx, struct committing *self, struct error *err)
+{
+    const struct push_commit *commit = self->commit;
+    struct push_result *result = &self->result;
+    int r =
+        name_look(tx, self->push.project, self->push.app, commit->version, &result->existing, err);
+
+    if (r <= 0)
+        return r;
+    if (!digest_equal(&result->existing, &commit->content)) {
+        result->answer = PUSH_ANSWER_CONFLICT;
+        return 1;
+    }
+    r = version_find(tx, self->push.app_id, commit->version, &result->version, err);
+    if (r <= 0)
+        return r;
+    r = version_restore_in(tx, &result->version, commit->pushed_by, err);
+    if (r >= 0)
+        r = push_end(tx, commit->number, true, err);
+    result->answer = PUSH_ANSWER_EXISTS;
+    return r < 0 ? r : 1;
+}
+
+static int missing_count(struct transaction *tx, struct committing *self, struct error *err)
+{
+    const struct push *push = &self->push;
+    int64_t count;
+    int r = blob_reprieve(tx, push->number, err);
+
+    if (r >= 0)
+        r = transaction_integer(tx,
+                                "SELECT count(*) FROM push_blobs h JOIN blobs b ON b.id = h.blob_id"
+                                " WHERE h.push = $1 AND (b.state <> 'live' OR b.size <> h.size)",
+                                VALUES(value_integer(push->number)), &count, err);
+    if (r < 0)
+        return r;
+    self->result.missing = (uint64_t)count + (push->listing_blob_id == 0) +
+                           (push->times_blob_id == 0) + (push->tree_blob_id == 0);
+    return 0;
+}
+
+static int version_insert(struct transaction *tx, struct committing *self, int64_t *out_id,
+                          struct error *err)
+{
+    static const struct version_metadata nothing = { 0 };
+    const struct push_commit *commit = self->commit;
+    const struct push *push = &self->push;
+    const struct version_metadata *metadata = commit->metadata;
+
+    if (metadata == NULL)
+        metadata = &nothing;
+    return transaction_integer(
+        tx,
+        "INSERT INTO versions (app_id, name, state, content, times, tree, tree_size, file_count,"
+        " bytes, listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url,"
+        " build_time, builder, build_url, labels, pushed_by, created_at)"
+        " VALUES ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+        " $17, $18, $19, $20) RETURNING id",
+        VALUES(value_integer(push->app_id), value_text(commit->version),
+               value_digest(&commit->content), value_digest(&commit->times),
+               value_digest(&commit->tree), value_integer((int64_t)commit->tree_size),
+               value_integer((int64_t)commit->file_count), value_integer((int64_t)commit->bytes),
+               value_integer(push->listing_blob_id), value_integer(push->times_blob_id),
+               value_integer(push->tree_blob_id), value_text(metadata->git_commit),
+               value_text(metadata->git_ref), value_text(metadata->vcs_url),
+               metadata->has_build_time ? value_integer(metadata->build_time_s) : value_null(),
+               value_text(metadata->builder), value_text(metadata->build_url),
+               value_text(metadata->labels), value_text(commit->pushed_by),
+               value_integer(transaction_now_s(tx))),
+        out_id, err);
+}
+
+static int tell(struct transaction *tx, const struct committing *self, struct error *err)
+{
+    struct event_draft event = { .type = "version.created",
+                                 .project = self->push.project,
+                                 .app = self->push.app,
+                                 .version = self->commit->version,
+                                 .actor = self->commit->pushed_by };
+    char data[DIGEST_HEX_SIZE + 16] = "{\"content\":\"";
+    char *at = data + 12;
+
+    digest_hex(&self->commit->content, at);
+    at[DIGEST_HEX_SIZE - 1] = '"';
+    at[DIGEST_HEX_SIZE] = '}';
+    at[DIGEST_HEX_SIZE + 1] = '\0';
+    event.data = data;
+    return event_add(tx, &event, err);
+}
+
+static int create(struct transaction *tx, struct committing *self, struct error *err)
+{
+    const struct push *push = &self->push;
+    int64_t id;
+    int r = name_spend(tx, push->project, push->app, self->commit->version, &self->commit->content,
+                       err);
+
+    if (r >= 0)
+        r = version_insert(tx, self, &id, err);
+    if (r >= 0)
+        r = transaction_run(tx,
+                            "INSERT INTO version_blobs (version_id, blob_id, app_id)"
+                            " SELECT $1, blob_id, $2 FROM push_blobs WHERE push = $3"
+                            " ORDER BY blob_id",
+                            VALUES(value_integer(id), value_integer(push->app_id),
+                                   value_integer(push->number)),
+                            err);
+    if (r >= 0)
+        r = tell(tx, self, err);
+    if (r >= 0)
+        r = push_end(tx, push->number, false, err);
+    if (r >= 0)
+        r = version_find_id(tx, id, &self->result.version, err);
+    self->result.answer = PUSH_ANSWER_CREATED;
+    return r;
+}
+
+static int commit_push(struct transaction *tx, void *context, struct error *err)
+{
+    struct committing *self = context;
+    int r;
+
+    push_release(&self->push);
+    push_result_release(&self->result);
+    r = push_find(tx, self->commit->number, &self->push, err);
+    if (r >= 0)
+        r = parts_check(self, err);
+    if (r >= 0)
+        r = answer_known(tx, self, err);
+    if (r != 0)
+        return r;
+    r = missing_count(tx, self, err);
+    if (r < 0)
+        return r;
+    if (self->result.missing > 0) {
+        self->result.answer = PUSH_ANSWER_MISSING;
+        return 0;
+    }
+    return create(tx, self, err);
+}
+
+int push_commit(struct database *database, const struct push_commit *commit,
+                struct push_result *out, struct error *err)
+{
+    struct committing self = { .commit = commit };
+    int r;
+
+    if (commit->file_count >= LONG_FROM_FILES)
+        r = transaction_write_long(database, commit_push, &self, err);
+    else
+        r = transaction_write(database, commit_push, &self, err);
+    push_release(&self.push);
+    if (r < 0) {
+        push_result_release(&self.result);
+        return r;
+    }
+    *out = self.result;
+    return 0;
+}

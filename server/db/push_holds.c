@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/push_holds.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/random.h"
+#include "server/db/blob_rows.h"
+#include "server/db/push_rows.h"
+
+struct wanting {
+    int64_t number;
+    const struct blob_scope *scope;
+    int64_t app_id, project_id; /* of the scope; 0: everything */
+    const struct blob_want *wants;
+    size_t count;
+    const unsigned char *random; /* 8 bytes for each */
+    bool *missing;
+};
+
+/* The scope's rows, -1 (which nothing has) when there are none yet. */
+static int scope_resolve(struct transaction *tx, struct wanting *self, struct error *err)
+{
+    const struct blob_scope *scope = self->scope;
+    int r = 0;
+
+    self->project_id = 0;
+    self->app_id = 0;
+    if (scope->project == NULL)
+        return 0;
+    r = transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
+                            VALUES(value_text(scope->project)), &self->project_id, err);
+    if (r >= 0 && scope->app != NULL)
+        r = transaction_integer(tx, "SELECT id FROM apps WHERE project_id = $1 AND name = $2",
+                                VALUES(value_integer(self->project_id), value_text(scope->app)),
+                                &self->app_id, err);
+    if (r == -ENOENT) {
+        self->project_id = -1;
+        self->app_id = scope->app == NULL ? 0 : -1;
+        r = 0;
+    }
+    return r;
+}
+
+#define KNOWN_HEAD                                                                        \
+    "SELECT " BLOB_COLUMNS " FROM blobs b WHERE b.sha256 = $1 AND b.state <> 'uploading'" \
+    " AND b.state IN ('live', 'condemned') AND ("
+/* What the token sent itself, in a push that still lives. */
+#define KNOWN_SENT                                                              \
+    " OR EXISTS (SELECT 1 FROM push_blobs h JOIN pushes s ON s.number = h.push" \
+    " WHERE h.blob_id = b.id AND h.sent = 1 AND s.token_id = $2))"
+
+static const char known_everywhere[] =
+    KNOWN_HEAD "EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id)" KNOWN_SENT;
+static const char known_in_project[] =
+    KNOWN_HEAD "EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id AND e.app_id IN"
+               " (SELECT a.id FROM apps a WHERE a.project_id = $3))" KNOWN_SENT;
+static const char known_in_app[] =
+    KNOWN_HEAD "EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id"
+               " AND e.app_id = $3)" KNOWN_SENT;
+
+/* 1 and a blob that is there and that the token may know about, or 0. */
+static int known_find(struct transaction *tx, const struct wanting *self,
+                      const struct digest *sha256, struct blob *out, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    const struct value values[] = { value_digest(sha256), value_text(self->scope->token_id),
+                                    value_integer(self->app_id != 0 ? self->app_id
+                                                                    : self->project_id) };
+    const char *text = known_everywhere;
+    int r;
+
+    if (self->app_id != 0)
+        text = known_in_app;
+    else if (self->project_id != 0)
+        text = known_in_project;
+    r = transaction_query(tx, text, values, text == known_everywhere ? 2 : 3, &rows, err);
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    r = blob_read(&rows, 0, out, err);
+    return r < 0 ? r : 1;
+}
+
+/* 1 and what the push has of that digest, or 0. */
+static int own_find(struct transaction *tx, const struct wanting *self, const struct digest *sha256,
+                    struct blob *out, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    int r =
+        transaction_query(tx,
+                          "SELECT " BLOB_COLUMNS " FROM push_blobs h"
+                          " JOIN blobs b ON b.id = h.blob_id WHERE h.push = $1 AND h.sha256 = $2",
+                          VALUES(value_integer(self->number), value_digest(sha256)), &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    r = blob_read(&rows, 0, out, err);
+    return r < 0 ? r : 1;
+}
+
+static int hold_add(struct transaction *tx, int64_t number, const struct digest *sha256,
+                    uint64_t size, int64_t blob_id, bool sent, struct error *err)
+{
+    return transaction_run(tx,
+                           "INSERT INTO push_blobs (push, sha256, size, blob_id, sent)"
+                           " VALUES ($1, $2, $3, $4, $5)",
+                           VALUES(value_integer(number), value_digest(sha256),
+                                  value_integer((int64_t)size), value_integer(blob_id),
+                                  value_integer(sent)),
+                           err);
+}
+
+static int size_check(const struct blob *blob, const struct blob_want *want, struct error *err)
+{
+    char hex[DIGEST_HEX_SIZE];
+
+    if (blob->size == want->size)
+        return 0;
+    digest_hex(&want->sha256, hex);
+    return error_set(err, -EINVAL, "blob %s has not %" PRIu64 " bytes", hex, want->size);
+}
+
+static int want_one(struct transaction *tx, const struct wanting *self, size_t index,
+                    struct error *err)
+{
+    const struct blob_want *want = &self->wants[index];
+    struct blob blob;
+    int64_t id;
+    int r = own_find(tx, self, &want->sha256, &blob, err);
+
+    if (r == 0) {
+        r = known_find(tx, self, &want->sha256, &blob, err);
+        if (r > 0 && blob.size == want->size)
+            r = hold_add(tx, self->number, &want->sha256, want->size, blob.id, false, err);
+    }
+    if (r < 0)
+        return r;
+    if (r > 0) {
+        self->missing[index] = blob.state != BLOB_LIVE && blob.state != BLOB_CONDEMNED;
+        return size_check(&blob, want, err);
+    }
+    self->missing[index] = true;
+    r = blob_begin(tx, &want->sha256, want->size, self->random + 8 * index, &id, err);
+    return r < 0 ? r : hold_add(tx, self->number, &want->sha256, want->size, id, true, err);
+}
+
+/* First the holds, then, in a later statement, a look at the state of what is held. */
+static int want_all(struct transaction *tx, void *context, struct error *err)
+{
+    struct wanting *self = context;
+    int r = push_require_alive(tx, self->number, err);
+
+    if (r >= 0)
+        r = scope_resolve(tx, self, err);
+    for (size_t i = 0; i < self->count && r >= 0; i++)
+        r = want_one(tx, self, i, err);
+    return r < 0 ? r : blob_reprieve(tx, self->number, err);
+}
+
+static int random_fill(unsigned char *out, size_t size, struct error *err)
+{
+    int r = 0;
+
+    for (size_t at = 0; at < size && r >= 0; at += 256)
+        r = random_bytes(out + at, size - at < 256 ? size - at : 256, err);
+    return r;
+}
+
+int push_blobs_want(struct database *database, int64_t push_number, const struct blob_scope *scope,
+                    const struct blob_want *wants, size_t count, bool *out_missing,
+                    struct error *err)
+{
+    cleanup_memory unsigned char *random = memory_array(count, 8);
+    struct wanting self = { .number = push_number,
+                            .scope = scope,
+                            .wants = wants,
+                            .count = count,
+                            .random = random,
+                            .missing = out_missing };
+    int r;
+
+    assert(count <= PUSH_WANT_MAX);
+    if (random == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = random_fill(random, 8 * count, err);
+    if (r < 0)
+        return r;
+    if (count > 256)
+        return transaction_write_long(database, want_all, &self, err);
+    return transaction_write(database, want_all, &self, err);
+}
+
+struct holding {
+    struct wanting wanting;
+    const struct digest *sha256;
+    struct blob blob;
+};
+
+static int hold_one(struct transaction *tx, void *context, struct error *err)
+{
+    struct holding *self = context;
+    struct wanting *wanting = &self->wanting;
+    int r = push_require_alive(tx, wanting->number, err);
+
+    if (r >= 0)
+        r = scope_resolve(tx, wanting, err);
+    if (r >= 0)
+        r = own_find(tx, wanting, self->sha256, &self->blob, err);
+    if (r == 0) {
+        r = known_find(tx, wanting, self->sha256, &self->blob, err);
+        if (r > 0)
+            r = hold_add(tx, wanting->number, self->sha256, self->blob.size, self->blob.id, false,
+                         err);
+    }
+    if (r >= 0)
+        r = blob_reprieve(tx, wanting->number, err);
+    if (r >= 0)
+        r = own_find(tx, wanting, self->sha256, &self->blob, err);
+    if (r < 0)
+        return r;
+    return r > 0 && self->blob.state == BLOB_LIVE ? 0
+                                                  : error_set(err, -ENOENT, "no such blob here");
+}
+
+int push_blob_hold(struct database *database, int64_t push_number, const struct blob_scope *scope,
+                   const struct digest *sha256, struct blob *out, struct error *err)
+{
+    struct holding self = { .wanting = { .number = push_number, .scope = scope },
+                            .sha256 = sha256 };
+    int r = transaction_write(database, hold_one, &self, err);
+
+    if (r >= 0)
+        *out = self.blob;
+    return r;
+}
+
+int push_hold_renew(struct transaction *tx, int64_t push_number, const struct digest *sha256,
+                    uint64_t size, const unsigned char random[8], struct error *err)
+{
+    int64_t id;
+    int r = blob_begin(tx, sha256, size, random, &id, err);
+
+    if (r < 0)
+        return r;
+    return transaction_run(tx,
+                           "UPDATE push_blobs SET blob_id = $3, sent = 1, received = 0, hash = NULL"
+                           " WHERE push = $1 AND sha256 = $2",
+                           VALUES(value_integer(push_number), value_digest(sha256),
+                                  value_integer(id)),
+                           err);
+}

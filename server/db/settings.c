@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/settings.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/random.h"
+#include "server/db/transaction.h"
+
+struct setting {
+    const char *name, *value, *actor;
+    char *found;
+};
+
+static int get(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct setting *setting = context;
+    int r = transaction_query(tx, "SELECT value FROM settings WHERE name = $1",
+                              VALUES(value_text(setting->name)), &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return error_set(err, -ENOENT, "setting %s is not set", setting->name);
+    return rows_text_copy(&rows, 0, &setting->found, err);
+}
+
+int setting_get(struct database *database, const char *name, struct buf *out, struct error *err)
+{
+    struct setting setting = { .name = name };
+    int r = transaction_read(database, get, &setting, err);
+
+    if (r < 0)
+        return r;
+    buf_add_text(out, setting.found);
+    memory_free(setting.found);
+    return buf_check(out, err);
+}
+
+static int put(struct transaction *tx, void *context, struct error *err)
+{
+    struct setting *setting = context;
+
+    return transaction_run(tx,
+                           "INSERT INTO settings (name, value, updated_at, updated_by)"
+                           " VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE SET"
+                           " value = excluded.value, updated_at = excluded.updated_at,"
+                           " updated_by = excluded.updated_by",
+                           VALUES(value_text(setting->name), value_text(setting->value),
+                                  value_integer(transaction_now_s(tx)), value_text(setting->actor)),
+                           err);
+}
+
+int setting_put(struct database *database, const char *name, const char *value, const char *actor,
+                struct error *err)
+{
+    struct setting setting = { .name = name, .value = value, .actor = actor };
+
+    return transaction_write(database, put, &setting, err);
+}
+
+struct shared_key {
+    const char *name;
+    unsigned char fresh[SHARED_KEY_SIZE];
+    unsigned char bytes[SHARED_KEY_SIZE];
+};
+
+static int key_get(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct shared_key *key = context;
+    struct span bytes;
+    int r = transaction_query(tx, "SELECT bytes FROM shared_keys WHERE name = $1",
+                              VALUES(value_text(key->name)), &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return error_set(err, -ENOENT, "no key %s", key->name);
+    bytes = rows_bytes(&rows, 0);
+    if (bytes.size != SHARED_KEY_SIZE)
+        return error_set(err, -EBADMSG, "key %s has %zu bytes", key->name, bytes.size);
+    memcpy(key->bytes, bytes.bytes, SHARED_KEY_SIZE);
+    return 0;
+}
+
+/* Whoever comes first makes it; everyone takes what is there then. */
+static int key_make(struct transaction *tx, void *context, struct error *err)
+{
+    struct shared_key *key = context;
+    int r = transaction_run(tx,
+                            "INSERT INTO shared_keys (name, bytes, created_at) VALUES ($1, $2, $3)"
+                            " ON CONFLICT DO NOTHING",
+                            VALUES(value_text(key->name), value_bytes(key->fresh, SHARED_KEY_SIZE),
+                                   value_integer(transaction_now_s(tx))),
+                            err);
+
+    return r < 0 ? r : key_get(tx, context, err);
+}
+
+int shared_key_get(struct database *database, const char *name, unsigned char out[SHARED_KEY_SIZE],
+                   struct error *err)
+{
+    struct shared_key key = { .name = name };
+    int r = transaction_read(database, key_get, &key, err);
+
+    if (r == -ENOENT) {
+        r = random_bytes(key.fresh, sizeof(key.fresh), err);
+        if (r >= 0)
+            r = transaction_write(database, key_make, &key, err);
+    }
+    if (r >= 0)
+        memcpy(out, key.bytes, SHARED_KEY_SIZE);
+    memory_wipe(&key, sizeof(key));
+    return r;
+}

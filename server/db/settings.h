@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+
+struct buf;
+struct database;
+struct error;
+
+/* settings - values that are changed while the server runs, and keys that all servers share. */
+
+/* Appends the value. -ENOENT: not set. */
+int setting_get(struct database *database, const char *name, struct buf *out, struct error *err);
+int setting_put(struct database *database, const char *name, const char *value, const char *actor,
+                struct error *err);
+
+/* A random key under a name, the same for every server of this database; made at the first call. */
+#define SHARED_KEY_SIZE 32
+int shared_key_get(struct database *database, const char *name, unsigned char out[SHARED_KEY_SIZE],
+                   struct error *err);

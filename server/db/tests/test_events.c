@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "server/db/events.h"
+#include "server/db/tests/fixture.h"
+
+#define DB(state) (((struct fixture *)*(state))->database)
+
+static void a_commit_and_its_event_are_one(void **state)
+{
+    struct event *items;
+    size_t count;
+
+    fixture_version(DB(state), "shop", "api", "1", 1000, 0, 1);
+    assert_int_equal(event_list(DB(state), 0, 100, &items, &count, NULL), 0);
+    assert_int_equal(count, 0); /* not numbered yet */
+    event_list_free(items, count);
+    assert_int_equal(event_number(DB(state), "me", 60, 100, &count, NULL), 0);
+    assert_int_equal(count, 5); /* two tokens, project, app, version */
+    assert_int_equal(event_list(DB(state), 0, 100, &items, &count, NULL), 0);
+    assert_int_equal(count, 5);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(items[i].number, i + 1);
+    assert_string_equal(items[4].type, "version.created");
+    assert_string_equal(items[4].version, "1");
+    assert_non_null(items[4].data);
+    event_list_free(items, count);
+}
+
+static void numbers_go_on_in_batches(void **state)
+{
+    struct event *items;
+    size_t count;
+
+    fixture_version(DB(state), "shop", "api", "1", 1000, 0, 1);
+    assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), 0);
+    assert_int_equal(count, 3);
+    assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(event_list(DB(state), 3, 100, &items, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(items[1].number, 5);
+    event_list_free(items, count);
+}
+
+static void one_sequencer_at_a_time(void **state)
+{
+    size_t count;
+
+    assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), 0);
+    assert_int_equal(event_number(DB(state), "you", 60, 3, &count, NULL), -EBUSY);
+    fixture_now += 60;
+    assert_int_equal(event_number(DB(state), "you", 60, 3, &count, NULL), 0);
+    assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), -EBUSY);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        CASE(a_commit_and_its_event_are_one),
+        CASE(numbers_go_on_in_batches),
+        CASE(one_sequencer_at_a_time),
+    };
+
+    return cmocka_run_group_tests_name("events", tests, NULL, NULL);
+}

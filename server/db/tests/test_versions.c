@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "server/db/channels.h"
+#include "server/db/tests/fixture.h"
+
+#define DB(state) (((struct fixture *)*(state))->database)
+
+static void look(struct database *database, const char *name, int expected)
+{
+    struct version version = version_empty();
+
+    assert_int_equal(version_get(database, "shop", "api", name, &version, NULL), expected);
+    version_release(&version);
+}
+
+static enum version_state state_of(struct database *database, const char *name)
+{
+    struct version version = version_empty();
+    enum version_state state;
+
+    assert_int_equal(version_get(database, "shop", "api", name, &version, NULL), 0);
+    state = version.state;
+    version_release(&version);
+    return state;
+}
+
+static void expect_latest(struct database *database, const char *name)
+{
+    struct version version = version_empty();
+
+    assert_int_equal(version_latest(database, "shop", "api", &version, NULL), 0);
+    assert_string_equal(version.name, name);
+    version_release(&version);
+}
+
+static enum push_answer open_again(struct database *database, const char *name, unsigned content)
+{
+    struct digest digest = fixture_digest(content);
+    struct push_opening opening = { .project = "shop",
+                                    .app = "api",
+                                    .token_id = FIXTURE_TOKEN,
+                                    .version = name,
+                                    .content = &digest };
+    struct push_result result = { 0 };
+    enum push_answer answer;
+
+    assert_int_equal(push_open(database, &opening, &result, NULL), 0);
+    answer = result.answer;
+    push_result_release(&result);
+    return answer;
+}
+
+static void a_version_is_found_with_all_that_was_said(void **state)
+{
+    char text[] = "abc";
+    char labels[] = "{\"k\":\"v\"}";
+    struct version_metadata metadata = { .git_commit = text,
+                                         .git_ref = text,
+                                         .vcs_url = text,
+                                         .builder = text,
+                                         .build_url = text,
+                                         .build_time_s = 0,
+                                         .has_build_time = true,
+                                         .labels = labels };
+    struct database *database = DB(state);
+    int64_t number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
+    struct push_commit commit = fixture_parts(database, number, 1000, "1.0");
+    struct push_result result = { 0 };
+    struct version version = version_empty();
+
+    commit.metadata = &metadata;
+    assert_int_equal(push_commit(database, &commit, &result, NULL), 0);
+    push_result_release(&result);
+    assert_int_equal(version_get(database, "shop", "api", "1.0", &version, NULL), 0);
+    assert_string_equal(version.project, "shop");
+    assert_string_equal(version.app, "api");
+    assert_true(digest_equal(&version.content, &commit.content));
+    assert_true(digest_equal(&version.times, &commit.times));
+    assert_true(digest_equal(&version.tree, &commit.tree));
+    assert_int_equal(version.tree_size, 8192);
+    assert_int_equal(version.created_at_s, fixture_now);
+    assert_string_equal(version.metadata.git_commit, "abc");
+    assert_string_equal(version.metadata.labels, "{\"k\":\"v\"}");
+    assert_true(version.metadata.has_build_time);
+    assert_int_equal(version.metadata.build_time_s, 0);
+    assert_null(version.signatures);
+    assert_false(version.pinned);
+    version_release(&version);
+    look(database, "2.0", -ENOENT);
+}
+
+static void only_its_own_blobs_belong_to_a_version(void **state)
+{
+    struct database *database = DB(state);
+    int64_t first = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
+    int64_t second = fixture_version(database, "shop", "api", "2", 2000, 3, 3);
+    struct digest in_first = fixture_digest(0);
+    struct digest in_second = fixture_digest(3);
+    struct digest listing = fixture_digest(1000);
+    struct blob blob;
+
+    assert_int_equal(blob_of_version(database, first, &in_first, &blob, NULL), 0);
+    assert_int_equal(blob.size, 1000);
+    assert_int_equal(blob_of_version(database, first, &listing, &blob, NULL), 0);
+    assert_int_equal(blob_of_version(database, first, &in_second, &blob, NULL), -ENOENT);
+    assert_int_equal(blob_of_version(database, second, &in_first, &blob, NULL), -ENOENT);
+    assert_int_equal(blob_of_version(database, 99, &in_first, &blob, NULL), -ENOENT);
+}
+
+static void lists_are_newest_first_and_go_on_behind_a_row(void **state)
+{
+    struct database *database = DB(state);
+    struct version *items;
+    size_t count;
+
+    fixture_version(database, "shop", "api", "a", 1000, 0, 1);
+    fixture_version(database, "shop", "api", "b", 2000, 0, 1); /* the same second */
+    fixture_now += 10;
+    fixture_version(database, "shop", "api", "c", 3000, 0, 1);
+    assert_int_equal(version_list(database, "shop", "api", 0, 0, 2, &items, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(items[0].name, "c");
+    assert_string_equal(items[1].name, "b");
+    {
+        int64_t at = items[1].created_at_s;
+        int64_t id = items[1].id;
+
+        version_list_free(items, count);
+        assert_int_equal(version_list(database, "shop", "api", at, id, 2, &items, &count, NULL), 0);
+    }
+    assert_int_equal(count, 1);
+    assert_string_equal(items[0].name, "a");
+    version_list_free(items, count);
+    assert_int_equal(version_list(database, "shop", "ui", 0, 0, 2, &items, &count, NULL), -ENOENT);
+}
+
+static void latest_is_the_live_one_else_the_newest(void **state)
+{
+    struct database *database = DB(state);
+    struct version version = version_empty();
+
+    assert_int_equal(version_latest(database, "shop", "api", &version, NULL), -ENOENT);
+    fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    fixture_now++;
+    fixture_version(database, "shop", "api", "2", 2000, 0, 1);
+    expect_latest(database, "2");
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", NULL, "ci", NULL, NULL),
+                     0);
+    expect_latest(database, "1");
+    assert_int_equal(channel_promote(database, "shop", "api", "beta", "2", NULL, "ci", NULL, NULL),
+                     0);
+    expect_latest(database, "1");
+    assert_int_equal(version_on_channel(database, "shop", "api", "beta", &version, NULL), 0);
+    assert_string_equal(version.name, "2");
+    version_release(&version);
+    assert_int_equal(version_on_channel(database, "shop", "api", "none", &version, NULL), -ENOENT);
+}
+
+static void a_promotion_expects_what_it_says(void **state)
+{
+    struct database *database = DB(state);
+
+    fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    fixture_version(database, "shop", "api", "2", 2000, 0, 1);
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", "2", "ci", NULL, NULL),
+                     -EBUSY);
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", "", "ci", NULL, NULL),
+                     0);
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "2", "", "ci", NULL, NULL),
+                     -EBUSY);
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "2", "1", "ci", NULL, NULL),
+                     0);
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "9", NULL, "ci", NULL, NULL),
+                     -ENOENT);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM promotions"), 2);
+}
+
+static void the_trash_is_not_listed_but_resolves(void **state)
+{
+    struct database *database = DB(state);
+    struct version version = version_empty();
+    struct version *items;
+    size_t count;
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+
+    assert_int_equal(version_trash(database, id, "ci", "test", false, NULL), 0);
+    assert_int_equal(version_trash(database, id, "ci", "test", false, NULL), 0);
+    assert_int_equal(version_list(database, "shop", "api", 0, 0, 10, &items, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    version_list_free(items, count);
+    assert_int_equal(version_latest(database, "shop", "api", &version, NULL), -ENOENT);
+    assert_int_equal(state_of(database, "1"), VERSION_TRASHED);
+    assert_int_equal(version_restore(database, id, "ci", NULL), 0);
+    expect_latest(database, "1");
+}
+
+static void promoted_and_previous_and_pinned_are_not_trashed(void **state)
+{
+    struct database *database = DB(state);
+    int64_t first = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    int64_t second = fixture_version(database, "shop", "api", "2", 2000, 0, 1);
+    int64_t third = fixture_version(database, "shop", "api", "3", 3000, 0, 1);
+
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", NULL, "ci", NULL, NULL),
+                     0);
+    assert_int_equal(channel_promote(database, "shop", "api", "live", "2", NULL, "ci", NULL, NULL),
+                     0);
+    assert_true(fixture_run(database, "UPDATE versions SET pinned = 1 WHERE name = '3'") >= 0);
+    assert_int_equal(version_trash(database, first, "ci", NULL, false, NULL), -EBUSY);
+    assert_int_equal(version_trash(database, second, "ci", NULL, false, NULL), -EBUSY);
+    assert_int_equal(version_trash(database, third, "ci", NULL, false, NULL), -EBUSY);
+    assert_int_equal(version_trash(database, third, "ci", NULL, true, NULL), 0);
+}
+
+static void a_push_of_the_same_content_restores_from_the_trash(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+
+    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
+    assert_int_equal(state_of(database, "1"), VERSION_TRASHED);
+    assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_EXISTS);
+    assert_int_equal(state_of(database, "1"), VERSION_READY);
+}
+
+static void purging_needs_the_trash_and_leaves_candidates(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
+
+    assert_int_equal(version_purge(database, id, "ci", NULL), -EBUSY);
+    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_purge(database, id, "ci", NULL), 0);
+    look(database, "1", -ESTALE);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM gc_candidates"), 6);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs"), 0);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM blobs WHERE state = 'live'"),
+                     6);
+    assert_int_equal(version_purge(database, id, "ci", NULL), -ENOENT);
+}
+
+static void a_purged_name_is_spent_for_ever(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
+    int64_t again;
+
+    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_purge(database, id, "ci", NULL), 0);
+    assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
+    assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_OPENED);
+    again = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
+    assert_true(again > id); /* row ids are not used again either */
+    look(database, "1", 0);
+}
+
+static void a_name_is_spent_beyond_its_app_and_project(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+
+    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_purge(database, id, "ci", NULL), 0);
+    assert_true(fixture_run(database, "DELETE FROM pushes") >= 0);
+    assert_true(fixture_run(database, "DELETE FROM apps") >= 0);
+    assert_true(fixture_run(database, "DELETE FROM projects") >= 0);
+    look(database, "1", -ESTALE);
+    assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
+    assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_OPENED);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        CASE(a_version_is_found_with_all_that_was_said),
+        CASE(only_its_own_blobs_belong_to_a_version),
+        CASE(lists_are_newest_first_and_go_on_behind_a_row),
+        CASE(latest_is_the_live_one_else_the_newest),
+        CASE(a_promotion_expects_what_it_says),
+        CASE(the_trash_is_not_listed_but_resolves),
+        CASE(promoted_and_previous_and_pinned_are_not_trashed),
+        CASE(a_push_of_the_same_content_restores_from_the_trash),
+        CASE(purging_needs_the_trash_and_leaves_candidates),
+        CASE(a_purged_name_is_spent_for_ever),
+        CASE(a_name_is_spent_beyond_its_app_and_project),
+    };
+
+    return cmocka_run_group_tests_name("versions", tests, NULL, NULL);
+}

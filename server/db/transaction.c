@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/transaction.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "server/db/driver.h"
+
+int transaction_read(struct database *database, transaction_function *function, void *context,
+                     struct error *err)
+{
+    return database->driver->transact(database, TRANSACTION_READ, function, context, err);
+}
+
+int transaction_write(struct database *database, transaction_function *function, void *context,
+                      struct error *err)
+{
+    return database->driver->transact(database, TRANSACTION_WRITE, function, context, err);
+}
+
+int transaction_write_long(struct database *database, transaction_function *function, void *context,
+                           struct error *err)
+{
+    return database->driver->transact(database, TRANSACTION_LONG, function, context, err);
+}
+
+int64_t transaction_now_s(const struct transaction *tx)
+{
+    return database_now_s(tx->database);
+}
+
+struct value value_null(void)
+{
+    return (struct value){ .kind = VALUE_NULL };
+}
+
+struct value value_integer(int64_t integer)
+{
+    return (struct value){ .kind = VALUE_INTEGER, .integer = integer };
+}
+
+struct value value_integer_or_null(int64_t integer)
+{
+    return integer == 0 ? value_null() : value_integer(integer);
+}
+
+struct value value_text(const char *text)
+{
+    if (text == NULL)
+        return value_null();
+    return (struct value){ .kind = VALUE_TEXT, .bytes = text, .size = strlen(text) };
+}
+
+struct value value_text_or_null(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? value_null() : value_text(text);
+}
+
+struct value value_bytes(const void *bytes, size_t size)
+{
+    return (struct value){ .kind = VALUE_BYTES, .bytes = bytes, .size = size };
+}
+
+struct value value_digest(const struct digest *digest)
+{
+    return digest == NULL ? value_null() : value_bytes(digest->bytes, DIGEST_SIZE);
+}
+
+int transaction_run(struct transaction *tx, const char *sql, const struct value *values,
+                    size_t count, struct error *err)
+{
+    assert(count <= VALUE_MAX);
+    return tx->database->driver->run(tx, sql, values, count, err);
+}
+
+int transaction_run_many(struct transaction *tx, const char *sql, size_t row_count,
+                         size_t value_count, transaction_fill *fill, void *context,
+                         struct error *err)
+{
+    assert(value_count <= VALUE_MAX);
+    return tx->database->driver->run_many(tx, sql, row_count, value_count, fill, context, err);
+}
+
+int transaction_script(struct transaction *tx, const char *text, struct error *err)
+{
+    return tx->database->driver->script(tx, text, err);
+}
+
+int transaction_query(struct transaction *tx, const char *sql, const struct value *values,
+                      size_t count, struct rows *out_rows, struct error *err)
+{
+    assert(count <= VALUE_MAX && out_rows->tx == NULL);
+    return tx->database->driver->query(tx, sql, values, count, out_rows, err);
+}
+
+int rows_next(struct rows *rows, struct error *err)
+{
+    return rows->tx->database->driver->next(rows, err);
+}
+
+void rows_release(struct rows *rows)
+{
+    if (rows->tx != NULL)
+        rows->tx->database->driver->release(rows);
+    *rows = (struct rows){ 0 };
+}
+
+bool rows_is_null(struct rows *rows, unsigned column)
+{
+    return rows->tx->database->driver->is_null(rows, column);
+}
+
+int64_t rows_integer(struct rows *rows, unsigned column)
+{
+    return rows->tx->database->driver->integer(rows, column);
+}
+
+struct span rows_bytes(struct rows *rows, unsigned column)
+{
+    return rows->tx->database->driver->bytes(rows, column);
+}
+
+int rows_text(struct rows *rows, unsigned column, char *out, size_t size, struct error *err)
+{
+    struct span text = rows_bytes(rows, column);
+
+    if (text.size >= size)
+        return error_set(err, -EBADMSG, "the database has a text of %zu bytes where %zu fit",
+                         text.size, size - 1);
+    if (text.size > 0)
+        memcpy(out, text.bytes, text.size);
+    out[text.size] = '\0';
+    return 0;
+}
+
+int rows_text_copy(struct rows *rows, unsigned column, char **out, struct error *err)
+{
+    struct span text;
+    char *copy;
+
+    if (rows_is_null(rows, column)) {
+        *out = NULL;
+        return 0;
+    }
+    text = rows_bytes(rows, column);
+    copy = memory_copy(text.bytes, text.size);
+    if (copy == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out = copy;
+    return 0;
+}
+
+int rows_digest(struct rows *rows, unsigned column, struct digest *out, struct error *err)
+{
+    struct span bytes;
+
+    if (rows_is_null(rows, column)) {
+        *out = (struct digest){ 0 };
+        return 0;
+    }
+    bytes = rows_bytes(rows, column);
+    if (bytes.size != DIGEST_SIZE)
+        return error_set(err, -EBADMSG, "the database has a digest of %zu bytes", bytes.size);
+    memcpy(out->bytes, bytes.bytes, DIGEST_SIZE);
+    return 0;
+}
+
+int transaction_integer(struct transaction *tx, const char *sql, const struct value *values,
+                        size_t count, int64_t *out, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    int r = transaction_query(tx, sql, values, count, &rows, err);
+
+    if (r < 0)
+        return r;
+    r = rows_next(&rows, err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return error_set(err, -ENOENT, "no such row");
+    *out = rows_integer(&rows, 0);
+    return 0;
+}

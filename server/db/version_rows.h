@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "server/db/transaction.h"
+#include "server/db/versions.h"
+
+/* version_rows - versions inside a transaction. */
+
+/* What version_read() reads, with its tables. */
+#define VERSION_SELECT                                                                        \
+    "SELECT v.id, v.app_id, p.name, a.name, v.name, v.content, v.times, v.tree, v.tree_size," \
+    " v.file_count, v.bytes, v.created_at, v.state, v.pinned, v.listing_blob_id,"             \
+    " v.times_blob_id, v.tree_blob_id, v.git_commit, v.git_ref, v.vcs_url, v.build_time,"     \
+    " v.builder, v.build_url, v.labels, v.pushed_by, v.signatures"                            \
+    " FROM versions v JOIN apps a ON a.id = v.app_id JOIN projects p ON p.id = a.project_id "
+
+/* *out is an empty one before; the caller releases it also on failure. */
+int version_read(struct rows *rows, struct version *out, struct error *err);
+
+/* 1 and the version, or 0. */
+int version_find(struct transaction *tx, int64_t app_id, const char *name, struct version *out,
+                 struct error *err);
+int version_find_id(struct transaction *tx, int64_t id, struct version *out, struct error *err);
+
+/* Out of the trash, with the event; *version is changed too. Nothing when it is ready. -EBUSY:
+ * purging. */
+int version_restore_in(struct transaction *tx, struct version *version, const char *actor,
+                       struct error *err);

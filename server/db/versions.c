@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/versions.h"
+
+#include <errno.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "server/db/channels.h"
+#include "server/db/names.h"
+#include "server/db/places.h"
+#include "server/db/version_rows.h"
+
+struct lookup {
+    const char *project, *app, *name;
+    const char *channel;
+    struct version version;
+};
+
+/* Runs a lookup and hands the version over. */
+static int look(struct database *database, transaction_function *function, struct lookup *lookup,
+                struct version *out, struct error *err)
+{
+    int r = transaction_read(database, function, lookup, err);
+
+    if (r < 0) {
+        version_release(&lookup->version);
+        return r;
+    }
+    *out = lookup->version;
+    return 0;
+}
+
+/* Never was, or was purged. */
+static int absent(struct transaction *tx, const struct lookup *lookup, struct error *err)
+{
+    struct digest content;
+    int r = name_look(tx, lookup->project, lookup->app, lookup->name, &content, err);
+
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return error_set(err, -ENOENT, "no version \"%s/%s/%s\"", lookup->project, lookup->app,
+                         lookup->name);
+    return error_set(err, -ESTALE, "version %s/%s/%s was purged", lookup->project, lookup->app,
+                     lookup->name);
+}
+
+static int get(struct transaction *tx, void *context, struct error *err)
+{
+    struct lookup *lookup = context;
+    int64_t app_id;
+    int r = place_find_app(tx, lookup->project, lookup->app, &app_id, err);
+
+    if (r == -ENOENT)
+        return absent(tx, lookup, err);
+    if (r >= 0)
+        r = version_find(tx, app_id, lookup->name, &lookup->version, err);
+    return r == 0 ? absent(tx, lookup, err) : r;
+}
+
+int version_get(struct database *database, const char *project, const char *app, const char *name,
+                struct version *out, struct error *err)
+{
+    struct lookup lookup = { .project = project, .app = app, .name = name };
+
+    return look(database, get, &lookup, out, err);
+}
+
+static int find_on_channel(struct transaction *tx, struct lookup *lookup, int64_t app_id,
+                           struct error *err)
+{
+    int64_t id;
+    int r =
+        transaction_integer(tx,
+                            "SELECT v.id FROM channels c JOIN versions v ON v.id = c.version_id"
+                            " WHERE c.app_id = $1 AND c.name = $2 AND v.state = 'ready'",
+                            VALUES(value_integer(app_id), value_text(lookup->channel)), &id, err);
+
+    return r < 0 ? r : version_find_id(tx, id, &lookup->version, err);
+}
+
+static int get_on_channel(struct transaction *tx, void *context, struct error *err)
+{
+    struct lookup *lookup = context;
+    int64_t app_id;
+    int r = place_find_app(tx, lookup->project, lookup->app, &app_id, err);
+
+    if (r < 0)
+        return r;
+    r = find_on_channel(tx, lookup, app_id, err);
+    if (r == -ENOENT)
+        return error_set(err, r, "nothing is on channel %s of %s/%s", lookup->channel,
+                         lookup->project, lookup->app);
+    return r;
+}
+
+int version_on_channel(struct database *database, const char *project, const char *app,
+                       const char *channel, struct version *out, struct error *err)
+{
+    struct lookup lookup = { .project = project, .app = app, .channel = channel };
+
+    return look(database, get_on_channel, &lookup, out, err);
+}
+
+static int get_latest(struct transaction *tx, void *context, struct error *err)
+{
+    struct lookup *lookup = context;
+    int64_t app_id;
+    int64_t id;
+    int r = place_find_app(tx, lookup->project, lookup->app, &app_id, err);
+
+    if (r < 0)
+        return r;
+    r = find_on_channel(tx, lookup, app_id, err);
+    if (r != -ENOENT)
+        return r;
+    r = transaction_integer(tx,
+                            "SELECT id FROM versions WHERE app_id = $1 AND state = 'ready'"
+                            " ORDER BY created_at DESC, id DESC LIMIT 1",
+                            VALUES(value_integer(app_id)), &id, err);
+    if (r == -ENOENT)
+        return error_set(err, r, "%s/%s has no version", lookup->project, lookup->app);
+    return r < 0 ? r : version_find_id(tx, id, &lookup->version, err);
+}
+
+int version_latest(struct database *database, const char *project, const char *app,
+                   struct version *out, struct error *err)
+{
+    struct lookup lookup = { .project = project, .app = app, .channel = CHANNEL_DEFAULT };
+
+    return look(database, get_latest, &lookup, out, err);
+}
+
+struct listing {
+    const char *project, *app;
+    int64_t before_s, before_id;
+    size_t limit;
+    struct version *items;
+    size_t count;
+};
+
+static int list(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct listing *listing = context;
+    int64_t before_s = listing->before_id == 0 ? INT64_MAX : listing->before_s;
+    int64_t app_id;
+    int r = place_find_app(tx, listing->project, listing->app, &app_id, err);
+
+    if (r >= 0)
+        r = transaction_query(tx,
+                              VERSION_SELECT "WHERE v.app_id = $1 AND v.state = 'ready'"
+                                             " AND (v.created_at, v.id) < ($2, $3)"
+                                             " ORDER BY v.created_at DESC, v.id DESC LIMIT $4",
+                              VALUES(value_integer(app_id), value_integer(before_s),
+                                     value_integer(listing->before_id),
+                                     value_integer((int64_t)listing->limit)),
+                              &rows, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
+        r = version_read(&rows, &listing->items[listing->count++], err);
+    return r;
+}
+
+struct version *version_list_free(struct version *items, size_t count)
+{
+    for (size_t i = 0; items != NULL && i < count; i++)
+        version_release(&items[i]);
+    return memory_free(items);
+}
+
+int version_list(struct database *database, const char *project, const char *app, int64_t before_s,
+                 int64_t before_id, size_t limit, struct version **out_items, size_t *out_count,
+                 struct error *err)
+{
+    struct listing listing = {
+        .project = project, .app = app, .before_s = before_s, .before_id = before_id, .limit = limit
+    };
+    int r;
+
+    listing.items = memory_array(limit, sizeof(*listing.items));
+    if (listing.items == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = transaction_read(database, list, &listing, err);
+    if (r < 0) {
+        version_list_free(listing.items, listing.count);
+        return r;
+    }
+    *out_items = listing.items;
+    *out_count = listing.count;
+    return 0;
+}
