@@ -33,6 +33,12 @@
  *   -ENOTSUP    this system or build cannot
  */
 
+#include <errno.h>
+
+#ifndef ESTALE
+#define ESTALE 116 /* Windows has none; it never leaves the program */
+#endif
+
 #define ERROR_TEXT_SIZE 256
 
 struct error {

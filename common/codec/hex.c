@@ -14,25 +14,22 @@ void hex_encode(const uint8_t *bytes, size_t size, char *out)
     *out = '\0';
 }
 
-static int digit_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
+/* Digits as value + 1, everything else 0. Listings are mostly hex, so it is looked up. */
+static const uint8_t digit_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 int hex_decode(struct span hex, uint8_t *out)
 {
     if (hex.size % 2 != 0)
         return -EINVAL;
     for (size_t i = 0; i < hex.size; i += 2) {
-        int high = digit_value(hex.bytes[i]);
-        int low = digit_value(hex.bytes[i + 1]);
-        if (high < 0 || low < 0)
+        unsigned high = digit_values[hex.bytes[i]];
+        unsigned low = digit_values[hex.bytes[i + 1]];
+        if (high == 0 || low == 0)
             return -EINVAL;
-        *out++ = (uint8_t)(high << 4 | low);
+        *out++ = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return 0;
 }
