@@ -70,7 +70,7 @@ EMPTY_VERITY = verity_digest(0, NO_ROOT)
 
 def check(merkle, size, digest):
     """Checks a merkle object from the verity digest downwards, without the data."""
-    require(size <= MAX_INTEGER, 0, "data-size")
+    require(0 <= size <= MAX_INTEGER, 0, "data-size")
     counts = level_blocks(size)
     require(len(merkle) == BLOCK * sum(counts), 0, "merkle-length")
     if not counts:
