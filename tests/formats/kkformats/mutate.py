@@ -328,7 +328,7 @@ def mutate_merkle(rng, case):
     if how == 1:
         return (
             data,
-            rng.choice([0, 1, 4096, 4097, size + 1, size - 1, size + 4096, 2**53, 2**63]),
+            rng.choice([0, 1, 4096, 4097, size + 1, max(size - 1, 0), size + 4096, 2**53, 2**63]),
             digest,
         )
     if how == 2:
