@@ -41,11 +41,16 @@ static void write_mode_and_mtime(struct buf *out, const struct entry *entry)
     buf_format(out, "    mode: \"%s\"\n    mtime: %lld\n", mode, (long long)entry->mtime);
 }
 
-static void write_entry(struct buf *out, const struct tree *tree, const struct tree_walk *walk,
-                        const struct entry *entry)
+void meta_yaml_write_head(const struct record *record, bool has_entries, struct buf *out)
+{
+    record_write(record, out);
+    if (has_entries)
+        buf_add_text(out, "files:\n");
+}
+
+void meta_yaml_write_entry(const struct entry *entry, const struct digest *verity, struct buf *out)
 {
     char hex[DIGEST_HEX_SIZE];
-    struct digest verity;
 
     write_name(out, "  - ", "path", entry->path);
     if (entry->kind == ENTRY_LINK) {
@@ -58,8 +63,7 @@ static void write_entry(struct buf *out, const struct tree *tree, const struct t
         buf_format(out, "    sha256: \"%s\"\n    size: %llu\n", hex,
                    (unsigned long long)entry->size);
         write_mode_and_mtime(out, entry);
-        verity = tree_verity(tree, tree_record(tree, walk->index).digest_index);
-        digest_hex(&verity, hex);
+        digest_hex(verity, hex);
         buf_format(out, "    verity: \"%s\"\n", hex);
     }
 }
@@ -74,31 +78,41 @@ static int flush(struct buf *buf, const struct sink *sink, struct error *err)
     return r;
 }
 
-int meta_yaml_write(const struct record *record, const struct tree *tree, struct sink sink,
-                    struct error *err)
+/* Without digests (a names part) zeros stand for them: as long as the true ones. */
+static int write_all(const struct record *record, const struct tree *tree, struct sink sink,
+                     struct error *err)
 {
     cleanup(buf_release) struct buf buf = buf_init(BUFFER_MAX_SIZE);
     struct tree_walk walk;
     struct entry entry;
     int r = 0;
 
-    record_write(record, &buf);
-    if (tree->header.record_count > 1)
-        buf_add_text(&buf, "files:\n");
+    meta_yaml_write_head(record, tree->header.record_count > 1, &buf);
     tree_walk_init(&walk, tree, TREE_ROOT);
     while (r == 0 && tree_walk_next(&walk, &entry)) {
-        write_entry(&buf, tree, &walk, &entry);
+        struct digest verity = { { 0 } };
+        if (tree->whole && entry.kind == ENTRY_FILE)
+            verity = tree_verity(tree, tree_record(tree, walk.index).digest_index);
+        meta_yaml_write_entry(&entry, &verity, &buf);
         if (buf.size >= FLUSH_SIZE || buf.failure != 0)
             r = flush(&buf, &sink, err);
     }
     return r == 0 ? flush(&buf, &sink, err) : r;
 }
 
+int meta_yaml_write(const struct record *record, const struct tree *tree, struct sink sink,
+                    struct error *err)
+{
+    if (!tree->whole)
+        return error_set(err, -EINVAL, "a manifest needs the digests of the tree");
+    return write_all(record, tree, sink, err);
+}
+
 int meta_yaml_size(const struct record *record, const struct tree *tree, uint64_t *out_size,
                    struct error *err)
 {
     uint64_t size = 0;
-    int r = meta_yaml_write(record, tree, sink_to_counter(&size), err);
+    int r = write_all(record, tree, sink_to_counter(&size), err);
 
     if (r == 0)
         *out_size = size;

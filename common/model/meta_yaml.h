@@ -10,6 +10,7 @@
 #include "common/model/record.h"
 #include "common/model/stream.h"
 
+struct buf;
 struct error;
 struct json_writer;
 struct tree;
@@ -40,9 +41,15 @@ struct tree;
  * file_count or bytes are given they must agree with the files. Memory does not
  * grow with the count. A broken rule: -EBADMSG, "offset N: rule".
  */
+/* Needs a whole image (-EINVAL). */
 int meta_yaml_write(const struct record *record, const struct tree *tree, struct sink sink,
                     struct error *err);
-/* How many bytes that will be: walks the tree. */
+/* The same in pieces, for those who write on demand: the record and, when there are entries, `files:`;
+ * then each entry in order, with the verity digest of a file (others: it is not looked at). */
+void meta_yaml_write_head(const struct record *record, bool has_entries, struct buf *out);
+void meta_yaml_write_entry(const struct entry *entry, const struct digest *verity, struct buf *out);
+
+/* How many bytes that will be: walks the tree. The names part is enough. */
 int meta_yaml_size(const struct record *record, const struct tree *tree, uint64_t *out_size,
                    struct error *err);
 

@@ -144,7 +144,7 @@ static void test_written_and_read(void **state)
         cleanup(buf_release) struct buf out = buf_init(BUF_UNLIMITED);
         struct meta_yaml_totals totals;
         struct error err = { 0 };
-        struct tree tree;
+        struct tree tree, names;
         uint64_t size = 0;
         sample_tree_make(&sample, seed, seed * 20);
         fill(&record, &sample);
@@ -152,6 +152,11 @@ static void test_written_and_read(void **state)
         assert_int_equal(meta_yaml_write(&record, &tree, sink_to_buf(&out), NULL), 0);
         assert_int_equal(meta_yaml_size(&record, &tree, &size, NULL), 0);
         assert_int_equal(size, out.size);
+        size = 0;
+        assert_int_equal(tree_open_names(buf_span(&sample.image), &names, NULL), 0);
+        assert_int_equal(meta_yaml_size(&record, &names, &size, NULL), 0);
+        assert_int_equal(size, out.size);
+        assert_int_equal(meta_yaml_write(&record, &names, sink_to_counter(&size), NULL), -EINVAL);
         if (read_text(buf_span(&out), NULL, &totals, &err) < 0)
             fail_msg("%s", err.text);
         assert_memory_equal(totals.content.bytes, sample.content.bytes, DIGEST_SIZE);
