@@ -293,6 +293,15 @@ static bool has_key(const struct level *level, struct span key)
     return false;
 }
 
+static int refuse_twice(const struct yaml_reader *reader, struct span key, struct error *err)
+{
+    const yaml_mark_t *mark = &reader->event.start_mark;
+    int shown = key.size < 64 ? (int)key.size : 64;
+
+    return error_set(err, -EBADMSG, "offset %zu: line %zu: the key %.*s stands twice", mark->index,
+                     mark->line + 1, shown, (const char *)key.bytes);
+}
+
 static int take_key(struct yaml_reader *reader, struct span key, struct error *err)
 {
     struct level *level = &reader->levels[reader->depth - 1];
@@ -307,7 +316,7 @@ static int take_key(struct yaml_reader *reader, struct span key, struct error *e
     if (reader->event.start_mark.column != level->column)
         return refuse(reader, err, "keys stand below each other, without a question mark");
     if (has_key(level, key))
-        return refuse(reader, err, "a key stands twice");
+        return refuse_twice(reader, key, err);
     if (++level->key_count > YAML_KEYS_MAX)
         return refuse(reader, err, "too many keys in a map");
     buf_add_u16(&level->keys, (uint16_t)key.size);

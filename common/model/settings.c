@@ -318,6 +318,15 @@ static int read_keys(struct settings *settings, struct yaml_reader *reader, cons
     }
 }
 
+/* "offset N: line L: rule" as "file:L: rule", the form in which places of values are told. */
+static const char *text_from_line(const char *text)
+{
+    static const char before[] = ": line ";
+    const char *at = strstr(text, before);
+
+    return at == NULL ? text : at + sizeof(before) - 1;
+}
+
 /* Faults of the YAML itself have no name yet; those of values begin with it. */
 int settings_load_text(struct settings *settings, struct span yaml, const char *name,
                        struct error *err)
@@ -329,7 +338,7 @@ int settings_load_text(struct settings *settings, struct span yaml, const char *
     if (r == 0)
         r = read_keys(settings, reader, name, &why);
     if (r == -EBADMSG)
-        return error_set(err, -EINVAL, "%s: %s", name, why.text);
+        return error_set(err, -EINVAL, "%s:%s", name, text_from_line(why.text));
     return r < 0 ? error_set(err, r, "%s", why.text) : 0;
 }
 
