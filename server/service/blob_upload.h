@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/span.h"
+#include "common/codec/digest.h"
+#include "server/service/access.h"
+
+/*
+ * blob_upload - one part of one blob of a push.
+ *
+ *     blob_upload_begin -> blob_upload_add ... -> blob_upload_end -> blob_upload_free
+ *
+ * A part starts at the offset that the push has for this blob (HEAD tells it), and is at most
+ * part_size long. The part that reaches the length verifies the digest and makes the blob durable
+ * before _end() returns. _free() without _end() (the client is gone) keeps nothing that was not
+ * told.
+ *
+ * -ENOENT: not in the listing. -EINVAL: another length than the listing's. -EBUSY:
+ * REFUSAL_OFFSET_MISMATCH with the offset to go on at, or REFUSAL_PUSH_BUSY when another request is
+ * writing this blob of this push. -EBADMSG: REFUSAL_DIGEST_MISMATCH, the offset is 0 again.
+ * A blob that the push has already: the part is taken and dropped, *out_offset is the length.
+ * An upload belongs to one thread at a time.
+ */
+struct blob_upload;
+
+/* HEAD: how far it is. */
+int blob_upload_offset(struct services *services, const struct caller *caller, const char *project,
+                       const char *app, const char *push_id, const struct digest *sha256,
+                       uint64_t *out_offset, uint64_t *out_length, struct refusal *why,
+                       struct error *err);
+
+int blob_upload_begin(struct services *services, const struct caller *caller, const char *project,
+                      const char *app, const char *push_id, const struct digest *sha256,
+                      uint64_t offset, uint64_t length, uint64_t part_size,
+                      struct blob_upload **out_upload, struct refusal *why, struct error *err);
+/* More than part_size in all: -EINVAL. */
+int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,
+                    struct error *err);
+/* *out_offset: what Upload-Offset says now. Fewer bytes than part_size: -EINVAL, nothing kept. */
+int blob_upload_end(struct blob_upload *upload, uint64_t *out_offset, struct refusal *why,
+                    struct error *err);
+/* Always last. NULL is fine; returns NULL. */
+struct blob_upload *blob_upload_free(struct blob_upload *upload);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "server/service/blob_fact.h"
+#include "server/service/content_state.h"
+#include "server/service/object.h"
+#include "server/service/refusal.h"
+
+CLEANUP_DEFINE(content, content_close);
+
+int content_new(struct services *services, struct object *object, const struct digest *named,
+                const char *suffix, struct content **out, struct error *err)
+{
+    cleanup(cleanup_content) struct content *content = memory_new(sizeof(*content));
+    size_t suffix_size = strlen(suffix);
+
+    if (content == NULL) {
+        object_unref(object);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    content->services = services;
+    content->object = object;
+    content->size = object != NULL ? object_size(object) : 0;
+    content->frame = buf_init(BUF_UNLIMITED);
+    content->etag[0] = '"';
+    digest_hex(named, content->etag + 1);
+    memcpy(content->etag + DIGEST_HEX_SIZE, suffix, suffix_size);
+    memcpy(content->etag + DIGEST_HEX_SIZE + suffix_size, "\"", 2);
+    *out = take_pointer(&content);
+    return 0;
+}
+
+uint64_t content_size(const struct content *content)
+{
+    return content->size;
+}
+
+const char *content_etag(const struct content *content)
+{
+    return content->etag;
+}
+
+int content_descriptor(const struct content *content, uint64_t *out_base)
+{
+    int fd = -1;
+
+    if (content->object != NULL)
+        fd = object_descriptor(content->object, out_base);
+    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+struct span content_bytes(const struct content *content)
+{
+    return buf_span(&content->frame);
+}
+
+int content_read(struct content *content, uint64_t offset, void *out, size_t size,
+                 struct error *err)
+{
+    int r;
+
+    if (offset > content->size || size > content->size - offset)
+        return error_set(err, -EINVAL, "a range beyond the end");
+    if (content->object == NULL) {
+        memcpy(out, content->frame.bytes + offset, size);
+        return 0;
+    }
+    r = object_read(content->object, offset, out, size, err);
+    if (r < 0 && content->has_blob)
+        return blob_object_failed(content->services, &content->blob, r, NULL, err);
+    return r;
+}
+
+struct content *content_close(struct content *content)
+{
+    if (content == NULL)
+        return NULL;
+    object_unref(content->object);
+    buf_release(&content->frame);
+    return memory_free(content);
+}

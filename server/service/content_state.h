@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/base/buf.h"
+#include "common/codec/digest.h"
+#include "server/db/blobs.h"
+#include "server/service/content.h"
+
+/* content_state - the inside of struct content, for those who open one (content_blob.c,
+ * content_tree.c). */
+#define CONTENT_ETAG_SIZE (DIGEST_HEX_SIZE + 16)
+
+struct content {
+    struct services *services;
+    struct object *object; /* NULL: the bytes are in `frame` */
+    struct buf frame;
+    uint64_t size;
+    bool has_blob; /* `blob` is reported when reading fails */
+    struct blob blob;
+    char etag[CONTENT_ETAG_SIZE];
+};
+
+/* Takes the reference of `object` (which may be NULL), also on failure. ETag: "<digest><suffix>".
+ * */
+int content_new(struct services *services, struct object *object, const struct digest *named,
+                const char *suffix, struct content **out, struct error *err);
+
+/* The merkle object of a blob, made again when the store has lost it. */
+int content_of_merkle(struct services *services, const struct blob *blob, struct content **out,
+                      struct refusal *why, struct error *err);

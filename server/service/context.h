@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/map.h"
+#include "common/base/span.h"
+#include "server/db/store.h"
+#include "server/service/services.h"
+
+struct memo;
+struct refusal;
+struct token_verifier;
+
+/*
+ * context - the inside of struct services, for this folder only.
+ *
+ * The memos hold facts that do not change: what is behind a version's name, where
+ * a blob's bytes are, open objects and mapped trees. Each is asked first and filled
+ * from the database when it does not know. `busy` holds the names of what one
+ * request works on alone (a blob of a push); it is the guard inside this process,
+ * the store's own guards unfinished objects between processes.
+ */
+struct services {
+    struct database *database;
+    struct blob_store *store;
+    struct cache *cache;
+    char *scratch_path;
+    uint32_t part_size;
+    uint64_t listing_max;
+    char store_id[STORE_ID_SIZE];
+    char holder[33]; /* this process, for leases in the database */
+
+    struct token_verifier *verifier;
+    struct memo *tokens;   /* id -> struct token_fact (access.c) */
+    struct memo *versions; /* P/A/V -> struct version_fact (version_fact.h) */
+    struct memo *blobs;    /* sha256 -> struct blob (server/db/blobs.h) */
+    struct memo *trees;    /* verity digest -> struct tree_image * (tree_image.h) */
+    struct memo *objects;  /* storage key -> struct object * (object.h) */
+
+    pthread_mutex_t lock; /* the two maps below */
+    struct map busy;
+    struct map used_tokens; /* ids used since the last flush */
+
+    pthread_mutex_t event_lock;
+    void (*event_function)(void *context); /* services_on_event() */
+    void *event_context;
+};
+
+/* An event may have been written. */
+void event_written(struct services *services);
+
+/* 0, or -EBUSY with REFUSAL_PUSH_BUSY when somebody else is at it. */
+int busy_enter(struct services *services, struct span name, struct refusal *why, struct error *err);
+void busy_leave(struct services *services, struct span name);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/listing_count.h"
+
+#include <errno.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/model/listing.h"
+
+int listing_count(struct span listing, struct listing_count *out, struct error *err)
+{
+    cleanup_memory struct listing_cursor *cursor = memory_new(sizeof(*cursor));
+    struct entry entry;
+    int r;
+
+    if (cursor == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = listing_cursor_init(cursor, listing, err);
+    while (r == 0 && (r = listing_cursor_next(cursor, &entry, err)) > 0)
+        r = 0;
+    if (r < 0)
+        return r;
+    *out = (struct listing_count){ .entries = cursor->order.count,
+                                   .files = cursor->order.file_count,
+                                   .bytes = cursor->order.bytes };
+    return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/model/names.h"
+#include "server/service/access.h"
+
+/*
+ * projects - projects and their apps: get, list, make.
+ *
+ * Lists are in the order of names and hold only what the identity sees. A cursor
+ * is opaque text that a page gave; "" or NULL starts; one that is broken: -EINVAL.
+ */
+#define CURSOR_SIZE 320 /* room for any cursor of this folder, with the NUL */
+#define PAGE_LIMIT_DEFAULT 50
+#define PAGE_LIMIT_MAX 500
+
+struct page_request {
+    uint32_t limit; /* 1..PAGE_LIMIT_MAX; 0: the default */
+    const char *cursor;
+};
+
+struct project_info {
+    char project[NAME_TEXT_SIZE];
+    int64_t created_at_s;
+    uint64_t app_count; /* of all its apps that the identity sees */
+};
+
+struct app_info {
+    char project[NAME_TEXT_SIZE];
+    char app[NAME_TEXT_SIZE];
+    int64_t created_at_s;
+    uint64_t version_count;         /* ready ones */
+    char latest[VERSION_TEXT_SIZE]; /* "" when there is none */
+    char live[VERSION_TEXT_SIZE];
+};
+
+struct project_page {
+    struct project_info *items;
+    size_t count;
+    char next_cursor[CURSOR_SIZE]; /* "" on the last page */
+};
+
+struct app_page {
+    struct app_info *items;
+    size_t count;
+    char next_cursor[CURSOR_SIZE];
+};
+
+int projects_list(struct services *services, const struct identity *identity,
+                  const struct page_request *request, struct project_page *out, struct refusal *why,
+                  struct error *err);
+int projects_get(struct services *services, const struct identity *identity, const char *project,
+                 struct project_info *out, struct refusal *why, struct error *err);
+/* ADMIN of the project. 1: made; 0: it was there. -EINVAL: a bad name. */
+int projects_put(struct services *services, const struct caller *caller, const char *project,
+                 struct project_info *out, struct refusal *why, struct error *err);
+void project_page_release(struct project_page *page);
+
+int apps_list(struct services *services, const struct identity *identity, const char *project,
+              const struct page_request *request, struct app_page *out, struct refusal *why,
+              struct error *err);
+int apps_get(struct services *services, const struct identity *identity, const char *project,
+             const char *app, struct app_info *out, struct refusal *why, struct error *err);
+/* ADMIN of the app; makes the project too when the scope allows. 1: made; 0: it was there. */
+int apps_put(struct services *services, const struct caller *caller, const char *project,
+             const char *app, struct app_info *out, struct refusal *why, struct error *err);
+void app_page_release(struct app_page *page);

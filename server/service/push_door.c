@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/push_door.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/error.h"
+#include "server/service/context.h"
+#include "server/service/refusal.h"
+
+static int refuse(struct refusal *why, struct error *err)
+{
+    return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, -ENOENT, "no such push"));
+}
+
+static bool is_push_id(const char *id)
+{
+    return strlen(id) == PUSH_ID_SIZE - 1 && strspn(id, "0123456789abcdef") == PUSH_ID_SIZE - 1;
+}
+
+int push_enter(struct services *services, const struct caller *caller, const char *project,
+               const char *app, const char *id, struct push *out, struct refusal *why,
+               struct error *err)
+{
+    struct push push = push_empty();
+    int r = access_check(services, &caller->identity, ACCESS_PUSH, ACCESS_WHOLE, project, app, why,
+                         err);
+
+    if (r < 0)
+        return r;
+    if (!is_push_id(id))
+        return refuse(why, err);
+    r = push_get(services->database, project, app, id, caller->identity.id, &push, err);
+    if (r == 0)
+        r = push_renew(services->database, &push, err);
+    if (r < 0) {
+        push_release(&push);
+        return r == -ENOENT ? refuse(why, err) : r;
+    }
+    *out = push;
+    return 0;
+}
+
+struct blob_scope push_scope(const struct identity *identity)
+{
+    return (struct blob_scope){
+        .project = identity->project[0] != '\0' ? identity->project : NULL,
+        .app = identity->app[0] != '\0' ? identity->app : NULL,
+        .token_id = identity->id,
+    };
+}
+
+int push_result_of(int result, struct refusal *why, struct error *err)
+{
+    switch (result) {
+    case 0:
+        return 0;
+    case -ENOENT:
+        return refuse(why, err);
+    case -ENOSPC:
+    case -EDQUOT:
+        return refusal_set(why, REFUSAL_FULL, error_set(err, -ENOSPC, "the store is full"));
+    case -EFBIG:
+        return refusal_set(why, REFUSAL_TOO_LARGE, result);
+    case -EBUSY:
+        return refusal_set(why, REFUSAL_PUSH_BUSY,
+                           error_set(err, result, "another request is at work on this"));
+    case -EROFS:
+    case -EIO:
+        return refusal_set(why, REFUSAL_STORAGE, result);
+    default:
+        return result;
+    }
+}
+
+int push_refuse_conflict(const struct digest *existing, struct refusal *why, struct error *err)
+{
+    char hex[DIGEST_HEX_SIZE];
+
+    digest_hex(existing, hex);
+    if (why != NULL)
+        why->existing_content = *existing;
+    return refusal_set(why, REFUSAL_VERSION_EXISTS,
+                       error_set(err, -EEXIST, "the name stands for other content: %s", hex));
+}

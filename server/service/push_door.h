@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "server/db/push_blobs.h"
+#include "server/db/pushes.h"
+#include "server/service/access.h"
+
+/*
+ * push_door - the way into a push: the right, the push, its lease; and what it may
+ * know of blobs.
+ */
+
+/* 0 and the push, its lease renewed; push_release() it. What is not the caller's does not exist. */
+int push_enter(struct services *services, const struct caller *caller, const char *project,
+               const char *app, const char *id, struct push *out, struct refusal *why,
+               struct error *err);
+
+/* What the token may know about; points into the identity. */
+struct blob_scope push_scope(const struct identity *identity);
+
+/* The refusal that belongs to what the database or the store said: -ENOENT: the push ended while a
+ * request of it was running; -EBUSY: another request has the object; full, failing. `result` again,
+ * 0 too. */
+int push_result_of(int result, struct refusal *why, struct error *err);
+
+/* -EEXIST with REFUSAL_VERSION_EXISTS: the name stands for other content. */
+int push_refuse_conflict(const struct digest *existing, struct refusal *why, struct error *err);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+
+struct error;
+struct record;
+struct services;
+struct version;
+
+/*
+ * record_store - the version records in the blob store: what a lost database is made from again,
+ * together with the listings, times and blobs that they name.
+ *
+ * An object per version, its canonical record, under the key `<32 hex digits>.r`: the first 16
+ * bytes of SHA-256("kkartifact-record-key-1" NUL project NUL app NUL version NUL, content (32
+ * bytes), i64 created_at, little-endian). So the key of a version is known without a search, and a
+ * name that is purged and pushed again later has another one: keys are not used twice.
+ *
+ * The record is written after the commit: one that a crash swallowed is written by whoever sees the
+ * version next (a push that `exists`, or the job that walks all versions). It is never there before
+ * the version is.
+ */
+#define RECORD_KEY_SIZE 35 /* with the NUL */
+
+void record_key(const struct record *record, char out[RECORD_KEY_SIZE]);
+
+/* Stores the record of a version unless it is there. */
+int record_store_ensure(struct services *services, const struct version *version,
+                        struct error *err);
+
+/* All versions, a page at a time; *out_count of records that were missing and are written now. */
+int record_store_complete(struct services *services, size_t *out_count, struct error *err);

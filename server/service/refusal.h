@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/codec/digest.h"
+
+/*
+ * refusal - why the rules say no, for a program.
+ *
+ * The services return a negative errno and words like everything else. Where a
+ * caller must tell apart what shares an errno, or needs a number to go on with
+ * (the offset expected, how many blobs are missing), they also fill *why. One
+ * code here is one `code` of the HTTP API's problems. A caller zeroes *why before
+ * the call; REFUSAL_NONE after a failure means that the errno says it all (for
+ * example -EIO, -ENOMEM, -EAGAIN). why may be NULL.
+ */
+enum refusal_code {
+    REFUSAL_NONE = 0,
+    REFUSAL_UNAUTHENTICATED,    /* -EPERM: no such token, or a wrong one */
+    REFUSAL_TOKEN_EXPIRED,      /* -EPERM */
+    REFUSAL_TOKEN_REVOKED,      /* -EPERM */
+    REFUSAL_INSUFFICIENT_SCOPE, /* -EACCES: in its scope, without the permission */
+    REFUSAL_NOT_FOUND,          /* -ENOENT: also what the token may not see */
+    REFUSAL_NO_MERKLE,          /* -ENOENT: the blob is too small to have a merkle object */
+    REFUSAL_PURGED,             /* -ESTALE */
+    REFUSAL_VERSION_EXISTS,     /* -EEXIST: `existing_content` is what the name stands for */
+    REFUSAL_OFFSET_MISMATCH,    /* -EBUSY: `expected_offset` */
+    REFUSAL_MISSING_BLOBS,      /* -EBUSY: `missing` files; or the listing or times (text says) */
+    REFUSAL_PUSH_BUSY,          /* -EBUSY: another request works on the same thing of this push */
+    REFUSAL_DIGEST_MISMATCH,    /* -EBADMSG: `expected`, `actual` */
+    REFUSAL_VALIDATION, /* -EINVAL: `pointer` names the member of the request, "" = the body */
+    REFUSAL_TOO_LARGE,  /* -EFBIG */
+    REFUSAL_FULL,       /* -ENOSPC */
+    REFUSAL_STORAGE,    /* -EIO, -EBADMSG, -EAGAIN, -EROFS of the store: a fault of ours */
+};
+
+struct refusal {
+    enum refusal_code code;
+    uint64_t expected_offset;
+    uint64_t missing;
+    struct digest expected, actual;
+    struct digest existing_content;
+    char pointer[64]; /* a JSON pointer such as "/metadata/labels", or "" */
+};
+
+/* The `code` of the API ("version-exists"); NULL for REFUSAL_NONE. */
+const char *refusal_name(enum refusal_code code);
+
+/* Sets why->code (why may be NULL) and returns `result`: return refusal_set(why, REFUSAL_NOT_FOUND,
+ * r); */
+int refusal_set(struct refusal *why, enum refusal_code code, int result);
+
+/* REFUSAL_VALIDATION of the member at `pointer` (shorter than why->pointer is long). */
+int refusal_at(struct refusal *why, const char *pointer, int result);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/services.h"
+
+#include <errno.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/random.h"
+#include "common/codec/hex.h"
+#include "common/model/listing.h"
+#include "server/db/blobs.h"
+#include "server/db/database.h"
+#include "server/security/token_verifier.h"
+#include "server/service/context.h"
+#include "server/service/memo.h"
+#include "server/service/object.h"
+#include "server/service/refusal.h"
+#include "server/service/token_fact.h"
+#include "server/service/tree_image.h"
+#include "server/service/version_fact.h"
+#include "server/storage/blob_store.h"
+
+#define FACTS_DEFAULT 65536
+#define OPEN_DEFAULT 256
+#define TOKENS_MAX 4096
+
+CLEANUP_DEFINE(services, services_free);
+
+static int make_memos(struct services *services, const struct services_settings *settings,
+                      struct error *err)
+{
+    size_t facts = settings->facts_max > 0 ? settings->facts_max : FACTS_DEFAULT;
+    size_t open = settings->open_max > 0 ? settings->open_max : OPEN_DEFAULT;
+    size_t tokens = facts < TOKENS_MAX ? facts : TOKENS_MAX;
+    int r;
+
+    r = memo_new(&services->tokens, sizeof(struct token_fact), tokens, NULL, NULL, err);
+    if (r == 0)
+        r = memo_new(&services->versions, sizeof(struct version_fact), facts, NULL, NULL, err);
+    if (r == 0)
+        r = memo_new(&services->blobs, sizeof(struct blob), facts, NULL, NULL, err);
+    if (r == 0)
+        r = memo_new(&services->trees, sizeof(struct tree_image *), open, tree_image_take,
+                     tree_image_drop, err);
+    if (r == 0)
+        r = memo_new(&services->objects, sizeof(struct object *), open, object_take, object_drop,
+                     err);
+    return r;
+}
+
+static int make_identity(struct services *services, struct error *err)
+{
+    uint8_t random[(sizeof(services->holder) - 1) / 2];
+    struct store store;
+    int r = store_get(services->database, &store, err);
+
+    if (r < 0)
+        return r;
+    memcpy(services->store_id, store.id, sizeof(services->store_id));
+    r = random_bytes(random, sizeof(random), err);
+    if (r < 0)
+        return r;
+    hex_encode(random, sizeof(random), services->holder);
+    return 0;
+}
+
+int services_new(const struct services_settings *settings, struct services **out_services,
+                 struct error *err)
+{
+    cleanup(cleanup_services) struct services *services = memory_new(sizeof(*services));
+    int r;
+
+    if (services == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    pthread_mutex_init(&services->lock, NULL);
+    pthread_mutex_init(&services->event_lock, NULL);
+    services->busy = map_init();
+    services->used_tokens = map_init();
+    services->database = settings->database;
+    services->store = settings->store;
+    services->cache = settings->cache;
+    services->part_size =
+        settings->part_size > 0 ? settings->part_size : SERVICES_PART_SIZE_DEFAULT;
+    if (services->part_size > SERVICES_PART_SIZE_MAX)
+        return error_set(err, -EINVAL, "part_size is at most %u", SERVICES_PART_SIZE_MAX);
+    services->listing_max = settings->listing_max > 0 ? settings->listing_max : LISTING_MAX_SIZE;
+    if (settings->scratch_path != NULL) {
+        services->scratch_path = memory_text(settings->scratch_path);
+        if (services->scratch_path == NULL)
+            return error_set(err, -ENOMEM, "out of memory");
+    }
+    r = make_identity(services, err);
+    if (r == 0)
+        r = make_memos(services, settings, err);
+    if (r == 0)
+        r = token_verifier_new(TOKENS_MAX,
+                               settings->password_checks > 0 ? settings->password_checks : 2,
+                               &services->verifier, err);
+    if (r < 0)
+        return r;
+    *out_services = take_pointer(&services);
+    return 0;
+}
+
+struct services *services_free(struct services *services)
+{
+    if (services == NULL)
+        return NULL;
+    memo_free(services->trees);
+    memo_free(services->objects);
+    memo_free(services->blobs);
+    memo_free(services->versions);
+    memo_free(services->tokens);
+    token_verifier_free(services->verifier);
+    map_release(&services->busy);
+    map_release(&services->used_tokens);
+    memory_free(services->scratch_path);
+    pthread_mutex_destroy(&services->event_lock);
+    pthread_mutex_destroy(&services->lock);
+    return memory_free(services);
+}
+
+const char *services_store_id(const struct services *services)
+{
+    return services->store_id;
+}
+
+uint32_t services_part_size(const struct services *services)
+{
+    return services->part_size;
+}
+
+int64_t services_now(const struct services *services)
+{
+    return database_now_s(services->database);
+}
+
+int services_ready(struct services *services, struct error *err)
+{
+    int r = database_check(services->database, err);
+
+    if (r < 0)
+        return error_prefix(err, r, "database");
+    r = blob_store_check(services->store, err);
+    if (r < 0)
+        return error_prefix(err, r, "store");
+    return 0;
+}
+
+void services_on_event(struct services *services, void (*function)(void *context), void *context)
+{
+    pthread_mutex_lock(&services->event_lock);
+    services->event_function = function;
+    services->event_context = context;
+    pthread_mutex_unlock(&services->event_lock);
+}
+
+void event_written(struct services *services)
+{
+    pthread_mutex_lock(&services->event_lock);
+    if (services->event_function != NULL)
+        services->event_function(services->event_context);
+    pthread_mutex_unlock(&services->event_lock);
+}
+
+int busy_enter(struct services *services, struct span name, struct refusal *why, struct error *err)
+{
+    bool taken;
+    int r = 0;
+
+    pthread_mutex_lock(&services->lock);
+    taken = map_has(&services->busy, name);
+    if (!taken)
+        r = map_set(&services->busy, name, services, NULL);
+    pthread_mutex_unlock(&services->lock);
+    if (taken)
+        return refusal_set(why, REFUSAL_PUSH_BUSY,
+                           error_set(err, -EBUSY, "another request is at work on this"));
+    if (r < 0)
+        return error_set(err, r, "out of memory");
+    return 0;
+}
+
+void busy_leave(struct services *services, struct span name)
+{
+    pthread_mutex_lock(&services->lock);
+    map_remove(&services->busy, name);
+    pthread_mutex_unlock(&services->lock);
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/model/merkle.h"
+#include "server/service/content.h"
+#include "server/service/tests/fault_store.h"
+#include "server/service/tests/world.h"
+
+/* A push with one large blob in it, its listing and times there. */
+struct one {
+    struct world world;
+    struct sample sample;
+    struct push_info open;
+    const struct sample_blob *blob;
+    uint32_t serial;
+};
+static struct one one;
+
+static void new_push(size_t size)
+{
+    char version[16];
+
+    if (one.blob != NULL)
+        sample_release(&one.sample);
+    one.serial++;
+    sample_make(&one.sample, 1000 + one.serial, 1, size);
+    one.blob = &one.sample.blobs[0];
+    snprintf(version, sizeof(version), "v%u", one.serial);
+    sample_open(&one.world, &one.world.caller, "p", "a", version, &one.sample, &one.open);
+    assert_int_equal(sample_put_listing(&one.world, &one.world.caller, "p", "a", one.open.id,
+                                        buf_span(&one.sample.listing), NULL, NULL),
+                     0);
+    assert_int_equal(sample_put_times(&one.world, &one.world.caller, "p", "a", one.open.id,
+                                      buf_span(&one.sample.times), NULL, NULL),
+                     0);
+}
+
+static int setup_memory(void **state)
+{
+    memset(&one, 0, sizeof(one));
+    world_open(&one.world, WORLD_MEMORY);
+    return 0;
+}
+
+static int setup_file(void **state)
+{
+    memset(&one, 0, sizeof(one));
+    world_open(&one.world, WORLD_FILE);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    sample_release(&one.sample);
+    world_close(&one.world);
+    return 0;
+}
+
+static int begin(uint64_t offset, uint64_t length, uint64_t part, struct blob_upload **out,
+                 struct refusal *why)
+{
+    memset(why, 0, sizeof(*why));
+    return blob_upload_begin(one.world.services, &one.world.caller, "p", "a", one.open.id,
+                             &one.blob->sha256, offset, length, part, out, why, NULL);
+}
+
+/* Sends [at, at + size) of `bytes`; the result of the end. */
+static int send_part(const uint8_t *bytes, uint64_t at, size_t size, uint64_t *out_offset,
+                     struct refusal *why)
+{
+    struct blob_upload *upload = NULL;
+    int r = begin(at, one.blob->size, size, &upload, why);
+
+    if (r == 0)
+        r = blob_upload_add(upload, span_of(bytes + at, size), why, NULL);
+    if (r == 0)
+        r = blob_upload_end(upload, out_offset, why, NULL);
+    blob_upload_free(upload);
+    return r;
+}
+
+static uint64_t offset_now(void)
+{
+    uint64_t offset, length;
+
+    assert_int_equal(blob_upload_offset(one.world.services, &one.world.caller, "p", "a",
+                                        one.open.id, &one.blob->sha256, &offset, &length, NULL,
+                                        NULL),
+                     0);
+    assert_int_equal(length, one.blob->size);
+    return offset;
+}
+
+/* Commits the push and compares blob and merkle object with what they must be. */
+static void commit_and_check(void)
+{
+    struct version_info info = { 0 };
+    enum pushes_outcome outcome;
+    struct content *content;
+    struct merkle_shape shape;
+    struct error err = { 0 };
+    uint8_t *object;
+    int r = pushes_commit(one.world.services, &one.world.caller, "p", "a", one.open.id, NULL,
+                          &outcome, &info, NULL, &err);
+
+    if (r < 0)
+        print_error("%s\n", err.text);
+    assert_int_equal(r, 0);
+    sample_check(&one.world, "p", "a", info.record.version, &one.sample);
+    assert_int_equal(merkle_shape_of(one.blob->size, &shape, NULL), 0);
+    if (shape.object_size > 0) {
+        struct digest verity;
+
+        object = memory_new(shape.object_size);
+        assert_int_equal(content_open_blob_merkle(one.world.services, &one.world.caller.identity,
+                                                  "p", "a", info.record.version, &one.blob->sha256,
+                                                  &content, NULL, NULL),
+                         0);
+        assert_int_equal(content_size(content), shape.object_size);
+        assert_int_equal(content_read(content, 0, object, shape.object_size, NULL), 0);
+        assert_int_equal(merkle_verity_of(span_of(one.blob->bytes, one.blob->size), &verity, NULL),
+                         0);
+        assert_int_equal(merkle_check_object(one.blob->size, &verity,
+                                             span_of(object, shape.object_size), NULL),
+                         0);
+        content_close(content);
+        memory_free(object);
+    }
+    version_info_release(&info);
+}
+
+static void test_sizes_around_a_block(void **state)
+{
+    static const size_t sizes[] = { 1, 4095, 4096, 4097, 524288, 524289, 1048576 };
+    struct refusal why;
+    uint64_t offset;
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        new_push(sizes[i]);
+        assert_int_equal(offset_now(), 0);
+        assert_int_equal(send_part(one.blob->bytes, 0, one.blob->size, &offset, &why), 0);
+        assert_int_equal(offset, one.blob->size);
+        assert_int_equal(offset_now(), one.blob->size);
+        commit_and_check();
+    }
+}
+
+static void test_in_parts(void **state)
+{
+    static const size_t parts[] = { 1048576, 300000, 4096, 1000 };
+    struct refusal why;
+    uint64_t at;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        new_push(i < 2 ? 2500000 : 20000);
+        at = 0;
+        while (at < one.blob->size) {
+            size_t size = one.blob->size - at < parts[i] ? one.blob->size - (size_t)at : parts[i];
+
+            assert_int_equal(send_part(one.blob->bytes, at, size, &at, &why), 0);
+            assert_int_equal(offset_now(), at);
+        }
+        commit_and_check();
+    }
+}
+
+/* A server is killed between parts; the next one goes on from the saved state of the hash. */
+static void test_goes_on_in_another_process(void **state)
+{
+    struct refusal why;
+    uint64_t at = 0;
+
+    new_push(2500000);
+    while (at < one.blob->size) {
+        size_t size = one.blob->size - at < 400000 ? one.blob->size - (size_t)at : 400000;
+
+        assert_int_equal(send_part(one.blob->bytes, at, size, &at, &why), 0);
+        world_restart(&one.world);
+        assert_int_equal(offset_now(), at);
+    }
+    commit_and_check();
+}
+
+static void test_wrong_offset(void **state)
+{
+    struct blob_upload *upload;
+    struct refusal why;
+    uint64_t offset;
+
+    new_push(100000);
+    assert_int_equal(begin(5, 100000, 1000, &upload, &why), -EBUSY);
+    assert_int_equal(why.code, REFUSAL_OFFSET_MISMATCH);
+    assert_int_equal(why.expected_offset, 0);
+    assert_int_equal(send_part(one.blob->bytes, 0, 40000, &offset, &why), 0);
+    assert_int_equal(send_part(one.blob->bytes, 0, 40000, &offset, &why), -EBUSY);
+    assert_int_equal(why.code, REFUSAL_OFFSET_MISMATCH);
+    assert_int_equal(why.expected_offset, 40000);
+    assert_int_equal(send_part(one.blob->bytes, 50000, 40000, &offset, &why), -EBUSY);
+    assert_int_equal(why.expected_offset, 40000);
+    assert_int_equal(send_part(one.blob->bytes, 40000, 60000, &offset, &why), 0);
+    /* Complete: whatever comes is taken for done. */
+    assert_int_equal(send_part(one.blob->bytes, 0, 40000, &offset, &why), 0);
+    assert_int_equal(offset, 100000);
+    commit_and_check();
+}
+
+static void test_bad_numbers(void **state)
+{
+    struct blob_upload *upload;
+    struct refusal why;
+    struct digest other = digest_of("no", 2);
+
+    new_push(100000);
+    assert_int_equal(begin(0, 99999, 1000, &upload, &why), -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    assert_int_equal(begin(0, 1ull << 63, 1000, &upload, &why), -EINVAL);
+    assert_int_equal(begin(0, 100000, 100001, &upload, &why), -EINVAL);
+    assert_int_equal(begin(UINT64_MAX, 100000, 10, &upload, &why), -EINVAL);
+    assert_int_equal(begin(99999, 100000, 2, &upload, &why), -EINVAL);
+    assert_int_equal(begin(0, 100000, UINT64_MAX, &upload, &why), -EFBIG);
+    assert_int_equal(why.code, REFUSAL_TOO_LARGE);
+    memset(&why, 0, sizeof(why));
+    assert_int_equal(blob_upload_begin(one.world.services, &one.world.caller, "p", "a", one.open.id,
+                                       &other, 0, 2, 2, &upload, &why, NULL),
+                     -ENOENT);
+    assert_int_equal(why.code, REFUSAL_NOT_FOUND);
+}
+
+static void test_wrong_bytes(void **state)
+{
+    uint8_t *damaged;
+    struct refusal why;
+    uint64_t offset = 0;
+
+    new_push(100000);
+    damaged = memory_copy(one.blob->bytes, one.blob->size);
+    damaged[77777] ^= 1;
+    assert_int_equal(send_part(damaged, 0, one.blob->size, &offset, &why), -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    assert_true(digest_equal(&why.expected, &one.blob->sha256));
+    assert_false(digest_equal(&why.actual, &one.blob->sha256));
+    assert_int_equal(offset_now(), 0);
+    /* In parts: the first may be the damaged one, the last one finds out. */
+    assert_int_equal(send_part(damaged, 0, 80000, &offset, &why), 0);
+    assert_int_equal(send_part(damaged, 80000, 20000, &offset, &why), -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    assert_int_equal(offset_now(), 0);
+    assert_int_equal(send_part(one.blob->bytes, 0, one.blob->size, &offset, &why), 0);
+    commit_and_check();
+    memory_free(damaged);
+}
+
+static void test_body_shorter_or_longer(void **state)
+{
+    struct blob_upload *upload;
+    struct refusal why;
+    uint64_t offset;
+
+    new_push(100000);
+    assert_int_equal(begin(0, 100000, 50000, &upload, &why), 0);
+    assert_int_equal(blob_upload_add(upload, span_of(one.blob->bytes, 50001), &why, NULL), -EINVAL);
+    blob_upload_free(upload);
+    assert_int_equal(offset_now(), 0);
+    assert_int_equal(begin(0, 100000, 50000, &upload, &why), 0);
+    assert_int_equal(blob_upload_add(upload, span_of(one.blob->bytes, 49999), &why, NULL), 0);
+    assert_int_equal(blob_upload_end(upload, &offset, &why, NULL), -EINVAL);
+    blob_upload_free(upload);
+    assert_int_equal(offset_now(), 0);
+    assert_int_equal(send_part(one.blob->bytes, 0, 50000, &offset, &why), 0);
+    /* The client goes away in the middle of the second part. */
+    assert_int_equal(begin(50000, 100000, 50000, &upload, &why), 0);
+    assert_int_equal(blob_upload_add(upload, span_of(one.blob->bytes + 50000, 30000), &why, NULL),
+                     0);
+    blob_upload_free(upload);
+    assert_int_equal(offset_now(), 50000);
+    world_restart(&one.world);
+    assert_int_equal(send_part(one.blob->bytes, 50000, 50000, &offset, &why), 0);
+    commit_and_check();
+}
+
+static void test_two_at_once_on_one_blob(void **state)
+{
+    struct blob_upload *upload, *second;
+    struct refusal why;
+    uint64_t offset;
+
+    new_push(100000);
+    assert_int_equal(begin(0, 100000, 50000, &upload, &why), 0);
+    assert_int_equal(begin(0, 100000, 50000, &second, &why), -EBUSY);
+    assert_int_equal(why.code, REFUSAL_PUSH_BUSY);
+    assert_int_equal(blob_upload_add(upload, span_of(one.blob->bytes, 50000), &why, NULL), 0);
+    assert_int_equal(blob_upload_end(upload, &offset, &why, NULL), 0);
+    blob_upload_free(upload);
+    assert_int_equal(begin(0, 100000, 50000, &second, &why), -EBUSY);
+    assert_int_equal(why.code, REFUSAL_OFFSET_MISMATCH);
+    assert_int_equal(send_part(one.blob->bytes, 50000, 50000, &offset, &why), 0);
+    commit_and_check();
+}
+
+static void test_full_disk(void **state)
+{
+    struct refusal why;
+    uint64_t offset;
+    size_t objects;
+
+    new_push(100000);
+    objects = world_object_count(&one.world);
+    for (int call = 0; call < 3; call++) {
+        fault_store_fail(one.world.store, call, -ENOSPC, 1);
+        assert_int_equal(send_part(one.blob->bytes, 0, one.blob->size, &offset, &why), -ENOSPC);
+        assert_int_equal(why.code, REFUSAL_FULL);
+        fault_store_heal(one.world.store);
+        assert_int_equal(world_object_count(&one.world), objects);
+        assert_int_equal(offset_now(), 0);
+    }
+    assert_int_equal(send_part(one.blob->bytes, 0, one.blob->size, &offset, &why), 0);
+    commit_and_check();
+}
+
+#define ALL_TESTS                                                                               \
+    cmocka_unit_test(test_sizes_around_a_block), cmocka_unit_test(test_in_parts),               \
+        cmocka_unit_test(test_goes_on_in_another_process), cmocka_unit_test(test_wrong_offset), \
+        cmocka_unit_test(test_bad_numbers), cmocka_unit_test(test_wrong_bytes),                 \
+        cmocka_unit_test(test_body_shorter_or_longer),                                          \
+        cmocka_unit_test(test_two_at_once_on_one_blob), cmocka_unit_test(test_full_disk)
+
+int main(void)
+{
+    const struct CMUnitTest memory[] = { ALL_TESTS };
+    const struct CMUnitTest file[] = { ALL_TESTS };
+
+    return cmocka_run_group_tests(memory, setup_memory, teardown) +
+           cmocka_run_group_tests(file, setup_file, teardown);
+}

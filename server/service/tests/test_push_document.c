@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/codec/zstd.h"
+#include "common/model/listing.h"
+#include "server/service/tests/world.h"
+
+static struct world world;
+
+static int setup(void **state)
+{
+    world_open(&world, WORLD_FILE);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_close(&world);
+    return 0;
+}
+
+static void open_bare(struct push_info *out)
+{
+    const struct pushes_request request = { .project = "p", .app = "a", .version = "1" };
+    struct version_info version;
+    enum pushes_outcome outcome;
+
+    assert_int_equal(pushes_create(world.services, &world.caller, &request, &outcome, out, &version,
+                                   NULL, NULL),
+                     0);
+    assert_int_equal(outcome, PUSHES_OPEN);
+}
+
+static int put(const char *id, enum push_document_kind kind, enum push_document_coding coding,
+               struct span body, size_t piece, struct refusal *why, struct error *err)
+{
+    struct push_document *document = NULL;
+    int r;
+
+    memset(why, 0, sizeof(*why));
+    r = push_document_begin(world.services, &world.caller, "p", "a", id, kind, coding, &document,
+                            why, err);
+    for (size_t at = 0; at < body.size && r == 0; at += piece)
+        r = push_document_add(document, span_slice(body, at, piece), why, err);
+    if (r == 0)
+        r = push_document_end(document, why, err);
+    push_document_free(document);
+    return r;
+}
+
+/* A listing from text in which '|' stands for NUL. */
+static struct span text_listing(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == '|')
+            text[i] = '\0';
+    return span_of(text, size);
+}
+
+#define SHA "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+#define SHB "486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5ab0d4d1f0f0f0f0"
+
+static void test_bad_listings(void **state)
+{
+    static const char *const bad[] = {
+        "kkartifact-listing-2|",
+        "kkartifact-listing-1",
+        "kkartifact-listing-1|f 0644 5 " SHA " ../x|",
+        "kkartifact-listing-1|f 0644 5 " SHA " /abs|",
+        "kkartifact-listing-1|d 0755 a|f 0644 5 " SHA " a/./b|",
+        "kkartifact-listing-1|f 0644 5 " SHA " a|f 0644 5 " SHA " a|",
+        "kkartifact-listing-1|f 0644 5 " SHA " b|f 0644 5 " SHA " a|",
+        "kkartifact-listing-1|f 0644 5 " SHA " a|f 0644 5 " SHA " a/b|",
+        "kkartifact-listing-1|f 0644 5 " SHA " a/b|",
+        "kkartifact-listing-1|f 0644 9223372036854775808 " SHA " a|",
+        "kkartifact-listing-1|f 0644 -5 " SHA " a|",
+        "kkartifact-listing-1|f 0644 05 " SHA " a|",
+        "kkartifact-listing-1|f 644 5 " SHA " a|",
+        "kkartifact-listing-1|f 4755 5 " SHA " a|",
+        "kkartifact-listing-1|f 0644 5 abc a|",
+        "kkartifact-listing-1|f 0644 0 " SHA " a|",
+        "kkartifact-listing-1|l a||",
+        "kkartifact-listing-1|d 0755 .kkartifact|",
+        "kkartifact-listing-1|f 0644 5 " SHA " .kkartifact.yml|",
+        "kkartifact-listing-1|p 0644 fifo|",
+        "kkartifact-listing-1|d 0755 a",
+        "kkartifact-listing-1|d 0755 a|x",
+        "<!DOCTYPE html><html>",
+        "",
+        /* one digest, two sizes */
+        "kkartifact-listing-1|f 0644 5 " SHA " a|f 0644 6 " SHA " b|",
+    };
+    struct push_info open;
+
+    open_bare(&open);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cleanup_memory char *text = memory_text(bad[i]);
+        struct span body = text_listing(text, strlen(bad[i]));
+
+        for (size_t piece = 1; piece < 10000; piece = piece * 50 + 3) {
+            struct refusal why;
+            struct error err = { 0 };
+            int r =
+                put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, body, piece, &why, &err);
+
+            if (r != -EINVAL)
+                print_error("%zu: %s: %d %s\n", i, bad[i], r, err.text);
+            assert_int_equal(r, -EINVAL);
+            assert_int_equal(why.code, REFUSAL_VALIDATION);
+            assert_string_not_equal(err.text, "");
+        }
+    }
+    assert_int_equal(pushes_get(world.services, &world.caller, "p", "a", open.id, &open, NULL,
+                                NULL),
+                     0);
+    assert_true(open.wants_listing);
+}
+
+static void test_a_million_of_garbage(void **state)
+{
+    cleanup(buf_release) struct buf body = buf_init(BUF_UNLIMITED);
+    struct push_info open;
+    struct refusal why;
+
+    open_bare(&open);
+    buf_add(&body, LISTING_MAGIC, LISTING_MAGIC_SIZE);
+    for (size_t i = 0; i < 1000000; i++)
+        buf_add(&body, "d 0755 garbage", 15);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, buf_span(&body),
+                         65536, &why, NULL),
+                     -EINVAL);
+}
+
+static void test_zstd(void **state)
+{
+    cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED);
+    struct sample sample;
+    struct push_info open;
+    struct refusal why;
+
+    sample_make(&sample, 1, 50, 100);
+    assert_int_equal(zstd_compress(buf_span(&sample.listing), 3, &frame, NULL), 0);
+    open_bare(&open);
+    /* damaged, cut, with something behind, and plain text that says it is zstd */
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD,
+                         span_slice(buf_span(&frame), 0, frame.size - 1), 100, &why, NULL),
+                     -EINVAL);
+    buf_add_byte(&frame, 'x');
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD, buf_span(&frame), 100,
+                         &why, NULL),
+                     -EINVAL);
+    frame.size--;
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD,
+                         buf_span(&sample.listing), 100, &why, NULL),
+                     -EINVAL);
+    frame.bytes[0] ^= 0x40;
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD, buf_span(&frame), 100,
+                         &why, NULL),
+                     -EINVAL);
+    frame.bytes[0] ^= 0x40;
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD, buf_span(&frame), 7,
+                         &why, NULL),
+                     0);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN, buf_span(&sample.times),
+                         7, &why, NULL),
+                     0);
+    /* Once more: nothing changes. Another listing: this push has its own. */
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD, buf_span(&frame), 7,
+                         &why, NULL),
+                     0);
+    sample_release(&sample);
+    sample_make(&sample, 2, 3, 10);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN,
+                         buf_span(&sample.listing), 7, &why, NULL),
+                     -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    sample_release(&sample);
+}
+
+/* A small frame that unpacks to more than a listing may have. */
+static void test_zstd_bomb(void **state)
+{
+    struct services_settings settings = { .database = world.database,
+                                          .store = world.store,
+                                          .listing_max = 100000 };
+    cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf body = buf_init(BUF_UNLIMITED);
+    struct services *mine = world.services;
+    struct push_info open;
+    struct refusal why;
+    char line[32];
+
+    assert_int_equal(services_new(&settings, &world.services, NULL), 0);
+    buf_add(&body, LISTING_MAGIC, LISTING_MAGIC_SIZE);
+    for (size_t i = 0; i < 20000; i++) {
+        snprintf(line, sizeof(line), "d 0755 d%06zu", i);
+        buf_add(&body, line, strlen(line) + 1);
+    }
+    assert_int_equal(zstd_compress(buf_span(&body), 3, &frame, NULL), 0);
+    assert_true(frame.size < 100000);
+    open_bare(&open);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD, buf_span(&frame), 5000,
+                         &why, NULL),
+                     -EFBIG);
+    assert_int_equal(why.code, REFUSAL_TOO_LARGE);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, buf_span(&body), 5000,
+                         &why, NULL),
+                     -EFBIG);
+    assert_int_equal(why.code, REFUSAL_TOO_LARGE);
+    services_free(world.services);
+    world.services = mine;
+}
+
+static void test_said_and_sent_differ(void **state)
+{
+    struct sample said, sent;
+    struct push_info open;
+    struct refusal why;
+
+    sample_make(&said, 3, 3, 10);
+    sample_make(&sent, 4, 3, 10);
+    sample_open(&world, &world.caller, "p", "a", "differ", &said, &open);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN,
+                         buf_span(&sent.listing), 1000, &why, NULL),
+                     -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    assert_true(digest_equal(&why.expected, &said.content));
+    assert_true(digest_equal(&why.actual, &sent.content));
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN,
+                         buf_span(&said.listing), 1000, &why, NULL),
+                     0);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN, buf_span(&sent.times),
+                         1000, &why, NULL),
+                     -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    sample_release(&said);
+    sample_release(&sent);
+}
+
+static void test_times(void **state)
+{
+    cleanup(buf_release) struct buf long_times = buf_init(BUF_UNLIMITED);
+    struct sample sample;
+    struct push_info open;
+    struct refusal why;
+
+    sample_make(&sample, 5, 3, 10);
+    open_bare(&open);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN, buf_span(&sample.times),
+                         1000, &why, NULL),
+                     -EBUSY);
+    assert_int_equal(why.code, REFUSAL_MISSING_BLOBS);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN,
+                         buf_span(&sample.listing), 1000, &why, NULL),
+                     0);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN,
+                         span_slice(buf_span(&sample.times), 0, sample.times.size - 8), 1000, &why,
+                         NULL),
+                     -EINVAL);
+    buf_add_span(&long_times, buf_span(&sample.times));
+    buf_add_u64(&long_times, 0);
+    assert_true(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN, buf_span(&long_times), 1000,
+                    &why, NULL) < 0);
+    sample.times.bytes[sample.times.size - 9] = 0x7f; /* of a file: beyond 2^53 */
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN, buf_span(&sample.times),
+                         1000, &why, NULL),
+                     -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    sample_release(&sample);
+}
+
+/* A time on a link is only seen when the tree is built. */
+static void test_a_link_with_a_time(void **state)
+{
+    struct version_info info = { 0 };
+    enum pushes_outcome outcome;
+    struct sample sample;
+    struct push_info open;
+    struct refusal why;
+
+    sample_make(&sample, 6, 1, 0);
+    open_bare(&open);
+    sample.times.bytes[sample.times.size - 8] = 1;
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN,
+                         buf_span(&sample.listing), 1000, &why, NULL),
+                     0);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_TIMES, PUSH_DOCUMENT_PLAIN, buf_span(&sample.times),
+                         1000, &why, NULL),
+                     0);
+    memset(&why, 0, sizeof(why));
+    assert_int_equal(pushes_commit(world.services, &world.caller, "p", "a", open.id, NULL, &outcome,
+                                   &info, &why, NULL),
+                     -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    sample_release(&sample);
+}
+
+static void test_stops_half_way(void **state)
+{
+    struct push_document *document;
+    struct sample sample;
+    struct push_info open;
+
+    sample_make(&sample, 7, 10, 10);
+    open_bare(&open);
+    assert_int_equal(push_document_begin(world.services, &world.caller, "p", "a", open.id,
+                                         PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, &document,
+                                         NULL, NULL),
+                     0);
+    assert_int_equal(push_document_add(document, span_slice(buf_span(&sample.listing), 0, 200),
+                                       NULL, NULL),
+                     0);
+    push_document_free(document);
+    assert_int_equal(pushes_get(world.services, &world.caller, "p", "a", open.id, &open, NULL,
+                                NULL),
+                     0);
+    assert_true(open.wants_listing);
+    sample_release(&sample);
+}
+
+/* The content said is the digest of a blob that is there, but is no listing. */
+static void test_content_that_is_no_listing(void **state)
+{
+    cleanup(buf_release) struct buf bitmap = buf_init(BUF_UNLIMITED);
+    struct pushes_request request = { .project = "p", .app = "a", .version = "fake" };
+    struct version_info version = { 0 };
+    enum pushes_outcome outcome;
+    struct sample sample;
+    struct push_info open;
+    struct refusal why = { 0 };
+
+    sample_make(&sample, 8, 1, 5000);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "a", "real", &sample, &outcome, NULL,
+                                 NULL, NULL),
+                     0);
+    request.content = &sample.blobs[0].sha256;
+    assert_int_equal(pushes_create(world.services, &world.caller, &request, &outcome, &open,
+                                   &version, &why, NULL),
+                     0);
+    assert_int_equal(pushes_missing(world.services, &world.caller, "p", "a", open.id, &bitmap, &why,
+                                    NULL),
+                     -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    assert_int_equal(pushes_commit(world.services, &world.caller, "p", "a", open.id, NULL, &outcome,
+                                   &version, &why, NULL),
+                     -EINVAL);
+    sample_release(&sample);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad_listings),
+        cmocka_unit_test(test_a_million_of_garbage),
+        cmocka_unit_test(test_zstd),
+        cmocka_unit_test(test_zstd_bomb),
+        cmocka_unit_test(test_said_and_sent_differ),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_a_link_with_a_time),
+        cmocka_unit_test(test_stops_half_way),
+        cmocka_unit_test(test_content_that_is_no_listing),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
