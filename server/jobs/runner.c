@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/jobs/runner.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/base/memory.h"
+#include "common/base/platform.h"
+#include "server/service/access.h"
+#include "server/service/event_sequence.h"
+#include "server/service/pushes.h"
+#include "server/service/record_store.h"
+#include "server/service/services.h"
+#include "server/service/tombstone_clearing.h"
+
+static int flush_used(struct services *services, size_t *out_count, struct error *err)
+{
+    *out_count = 0;
+    return access_flush_used(services, err);
+}
+
+/* One line a step. */
+struct step {
+    const char *name;
+    uint64_t first_ms;  /* after the start */
+    uint64_t period_ms; /* between two starts of it */
+    bool woken;         /* runner_wake() makes it due */
+    int (*run)(struct services *services, size_t *out_count, struct error *err);
+};
+
+static const struct step steps[] = {
+    { "events-number", 0, 15000, true, event_sequence_step },
+    { "pushes-expire", 1000, 60000, false, pushes_expire },
+    { "tombstones-clear", 2000, 60000, false, tombstone_clearing_step },
+    { "tokens-used", 30000, 30000, false, flush_used },
+    { "records-complete", 5000, 24 * 3600000ull, false, record_store_complete },
+};
+#define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
+
+struct runner {
+    struct services *services;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;
+    bool woken;
+    uint64_t due_ms[STEP_COUNT]; /* monotonic */
+};
+
+static int run_step(const struct step *step, struct services *services, struct error *err)
+{
+    size_t count = 0;
+    int r = step->run(services, &count, err);
+
+    if (r == 0 && count > 0)
+        log_debug("job %s: %zu", step->name, count);
+    return r;
+}
+
+/* Waits until a step is due; its index, or STEP_COUNT when the runner stops. */
+static size_t next_step(struct runner *runner)
+{
+    size_t index = STEP_COUNT;
+    struct timespec until;
+    uint64_t now;
+
+    pthread_mutex_lock(&runner->lock);
+    while (!runner->stopping) {
+        index = 0;
+        for (size_t i = 0; i < STEP_COUNT; i++) {
+            if (runner->woken && steps[i].woken)
+                runner->due_ms[i] = 0;
+            if (runner->due_ms[i] < runner->due_ms[index])
+                index = i;
+        }
+        runner->woken = false;
+        now = clock_monotonic_ms();
+        if (runner->due_ms[index] <= now) {
+            runner->due_ms[index] = now + steps[index].period_ms;
+            break;
+        }
+        until.tv_sec = (time_t)(runner->due_ms[index] / 1000);
+        until.tv_nsec = (long)(runner->due_ms[index] % 1000) * 1000000;
+        pthread_cond_timedwait(&runner->changed, &runner->lock, &until);
+        index = STEP_COUNT;
+    }
+    pthread_mutex_unlock(&runner->lock);
+    return index;
+}
+
+static void *runner_main(void *context)
+{
+    struct runner *runner = context;
+    size_t index;
+
+    while ((index = next_step(runner)) < STEP_COUNT) {
+        struct error err = { 0 };
+
+        if (run_step(&steps[index], runner->services, &err) < 0)
+            log_warning("job %s: %s", steps[index].name, err.text);
+    }
+    return NULL;
+}
+
+static void event_seen(void *context)
+{
+    runner_wake(context);
+}
+
+int runner_start(struct services *services, struct runner **out_runner, struct error *err)
+{
+    struct runner *runner = memory_new(sizeof(*runner));
+    pthread_condattr_t attributes;
+    uint64_t now = clock_monotonic_ms();
+    int r;
+
+    if (runner == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    runner->services = services;
+    for (size_t i = 0; i < STEP_COUNT; i++)
+        runner->due_ms[i] = now + steps[i].first_ms;
+    pthread_mutex_init(&runner->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&runner->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    r = platform_thread_start(&runner->thread, runner_main, runner);
+    if (r != 0) {
+        pthread_cond_destroy(&runner->changed);
+        pthread_mutex_destroy(&runner->lock);
+        memory_free(runner);
+        return error_system(err, r, "start the thread of the jobs");
+    }
+    services_on_event(services, event_seen, runner);
+    *out_runner = runner;
+    return 0;
+}
+
+void runner_wake(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->woken = true;
+    pthread_cond_signal(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+int runner_run_once(struct services *services, struct error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        int r = run_step(&steps[i], services, result == 0 ? err : NULL);
+
+        if (r < 0 && result == 0)
+            result = error_prefix(err, r, "%s", steps[i].name);
+    }
+    return result;
+}
+
+struct runner *runner_stop(struct runner *runner)
+{
+    if (runner == NULL)
+        return NULL;
+    services_on_event(runner->services, NULL, NULL);
+    pthread_mutex_lock(&runner->lock);
+    runner->stopping = true;
+    pthread_cond_signal(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+    pthread_join(runner->thread, NULL);
+    pthread_cond_destroy(&runner->changed);
+    pthread_mutex_destroy(&runner->lock);
+    return memory_free(runner);
+}

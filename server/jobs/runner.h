@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdint.h>
+
+struct error;
+struct services;
+
+/*
+ * runner - the server's background work: one thread, each step when it is due.
+ *
+ * Steps are a table in runner.c (name, period, function): ending pushes, numbering
+ * events, times of last use. A step that fails is logged and tried again at its next
+ * turn. With several servers on one database a step that needs one leader takes a
+ * lease in the database first.
+ */
+struct runner;
+
+int runner_start(struct services *services, struct runner **out_runner, struct error *err);
+
+/* Makes the step that numbers events due now; the services call it when they wrote one. Never
+ * blocks for long. Any thread. */
+void runner_wake(struct runner *runner);
+
+/* Runs every step once, in this thread, due or not: for tests and one-shot verbs. */
+int runner_run_once(struct services *services, struct error *err);
+
+/* Waits for the step that runs, then ends the thread. NULL is fine; returns NULL. */
+struct runner *runner_stop(struct runner *runner);
