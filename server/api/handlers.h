@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+struct error;
+struct http_exchange;
+struct http_sink;
+
+/*
+ * handlers - what the lines of routes.c call; each lives in the file of its noun. All of them take
+ * the
+ * request (request.h) as the exchange's state, and answer or return a failure.
+ */
+typedef int handler(struct http_exchange *exchange, void *context, struct error *err);
+
+/* health.c, metrics.c, version.c, openapi.c */
+handler api_healthz;
+handler api_readyz;
+handler api_metrics;
+handler api_version;
+handler api_openapi;
+
+/* projects.c, apps.c, versions.c */
+handler api_projects_list;
+handler api_projects_get;
+handler api_projects_put;
+handler api_apps_list;
+handler api_apps_get;
+handler api_apps_put;
+handler api_versions_list;
+handler api_versions_get;
+handler api_versions_meta;
+
+/* tree.c, files.c, blobs.c */
+handler api_tree_get;
+handler api_tree_merkle;
+handler api_files_list;
+handler api_files_get;
+handler api_blobs_get;
+handler api_blobs_merkle;
+
+/* pushes.c */
+handler api_pushes_create;
+handler api_pushes_get;
+handler api_pushes_abandon;
+handler api_pushes_missing;
+handler api_pushes_commit;
+
+/* push_documents.c, push_blobs.c */
+extern const struct http_sink api_push_listing;
+extern const struct http_sink api_push_times;
+handler api_push_blobs_head;
+extern const struct http_sink api_push_blobs_append;

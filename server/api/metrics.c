@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/workers.h"
+#include "server/api/api_state.h"
+#include "server/api/handlers.h"
+#include "server/api/request.h"
+#include "server/http/http_answer.h"
+#include "server/http/http_metrics.h"
+
+#define METRICS_MAX ((size_t)8 << 20)
+
+int api_metrics(struct http_exchange *exchange, void *context, struct error *err)
+{
+    const struct api *api = context;
+    cleanup(buf_release) struct buf body = buf_init(METRICS_MAX);
+
+    if (api->options.metrics != NULL)
+        http_metrics_write(api->options.metrics, &body);
+    buf_format(&body,
+               "# HELP kkartifact_build_info The program's version.\n"
+               "# TYPE kkartifact_build_info gauge\n"
+               "kkartifact_build_info{version=\"%s\"} 1\n",
+               KKARTIFACT_VERSION);
+    buf_format(&body,
+               "# HELP kkartifact_uptime_seconds Since this process was started.\n"
+               "# TYPE kkartifact_uptime_seconds gauge\n"
+               "kkartifact_uptime_seconds %llu\n",
+               (unsigned long long)((clock_monotonic_ms() - api->started_ms) / 1000));
+    buf_format(&body,
+               "# HELP kkartifact_workers_waiting Requests that wait for a worker thread.\n"
+               "# TYPE kkartifact_workers_waiting gauge\n"
+               "kkartifact_workers_waiting %zu\n",
+               workers_waiting(api->options.workers));
+    return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
+                            err);
+}

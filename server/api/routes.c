@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/api/handlers.h"
+#include "server/api/route.h"
+
+#define API "/api/v1"
+#define PROJECT API "/projects/{p}"
+#define APP PROJECT "/apps/{a}"
+#define VERSION APP "/versions/{v}"
+#define PUSH APP "/pushes/{id}"
+
+#define GET HTTP_GET
+#define HEAD HTTP_HEAD
+#define PUT HTTP_PUT
+#define POST HTTP_POST
+#define PATCH HTTP_PATCH
+#define DELETE HTTP_DELETE
+/* the body, and whether its length has to be said first */
+#define NONE HTTP_BODY_NONE, false
+#define JSON HTTP_BODY_JSON, false
+#define STREAM HTTP_BODY_STREAM, false
+#define SIZED HTTP_BODY_STREAM, true
+/* a handler, or a sink for a body that streams */
+#define CALL(function) function, NULL
+#define TAKE(sink) NULL, &sink
+#define LOOP HTTP_ON_LOOP
+#define WORKER HTTP_ON_WORKER
+
+/* One line per operation of api/openapi.yaml; tests/api/test_openapi.py compares the two, and
+ * tests/api/test_access.py tries each with every kind of token. */
+/* clang-format off */
+const struct route routes[] = {
+    {GET,    "/healthz",                  CALL(api_healthz), PERMIT_OPEN, NONE, LOOP},
+    {GET,    "/readyz",                   CALL(api_readyz), PERMIT_OPEN, NONE, WORKER},
+    {GET,    "/metrics",                  CALL(api_metrics), PERMIT_METRICS, NONE, WORKER},
+    {GET,    API "/version",              CALL(api_version), PERMIT_OPEN, NONE, LOOP},
+    {GET,    API "/openapi.yaml",         CALL(api_openapi), PERMIT_OPEN, NONE, LOOP},
+
+    {GET,    API "/projects",             CALL(api_projects_list), PERMIT_SEE, NONE, WORKER},
+    {GET,    PROJECT,                     CALL(api_projects_get), PERMIT_SEE, NONE, WORKER},
+    {PUT,    PROJECT,                     CALL(api_projects_put), PERMIT_ADMIN, NONE, WORKER},
+    {GET,    PROJECT "/apps",             CALL(api_apps_list), PERMIT_SEE, NONE, WORKER},
+    {GET,    APP,                         CALL(api_apps_get), PERMIT_PULL, NONE, WORKER},
+    {PUT,    APP,                         CALL(api_apps_put), PERMIT_ADMIN, NONE, WORKER},
+
+    {GET,    APP "/versions",             CALL(api_versions_list), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION,                     CALL(api_versions_get), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION "/meta.yaml",        CALL(api_versions_meta), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION "/tree",             CALL(api_tree_get), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION "/tree/merkle",      CALL(api_tree_merkle), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION "/files",            CALL(api_files_list), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION "/files/{path...}",  CALL(api_files_get), PERMIT_PULL, NONE, LOOP},
+    {HEAD,   VERSION "/files/{path...}",  CALL(api_files_get), PERMIT_PULL, NONE, LOOP},
+    {GET,    VERSION "/blobs/{d}",        CALL(api_blobs_get), PERMIT_PULL, NONE, LOOP},
+    {HEAD,   VERSION "/blobs/{d}",        CALL(api_blobs_get), PERMIT_PULL, NONE, LOOP},
+    {GET,    VERSION "/blobs/{d}/merkle", CALL(api_blobs_merkle), PERMIT_PULL, NONE, WORKER},
+
+    {POST,   APP "/pushes",               CALL(api_pushes_create), PERMIT_PUSH, JSON, WORKER},
+    {GET,    PUSH,                        CALL(api_pushes_get), PERMIT_PUSH, NONE, WORKER},
+    {DELETE, PUSH,                        CALL(api_pushes_abandon), PERMIT_PUSH, NONE, WORKER},
+    {PUT,    PUSH "/listing",             TAKE(api_push_listing), PERMIT_PUSH, STREAM, WORKER},
+    {PUT,    PUSH "/times",               TAKE(api_push_times), PERMIT_PUSH, STREAM, WORKER},
+    {GET,    PUSH "/missing",             CALL(api_pushes_missing), PERMIT_PUSH, NONE, WORKER},
+    {HEAD,   PUSH "/blobs/{d}",           CALL(api_push_blobs_head), PERMIT_PUSH, NONE, WORKER},
+    {PATCH,  PUSH "/blobs/{d}",           TAKE(api_push_blobs_append), PERMIT_PUSH, SIZED, WORKER},
+    {POST,   PUSH "/commit",              CALL(api_pushes_commit), PERMIT_PUSH, JSON, WORKER},
+};
+/* clang-format on */
+
+const size_t route_count = sizeof(routes) / sizeof(routes[0]);
