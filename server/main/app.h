@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+struct blob_store;
+struct cache;
+struct database;
+struct error;
+struct services;
+struct settings;
+
+/*
+ * app - the backends that the settings name, opened in order, and the services over them.
+ *
+ * A backend is one line of a table in app.c. What is not there yet is made: the data directory, the
+ * database, the store.
+ */
+struct app {
+    struct database *database;
+    struct blob_store *store;
+    struct cache *cache;
+    struct services *services;
+    char *marker; /* a file that tells of an unclean end; NULL: none was put */
+};
+
+/* `serving`: this process serves, and marks the data directory until app_close(); after an unclean
+ * end the
+ * database is looked through first. */
+int app_open(const struct settings *settings, bool serving, struct app *out_app, struct error *err);
+void app_close(struct app *app); /* a zeroed one is fine */
+
+/* Brings the database's schema up to date; `check`: -EBADMSG when it is not. */
+int app_migrate(const struct settings *settings, bool check, struct error *err);
