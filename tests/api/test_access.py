@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""Every route with every kind of token: the status is what the table of routes says it must be."""
+
+import hashlib
+import json
+import subprocess
+import time
+
+import pytest
+
+from pusher import Pusher
+from sample import LARGE
+from server import program
+
+# What each kind of token is: permissions, scope. None: no valid token, 401 wherever one is needed.
+KINDS = {
+    "none": None,
+    "garbage": None,
+    "unknown": None,
+    "wrong-secret": None,
+    "expired": None,
+    "revoked": None,
+    "pull": ("pull", "", ""),
+    "push": ("push", "", ""),
+    "promote": ("promote", "", ""),
+    "admin": ("admin", "", ""),
+    "pull-project": ("pull", "demo", ""),
+    "push-project": ("push", "demo", ""),
+    "admin-project": ("admin", "demo", ""),
+    "pull-app": ("pull", "demo", "app"),
+    "push-app": ("push", "demo", "app"),
+    "admin-app": ("admin", "demo", "app"),
+    "foreign-project": ("push,pull,promote,admin", "other", ""),
+    "foreign-app": ("push,pull,promote,admin", "demo", "other"),
+}
+CODES = {"expired": "token-expired", "revoked": "token-revoked"}
+ABSENT = "0" * 64
+BLOB = hashlib.sha256(LARGE).hexdigest()
+
+
+def routes():
+    done = subprocess.run([program("kkartifact-server"), "routes", "--json"], check=True,
+                          stdout=subprocess.PIPE, timeout=60)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def tokens(server):
+    made = {"none": None, "garbage": "x" * 70, "unknown": "kka_" + "A" * 12 + "_" + "B" * 43}
+    for kind, what in KINDS.items():
+        if what is not None:
+            allow, project, app = what
+            made[kind] = server.token(allow, project=project or None, app=app or None, name=kind)
+    good = server.token("admin", name="twin")
+    made["wrong-secret"] = good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB")
+    made["revoked"] = server.token("admin", name="revoked")
+    server.revoke(made["revoked"])
+    made["expired"] = server.token("admin", name="expired", expires="1s")
+    time.sleep(2.1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def push_id(server, admin, version):
+    pusher = Pusher(server, admin, "demo", "app")
+    assert pusher.create().status == 201
+    return pusher.id
+
+
+def expected(route, kind):
+    """401, 403, 404 or None: the token is let in."""
+    need = route["permission"]
+    if need in ("open", "metrics"):
+        return None
+    what = KINDS[kind]
+    if what is None:
+        return 401
+    allow, project, app = what
+    path = route["path"]
+    named_project, named_app = "{p}" in path, "{a}" in path
+    # what the path names, against the scope
+    if named_project and project not in ("", "demo"):
+        return 404
+    if named_app and app not in ("", "app"):
+        return 404
+    contained = (not project or named_project) and (not app or named_app)
+    bits = set(allow.split(","))
+    wanted = "pull" if need in ("see", "pull") else need
+    if not contained and need != "see":
+        # above its scope: what it may not have there does not exist, or is not for it
+        return {403, 404}
+    if wanted not in bits and "admin" not in bits:
+        return 403
+    return None
+
+
+def send(server, route, token, push_id, version):
+    path = (route["path"].replace("{p}", "demo").replace("{a}", "app").replace("{v}", "v1")
+            .replace("{id}", push_id).replace("{path...}", "hello"))
+    path = path.replace("{d}", ABSENT if "/pushes/" in path else BLOB)
+    headers, body = {}, None
+    if route["body"] == "json":
+        headers["Content-Type"], body = "application/json", b"[]"  # let in, it is refused with 422
+    elif route["body"] == "stream":
+        headers.update({"Upload-Offset": "0", "Upload-Length": "1",
+                        "Content-Type": "application/octet-stream"})
+        body = b"x"
+    if route["method"] == "DELETE":
+        path = path.replace(push_id, "0" * 32)
+    return server.request(route["method"], path, token=token, headers=headers, body=body)
+
+
+@pytest.mark.parametrize("route", routes(), ids=lambda route: f"{route['method']} {route['path']}")
+def test_route(route, server, tokens, push_id, version):
+    for kind in KINDS:
+        answer = send(server, route, tokens[kind], push_id, version)
+        want = expected(route, kind)
+        told = f"{kind}: {answer}"
+        assert answer.headers["x-request-id"], told
+        if want is None:
+            # a push is its maker's alone: 404 for every other token
+            assert answer.status not in (401, 403), told
+            if "/pushes/{id}" not in route["path"]:
+                assert answer.status != 404, told
+        elif isinstance(want, set):
+            assert answer.status in want, told
+        else:
+            assert answer.status == want, told
+        if answer.status == 401:
+            assert answer.headers["www-authenticate"].startswith("Bearer"), told
+            if route["method"] != "HEAD":
+                assert answer.code == CODES.get(kind, "unauthenticated"), told
+        if answer.status == 403 and route["method"] != "HEAD":
+            assert answer.code == "insufficient-scope", told
+
+
+def test_foreign_things_cannot_be_told_from_absent_ones(server, tokens, version):
+    """The body of a 404 is the same whether the thing is there or not, but for the request's id."""
+    def normal(answer):
+        body = answer.json()
+        body.pop("request_id")
+        return answer.status, body
+
+    for there, absent in (("/projects/demo", "/projects/nothing"),
+                          ("/projects/demo/apps/app", "/projects/demo/apps/nothing"),
+                          ("/projects/demo/apps/app/versions/v1",
+                           "/projects/demo/apps/nothing/versions/v1")):
+        for kind in ("foreign-project", "foreign-app"):
+            if kind == "foreign-app" and there == "/projects/demo":
+                continue
+            first = server.request("GET", "/api/v1" + there, token=tokens[kind])
+            second = server.request("GET", "/api/v1" + absent, token=tokens[kind])
+            assert first.status == 404
+            assert normal(first) == normal(second), (kind, there)
+
+
+def test_lists_hold_only_what_the_token_sees(server, admin, tokens, version):
+    for project, app in (("other", "thing"), ("demo", "other")):
+        assert server.request("PUT", f"/api/v1/projects/{project}/apps/{app}",
+                              token=admin).status in (200, 201)
+
+    def names(path, kind, key):
+        answer = server.request("GET", "/api/v1" + path, token=tokens[kind])
+        assert answer.status == 200, (kind, answer)
+        return [item[key] for item in answer.json()["items"]]
+
+    assert names("/projects", "pull", "project") == ["demo", "other"]
+    assert names("/projects", "pull-project", "project") == ["demo"]
+    assert names("/projects", "pull-app", "project") == ["demo"]
+    assert names("/projects", "foreign-project", "project") == ["other"]
+    assert names("/projects/demo/apps", "pull", "app") == ["app", "other"]
+    assert names("/projects/demo/apps", "pull-app", "app") == ["app"]
+    assert names("/projects/demo/apps", "foreign-app", "app") == ["other"]
+
+
+def test_revocation_counts_at_once(server, version):
+    """Also for a token that the server has in its memory, and when another process revokes it."""
+    token = server.token("pull", name="short-lived")
+    path = "/api/v1/projects/demo/apps/app/versions/v1/blobs/" + version["content"]
+    for _ in range(3):
+        assert server.request("GET", path, token=token).status == 200
+    server.revoke(token)
+    answer = server.request("GET", path, token=token)
+    assert (answer.status, answer.code) == (401, "token-revoked")
+
+
+def test_expiry_counts_in_memory(server, version):
+    token = server.token("pull", name="expiring", expires="2s")
+    path = "/api/v1/projects/demo/apps/app/versions/v1/blobs/" + version["content"]
+    assert server.request("GET", path, token=token).status == 200
+    time.sleep(2.5)
+    answer = server.request("GET", path, token=token)
+    assert (answer.status, answer.code) == (401, "token-expired")
+
+
+def test_secrets_are_not_logged(server, tokens):
+    log = "\n".join(server.log)
+    for kind, token in tokens.items():
+        if token is not None and kind != "garbage":
+            assert token.split("_", 2)[2] not in log, kind
+
+
+def test_other_forms_of_authorization(server, admin):
+    for header in ("", "Bearer", "Bearer ", f"Basic {admin}", admin, f"Token {admin}",
+                   f"Bearer {admin} x", "Bearer " + "a" * 5000):
+        answer = server.request("GET", "/api/v1/projects", headers={"Authorization": header})
+        assert answer.status == 401, header
+    assert server.request("GET", "/api/v1/projects",
+                          headers={"Authorization": f"bearer  {admin}"}).status == 200
