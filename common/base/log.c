@@ -46,6 +46,11 @@ int log_form_parse(const char *text, enum log_form *out)
     return 0;
 }
 
+bool log_enabled(enum log_level level)
+{
+    return level <= limit;
+}
+
 /* JSON string contents, and good for text lines too: no byte below space gets through. Bytes above
  * 0x7e are escaped one by one, since nobody promised UTF-8. */
 static void add_escaped(struct buf *line, const char *text)
@@ -96,7 +101,7 @@ void log_event(enum log_level level, const char *const *fields, const char *form
     va_list args;
     int saved = errno;
 
-    if (level > limit)
+    if (!log_enabled(level))
         return;
     va_start(args, format);
     if (vsnprintf(message, sizeof(message), format, args) < 0)

@@ -53,8 +53,10 @@ bool span_cut(struct span *rest, uint8_t separator, struct span *out_head)
 {
     const uint8_t *at;
 
-    if (rest->size == 0)
+    if (rest->size == 0) {
+        *out_head = (struct span){ NULL, 0 };
         return false;
+    }
     at = memchr(rest->bytes, separator, rest->size);
     if (at == NULL) {
         *out_head = *rest;

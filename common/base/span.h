@@ -29,7 +29,7 @@ struct span span_slice(struct span a, size_t offset, size_t size);
 
 /* Cuts at the first `separator`: *out_head is what stands before it, *rest what follows.
  * Without a separator the head is everything and *rest is empty; false when *rest was
- * empty at the call. */
+ * empty at the call: the head is then empty too. */
 bool span_cut(struct span *rest, uint8_t separator, struct span *out_head);
 
 /* Without spaces and tabs (and CR, LF) at both ends. */

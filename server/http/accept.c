@@ -37,7 +37,8 @@ bool accept_coding(const char *header, const char *coding)
         struct span name;
         bool taken;
 
-        span_cut(&item, ';', &name);
+        if (!span_cut(&item, ';', &name))
+            continue; /* nothing between two commas */
         name = span_trim(name);
         taken = !weight_is_zero(item);
         if (name.size == strlen(coding) &&

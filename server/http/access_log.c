@@ -46,6 +46,8 @@ void access_log_write(const struct http_exchange *exchange, uint64_t duration_ns
         NULL,
     };
 
+    if (!log_enabled(level_of(exchange, status)))
+        return;
     target_text(exchange, target, sizeof(target));
     snprintf(code, sizeof(code), "%u", status);
     snprintf(received, sizeof(received), "%" PRIu64, exchange->received_size);

@@ -36,7 +36,9 @@ static void cutting(void **state)
     assert_true(span_equal_text(head, ""));
     assert_true(span_cut(&rest, '/', &head));
     assert_true(span_equal_text(head, "b"));
+    head = span_text("left over");
     assert_false(span_cut(&rest, '/', &head));
+    assert_int_equal(head.size, 0);
 }
 
 static void trimming(void **state)

@@ -9,6 +9,8 @@ static void named_codings(void **state)
     assert_true(accept_coding("deflate, GZIP;q=0.5 , br", "gzip"));
     assert_true(accept_coding("gzip;q=1.000", "gzip"));
     assert_false(accept_coding("deflate, br", "gzip"));
+    assert_false(accept_coding(",", "gzip"));
+    assert_true(accept_coding(",,gzip", "gzip"));
     assert_false(accept_coding("xgzip, gzip2", "gzip"));
     assert_false(accept_coding(NULL, "gzip"));
     assert_false(accept_coding("", "gzip"));
