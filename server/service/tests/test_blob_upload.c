@@ -332,11 +332,14 @@ static void test_full_disk(void **state)
         cmocka_unit_test(test_body_shorter_or_longer),                                          \
         cmocka_unit_test(test_two_at_once_on_one_blob), cmocka_unit_test(test_full_disk)
 
-int main(void)
+/* The argument names the store: "memory" or "file". */
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest memory[] = { ALL_TESTS };
-    const struct CMUnitTest file[] = { ALL_TESTS };
+    const struct CMUnitTest tests[] = { ALL_TESTS };
 
-    return cmocka_run_group_tests(memory, setup_memory, teardown) +
-           cmocka_run_group_tests(file, setup_file, teardown);
+    assert_int_equal(argc, 2);
+    if (strcmp(argv[1], "memory") == 0)
+        return cmocka_run_group_tests(tests, setup_memory, teardown);
+    assert_string_equal(argv[1], "file");
+    return cmocka_run_group_tests(tests, setup_file, teardown);
 }

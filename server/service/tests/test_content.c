@@ -458,11 +458,14 @@ static void test_store_away(void **state)
         cmocka_unit_test(test_damaged_tree_is_no_tree),                                           \
         cmocka_unit_test(test_lost_merkle_is_made_again), cmocka_unit_test(test_store_away)
 
-int main(void)
+/* The argument names the store: "memory" or "file". */
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest memory[] = { ALL_TESTS };
-    const struct CMUnitTest file[] = { ALL_TESTS };
+    const struct CMUnitTest tests[] = { ALL_TESTS };
 
-    return cmocka_run_group_tests(memory, setup_memory, teardown) +
-           cmocka_run_group_tests(file, setup_file, teardown);
+    assert_int_equal(argc, 2);
+    if (strcmp(argv[1], "memory") == 0)
+        return cmocka_run_group_tests(tests, setup_memory, teardown);
+    assert_string_equal(argv[1], "file");
+    return cmocka_run_group_tests(tests, setup_file, teardown);
 }

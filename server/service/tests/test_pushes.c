@@ -487,11 +487,14 @@ static void test_goes_on_after_a_restart(void **state)
         cmocka_unit_test(test_names_are_checked), cmocka_unit_test(test_empty_tree),               \
         cmocka_unit_test(test_goes_on_after_a_restart), cmocka_unit_test(test_lease)
 
-int main(void)
+/* The argument names the store: "memory" or "file". */
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest memory[] = { ALL_TESTS };
-    const struct CMUnitTest file[] = { ALL_TESTS };
+    const struct CMUnitTest tests[] = { ALL_TESTS };
 
-    return cmocka_run_group_tests(memory, setup_memory, teardown) +
-           cmocka_run_group_tests(file, setup_file, teardown);
+    assert_int_equal(argc, 2);
+    if (strcmp(argv[1], "memory") == 0)
+        return cmocka_run_group_tests(tests, setup_memory, teardown);
+    assert_string_equal(argv[1], "file");
+    return cmocka_run_group_tests(tests, setup_file, teardown);
 }
