@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/hasher.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/agent/place.h"
+#include "agent/transfer/transfer.h"
+#include "common/base/cleanup.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+
+CLEANUP_DEFINE(hasher, hasher_free);
+
+static struct scan_entry file_entry(const char *path)
+{
+    return (
+        struct scan_entry){ .kind = ENTRY_FILE, .path = path, .path_size = (uint16_t)strlen(path) };
+}
+
+static void files_are_hashed(void **state)
+{
+    struct place *place = *state;
+    struct transfer transfer = { .threads = 3 };
+    cleanup(cleanup_hasher) struct hasher *hasher = NULL;
+    struct scan_entry entries[300];
+    struct digest hello = digest_of("hello", 5);
+    const char *path = NULL;
+
+    place_put(place, "f", "hello");
+    assert_int_equal(hasher_new(&transfer, place->at, &hasher, NULL), 0);
+    for (size_t i = 0; i < 300; i++) {
+        entries[i] = file_entry("f");
+        hasher_add(hasher, &entries[i]);
+    }
+    assert_int_equal(hasher_finish(hasher, &path, NULL), 0);
+    for (size_t i = 0; i < 300; i++) {
+        assert_memory_equal(entries[i].sha256.bytes, hello.bytes, DIGEST_SIZE);
+        assert_int_equal(entries[i].size, 5);
+        assert_true(entries[i].stamp != 0);
+    }
+}
+
+static void what_is_gone_is_unsteady(void **state)
+{
+    struct place *place = *state;
+    struct transfer transfer = { .threads = 1 };
+    cleanup(cleanup_hasher) struct hasher *hasher = NULL;
+    struct scan_entry entry = file_entry("gone");
+    const char *path = NULL;
+
+    assert_int_equal(hasher_new(&transfer, place->at, &hasher, NULL), 0);
+    hasher_add(hasher, &entry);
+    assert_int_equal(hasher_finish(hasher, &path, NULL), HASHER_UNSTEADY);
+    assert_string_equal(path, "gone");
+}
+
+static void reading_stops_and_sees_short_files(void **state)
+{
+    struct place *place = *state;
+    cleanup_fd int fd = -1;
+    atomic_bool stop = true;
+    struct digest sha256, hello = digest_of("hello", 5);
+    uint8_t buffer[2];
+
+    place_put(place, "f", "hello");
+    assert_int_equal(directory_open_read(place->at, "f", &fd, NULL), 0);
+    assert_int_equal(hasher_read(fd, 5, buffer, sizeof(buffer), NULL, &sha256, NULL), 0);
+    assert_memory_equal(sha256.bytes, hello.bytes, DIGEST_SIZE);
+    assert_int_equal(hasher_read(fd, 6, buffer, sizeof(buffer), NULL, &sha256, NULL), -EIO);
+    assert_int_equal(hasher_read(fd, 5, buffer, sizeof(buffer), &stop, &sha256, NULL), -ECANCELED);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        IN_A_PLACE(files_are_hashed),
+        IN_A_PLACE(what_is_gone_is_unsteady),
+        IN_A_PLACE(reading_stops_and_sees_short_files),
+    };
+
+    return cmocka_run_group_tests_name("hasher", tests, NULL, NULL);
+}
