@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/push.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/transfer/hasher.h"
+#include "agent/transfer/push_send.h"
+#include "agent/transfer/stat_cache.h"
+#include "agent/transfer/transfer.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/map.h"
+#include "common/base/memory.h"
+#include "common/client/api_pushes.h"
+#include "common/codec/json.h"
+#include "common/codec/zstd.h"
+#include "common/model/problem.h"
+#include "common/model/record.h"
+#include "common/net/http_loop.h"
+#include "common/net/retry.h"
+
+#define ROUND_AGAIN 1 /* the tree changed: a round's result */
+#define COMMIT_TRIES 3
+
+CLEANUP_DEFINE(scan, scan_free);
+CLEANUP_DEFINE(hasher, hasher_free);
+CLEANUP_DEFINE(stat_cache, stat_cache_close);
+CLEANUP_DEFINE(stat_cache_writer, stat_cache_writer_free);
+CLEANUP_DEFINE(zstd_writer, zstd_writer_free);
+
+/* One round: a scan, and what follows from it. */
+struct round {
+    const struct push_options *options;
+    struct scan *scan;
+    struct listing_totals totals;
+    struct digest times;
+    const char *changed; /* the path that was seen to change; the scan's */
+};
+
+static void add_to_hasher(void *context, struct scan_entry *entry)
+{
+    hasher_add(context, entry);
+}
+
+/* One directory's cache is told from another's by its device and inode. */
+static int cache_name(const struct push_options *options, struct buf *out, struct error *err)
+{
+    static const uint64_t key[2] = { 1, 2 };
+    struct file_info info;
+    uint64_t place[2];
+    int r = directory_info(options->root, "", &info, err);
+
+    if (r < 0)
+        return r;
+    place[0] = info.device;
+    place[1] = info.inode;
+    buf_format(out, "scan-%016llx",
+               (unsigned long long)map_hash(key, span_of(place, sizeof(place))));
+    return buf_check(out, err);
+}
+
+static int scan_and_hash(struct round *round, struct stat_cache *cache, struct error *err)
+{
+    const struct push_options *options = round->options;
+    cleanup(cleanup_hasher) struct hasher *hasher = NULL;
+    struct scan_options scan_options = {
+        .transfer = options->transfer,
+        .root = options->root,
+        .ignore = options->ignore,
+        .executable = options->executable,
+        .links = options->links,
+        .cache = cache,
+        .on_unknown = add_to_hasher,
+    };
+    int r = scan_new(&round->scan, err);
+
+    if (r == 0)
+        r = hasher_new(options->transfer, options->root, &hasher, err);
+    if (r < 0)
+        return r;
+    scan_options.context = hasher;
+    transfer_meter(options->transfer, METER_SCANNING, 0, 0);
+    r = scan_run(round->scan, &scan_options, err);
+    if (r < 0)
+        return transfer_local(options->transfer, r);
+    r = hasher_finish(hasher, &round->changed, err);
+    return r == HASHER_UNSTEADY ? ROUND_AGAIN : transfer_local(options->transfer, r);
+}
+
+static int write_cache(const struct round *round, struct stat_cache_writer *writer,
+                       struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < scan_count(round->scan); i++) {
+        const struct scan_entry *entry = scan_entry_at(round->scan, i);
+        if (entry->kind == ENTRY_FILE)
+            r = stat_cache_writer_add(writer, span_of(entry->path, entry->path_size), entry->stamp,
+                                      &entry->sha256, err);
+    }
+    return r < 0 ? r : stat_cache_writer_end(writer, err);
+}
+
+/* With the scan cache around it; that one's own failures do not matter. */
+static int look_at_tree(struct round *round, bool believe_cache, struct error *err)
+{
+    const struct push_options *options = round->options;
+    cleanup(cleanup_stat_cache) struct stat_cache *cache = NULL;
+    cleanup(cleanup_stat_cache_writer) struct stat_cache_writer *writer = NULL;
+    cleanup(buf_release) struct buf name = buf_init(64);
+    bool cached = options->cache != NULL && cache_name(options, &name, NULL) == 0;
+    int r;
+
+    if (cached && believe_cache)
+        stat_cache_open(options->cache, buf_text(&name), &cache, NULL);
+    if (cached)
+        stat_cache_writer_new(options->cache, buf_text(&name), &writer, NULL);
+    r = scan_and_hash(round, cache, err);
+    if (r == 0 && writer != NULL)
+        write_cache(round, writer, NULL);
+    return r;
+}
+
+static int identify(struct round *round, struct error *err)
+{
+    uint64_t size = 0;
+    int r = scan_write_listing(round->scan, sink_to_counter(&size), &round->totals, err);
+
+    size = 0;
+    return r < 0 ? r : scan_write_times(round->scan, sink_to_counter(&size), &round->times, err);
+}
+
+static int to_buf(void *context, struct span bytes, struct error *err)
+{
+    struct buf *out = context;
+
+    buf_add_span(out, bytes);
+    return buf_check(out, err);
+}
+
+static int to_zstd(void *context, const void *bytes, size_t size, struct error *err)
+{
+    return zstd_writer_add(context, span_of(bytes, size), err);
+}
+
+/* One of the two documents, packed. */
+static int pack(const struct round *round, bool times, struct buf *out, struct error *err)
+{
+    cleanup(cleanup_zstd_writer) struct zstd_writer *writer = NULL;
+    struct listing_totals totals;
+    struct digest digest;
+    struct sink sink;
+    int r = zstd_writer_new(&writer, ZSTD_LEVEL_DEFAULT, UINT64_MAX, to_buf, out, err);
+
+    if (r < 0)
+        return r;
+    sink = (struct sink){ to_zstd, writer };
+    r = times ? scan_write_times(round->scan, sink, &digest, err)
+              : scan_write_listing(round->scan, sink, &totals, err);
+    return r < 0 ? r : zstd_writer_end(writer, err);
+}
+
+static bool never(void *context)
+{
+    return false;
+}
+
+/* Another request of ours, broken off, is not over yet on the server: waits a while; false:
+ * long enough. */
+static bool wait_while_busy(const struct push_options *options, const struct api_problem *problem,
+                            uint32_t *tries)
+{
+    struct transfer *transfer = options->transfer;
+    uint64_t wait_ms;
+
+    if (strcmp(problem->code, "push-busy") != 0 ||
+        !retry_wait(&transfer->retry, ++*tries + 1, 0, UINT32_MAX / 2, &wait_ms))
+        return false;
+    http_loop_run_until(api_client_loop(transfer->client), never, NULL,
+                        clock_monotonic_ms() + wait_ms, NULL);
+    return transfer_stopped(transfer, NULL) == 0;
+}
+
+static int put_document(const struct round *round, const struct api_push_spec *spec, const char *id,
+                        bool times, struct span packed, struct error *err)
+{
+    struct api_client *client = round->options->transfer->client;
+    struct http_body body = { .kind = HTTP_BODY_SPAN, .span = packed, .size = packed.size };
+    struct api_problem problem;
+    uint32_t tries = 0;
+    int r;
+
+    do {
+        problem.code[0] = '\0';
+        r = times ? api_push_put_times(client, spec, id, body, true, &problem, err)
+                  : api_push_put_listing(client, spec, id, body, true, &problem, err);
+    } while (r < 0 && wait_while_busy(round->options, &problem, &tries));
+    return r;
+}
+
+static int send_documents(const struct round *round, const struct api_push_spec *spec,
+                          const struct api_push *push, struct error *err)
+{
+    int r = 0;
+
+    for (int times = 0; r == 0 && times < 2; times++) {
+        cleanup(buf_release) struct buf packed = buf_init(BUF_UNLIMITED);
+        if (!(times ? push->wants_times : push->wants_listing))
+            continue;
+        r = pack(round, times, &packed, err);
+        if (r == 0)
+            r = put_document(round, spec, push->id, times, buf_span(&packed), err);
+    }
+    return r;
+}
+
+static int send_blobs(struct round *round, const struct api_push_spec *spec,
+                      const struct api_push *push, struct error *err)
+{
+    const struct push_options *options = round->options;
+    struct transfer *transfer = options->transfer;
+    cleanup(buf_release) struct buf missing = buf_init(BUF_UNLIMITED);
+    struct push_send_options send = { .transfer = transfer,
+                                      .root = options->root,
+                                      .scan = round->scan,
+                                      .spec = spec,
+                                      .id = push->id };
+    int r =
+        api_push_missing(transfer->client, spec, push->id, round->totals.file_count, &missing, err);
+
+    if (r < 0)
+        return r;
+    send.missing = buf_span(&missing);
+    send.part_size = push->part_size < transfer->part_size ? push->part_size : transfer->part_size;
+    return push_send(&send, &round->changed, err);
+}
+
+static int check_tree(struct round *round, struct error *err)
+{
+    int r = scan_check_directories(round->scan, round->options->root, &round->changed, err);
+
+    return r > 0 ? ROUND_AGAIN : transfer_local(round->options->transfer, r);
+}
+
+static bool blobs_are_missing(const struct api_push *push)
+{
+    return strcmp(push->problem.code, "missing-blobs") == 0;
+}
+
+/* Blobs, then the commit; a server that misses blobs yet (it was restarted) is given them. */
+static int send_and_commit(struct round *round, const struct api_push_spec *spec,
+                           const struct api_push *push, struct api_push *out_done,
+                           struct error *err)
+{
+    struct api_client *client = round->options->transfer->client;
+    uint32_t busy = 0;
+    int r = -EEXIST;
+
+    for (int tries = 0; tries < COMMIT_TRIES; tries++) {
+        r = send_blobs(round, spec, push, err);
+        if (r == PUSH_SEND_CHANGED)
+            return ROUND_AGAIN;
+        if (r == 0)
+            r = check_tree(round, err);
+        if (r != 0)
+            return r;
+        transfer_meter(round->options->transfer, METER_ASKING, 0, 0);
+        do {
+            api_push_release(out_done);
+            r = api_push_commit(client, spec, push->id, out_done, err);
+        } while (r < 0 && wait_while_busy(round->options, &out_done->problem, &busy));
+        if (r == 0 || !blobs_are_missing(out_done))
+            break;
+    }
+    return r;
+}
+
+static int take_result(const struct round *round, const struct api_push *push, bool exists,
+                       struct push_result *out, struct error *err)
+{
+    const struct record *version = &push->version.record;
+    size_t size = strlen(version->version);
+
+    if (size == 0 || !version->has_content ||
+        !digest_equal(&version->content, &round->totals.content))
+        return transfer_failed(round->options->transfer,
+                               error_set(err, -EBADMSG, "the server answered with another version"),
+                               EXIT_INTEGRITY);
+    *out = (struct push_result){ .content = round->totals.content,
+                                 .exists = exists,
+                                 .files = round->totals.file_count,
+                                 .bytes = round->totals.bytes };
+    memcpy(out->version, version->version, size + 1);
+    return 0;
+}
+
+/* A name that is taken: by what. */
+static int explain_conflict(const struct push_options *options, const struct api_push *push, int r,
+                            struct error *err)
+{
+    if (r == -EEXIST && push->problem.existing_content[0] != '\0')
+        return error_set(err, r, "%s/%s/%s has other content: %.12s...", options->project,
+                         options->app, options->version != NULL ? options->version : "?",
+                         push->problem.existing_content);
+    return r;
+}
+
+static int send_round(struct round *round, const struct api_push_spec *spec,
+                      struct push_result *out, struct error *err)
+{
+    const struct push_options *options = round->options;
+    struct api_client *client = options->transfer->client;
+    cleanup(api_push_release) struct api_push push = { 0 };
+    cleanup(api_push_release) struct api_push done = { 0 };
+    int r;
+
+    transfer_meter(options->transfer, METER_ASKING, 0, 0);
+    r = api_push_create(client, spec, &push, err);
+    if (r < 0)
+        return explain_conflict(options, &push, r, err);
+    if (push.exists) {
+        r = check_tree(round, err);
+        return r != 0 ? r : take_result(round, &push, true, out, err);
+    }
+    r = send_documents(round, spec, &push, err);
+    if (r == 0)
+        r = send_and_commit(round, spec, &push, &done, err);
+    if (r == 0)
+        return take_result(round, &done, done.exists, out, err);
+    if (r == ROUND_AGAIN)
+        api_push_delete(client, spec, push.id, NULL);
+    return explain_conflict(options, &done, r, err);
+}
+
+static int dry_result(const struct round *round, struct push_result *out)
+{
+    char hex[DIGEST_HEX_SIZE];
+    const char *given = round->options->version;
+
+    *out = (struct push_result){ .content = round->totals.content,
+                                 .files = round->totals.file_count,
+                                 .bytes = round->totals.bytes };
+    digest_hex(&out->content, hex);
+    memcpy(out->version, given != NULL ? given : hex, given != NULL ? strlen(given) + 1 : 12);
+    return 0;
+}
+
+static int run_round(struct round *round, bool believe_cache, struct push_result *out,
+                     struct error *err)
+{
+    const struct push_options *options = round->options;
+    cleanup(buf_release) struct buf metadata = buf_init(BUF_UNLIMITED);
+    struct json_writer writer = json_writer_init(&metadata);
+    struct api_push_spec spec = { .project = options->project,
+                                  .app = options->app,
+                                  .version = options->version };
+    int r = look_at_tree(round, believe_cache, err);
+
+    if (r == 0)
+        r = transfer_local(options->transfer, identify(round, err));
+    if (r != 0)
+        return r;
+    if (options->dry_run)
+        return dry_result(round, out);
+    json_begin_object(&writer, NULL);
+    record_write_metadata(options->metadata, &writer);
+    json_end(&writer);
+    r = buf_check(&metadata, err);
+    if (r < 0)
+        return r;
+    spec.content = &round->totals.content;
+    spec.times = &round->times;
+    spec.metadata = buf_span(&metadata);
+    return send_round(round, &spec, out, err);
+}
+
+int push_run(const struct push_options *options, struct push_result *out, struct error *err)
+{
+    struct error told = { 0 };
+
+    for (int i = 0; i < PUSH_ROUNDS; i++) {
+        cleanup(cleanup_scan) struct scan *scan = NULL;
+        struct round round = { .options = options };
+        int r = run_round(&round, i > 0 || !options->full_check, out, err);
+        scan = round.scan;
+        if (r != ROUND_AGAIN)
+            return r;
+        error_set(&told, -EBUSY, "%s: changes while it is pushed", round.changed);
+        r = transfer_stopped(options->transfer, err);
+        if (r < 0)
+            return r;
+    }
+    return transfer_local(options->transfer, error_set(err, -EBUSY, "%s", told.text));
+}

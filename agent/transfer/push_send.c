@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/push_send.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/transfer/scan.h"
+#include "agent/transfer/stat_cache.h"
+#include "agent/transfer/transfer.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/random.h"
+#include "common/client/api_pushes.h"
+#include "common/model/bitmap.h"
+#include "common/model/problem.h"
+#include "common/net/http_loop.h"
+
+#define TURN_MS 200 /* how long a wait for the network lasts before stopping is looked for */
+
+/* One file on its way at a time. */
+struct lane {
+    struct sending *sending;
+    const struct scan_entry *entry; /* NULL: idle */
+    int fd;
+    uint64_t offset;
+    uint64_t sent;  /* counted in the meter */
+    uint32_t tries; /* failures in a row */
+    bool damaged;   /* the server found other bytes once */
+    struct api_call *call;
+    struct http_timer timer;
+};
+
+struct sending {
+    const struct push_send_options *options;
+    struct http_loop *loop;
+    struct lane *lanes;
+    size_t lane_count;
+    size_t entry_index; /* where to look for the next file */
+    uint64_t file_index;
+    int result; /* first failure, or PUSH_SEND_CHANGED */
+    struct error error;
+    const char *changed;
+};
+
+static void send_part(struct lane *lane);
+
+static void lane_end(struct lane *lane)
+{
+    cleanup_fd_at(&lane->fd);
+    http_timer_clear(lane->sending->loop, &lane->timer);
+    lane->entry = NULL;
+}
+
+static void fail(struct lane *lane, int r, const struct error *err)
+{
+    struct sending *sending = lane->sending;
+
+    if (sending->result == 0) {
+        sending->result = r;
+        if (r < 0) {
+            sending->error = *err;
+            error_prefix(&sending->error, r, "%s", lane->entry->path);
+        } else {
+            sending->changed = lane->entry->path;
+        }
+    }
+    lane_end(lane);
+}
+
+/* The next f entry whose bit is set; NULL behind the last. */
+static const struct scan_entry *next_missing(struct sending *sending)
+{
+    const struct scan *scan = sending->options->scan;
+
+    while (sending->entry_index < scan_count(scan)) {
+        const struct scan_entry *entry = scan_entry_at(scan, sending->entry_index++);
+        if (entry->kind == ENTRY_FILE &&
+            bitmap_get(sending->options->missing.bytes, sending->file_index++))
+            return entry;
+    }
+    return NULL;
+}
+
+/* Opens the file and checks that it is what was hashed. */
+static int open_file(struct lane *lane, struct error *err)
+{
+    struct file_info info;
+    int r = directory_open_read(lane->sending->options->root, lane->entry->path, &lane->fd, err);
+
+    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EINVAL)
+        return PUSH_SEND_CHANGED;
+    if (r == 0)
+        r = file_info(lane->fd, &info, err);
+    if (r < 0)
+        return transfer_local(lane->sending->options->transfer, r);
+    return stat_stamp(&info) == lane->entry->stamp ? 0 : PUSH_SEND_CHANGED;
+}
+
+static bool file_is_unchanged(const struct lane *lane)
+{
+    struct file_info info;
+
+    return file_info(lane->fd, &info, NULL) == 0 && stat_stamp(&info) == lane->entry->stamp;
+}
+
+/* Idle lanes take the next files. */
+static void fill_lane(struct lane *lane)
+{
+    struct sending *sending = lane->sending;
+    struct error err = { 0 };
+    int r;
+
+    if (sending->result != 0)
+        return;
+    lane->entry = next_missing(sending);
+    if (lane->entry == NULL)
+        return;
+    lane->offset = lane->sent = 0;
+    lane->tries = 0;
+    lane->damaged = false;
+    r = open_file(lane, &err);
+    if (r != 0)
+        fail(lane, r, &err);
+    else
+        send_part(lane);
+}
+
+static void on_timer(void *context)
+{
+    send_part(context);
+}
+
+/* Another try after a pause, or the end. */
+static void try_again(struct lane *lane, int code, const struct error *cause)
+{
+    const struct transfer *transfer = lane->sending->options->transfer;
+    uint64_t wait_ms = 0;
+    uint32_t random = 0;
+    struct error err;
+
+    lane->tries++;
+    if (random_bytes(&random, sizeof(random), &err) < 0 ||
+        !retry_wait(&transfer->retry, lane->tries + 1, 0, random, &wait_ms) ||
+        http_timer_set(lane->sending->loop, &lane->timer, clock_monotonic_ms() + wait_ms) < 0)
+        fail(lane, code, cause);
+}
+
+static void file_is_sent(struct lane *lane)
+{
+    if (!file_is_unchanged(lane)) {
+        fail(lane, PUSH_SEND_CHANGED, NULL);
+        return;
+    }
+    transfer_done(lane->sending->options->transfer, 1, 0);
+    lane_end(lane);
+    fill_lane(lane);
+}
+
+/* The server holds `offset` bytes: on from there. */
+static void go_on_at(struct lane *lane, uint64_t offset)
+{
+    if (offset > lane->sent) {
+        transfer_done(lane->sending->options->transfer, 0, offset - lane->sent);
+        lane->sent = offset;
+    }
+    lane->offset = offset;
+    if (offset == lane->entry->size)
+        file_is_sent(lane);
+    else
+        send_part(lane);
+}
+
+/* The server says that the bytes are not those of the digest. */
+static void bytes_differ(struct lane *lane, const struct api_answer *answer)
+{
+    if (lane->damaged) { /* twice, and the file is as it was: the way is bad */
+        transfer_failed(lane->sending->options->transfer, -EBADMSG, EXIT_INTEGRITY);
+        fail(lane, -EBADMSG, &answer->err);
+        return;
+    }
+    lane->damaged = true;
+    lane->offset = 0;
+    try_again(lane, answer->code, &answer->err);
+}
+
+static void on_part(void *context, const struct api_answer *answer)
+{
+    struct lane *lane = context;
+    uint64_t offset = 0;
+    struct error err;
+    int r;
+
+    lane->call = NULL;
+    if (lane->sending->result != 0) {
+        lane_end(lane);
+        return;
+    }
+    if (answer->code == 0) {
+        r = api_push_part_offset(answer, &offset, &err);
+        if (r == 0 && (offset > lane->entry->size || offset <= lane->offset) &&
+            lane->entry->size > 0)
+            r = error_set(&err, -EBADMSG, "the server tells an impossible offset");
+        if (r < 0) {
+            fail(lane, r, &err);
+            return;
+        }
+        lane->tries = 0;
+        go_on_at(lane, offset);
+    } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
+        fail(lane, PUSH_SEND_CHANGED, NULL);
+    } else if (strcmp(answer->problem.code, "offset-mismatch") == 0 &&
+               answer->problem.expected_offset <= lane->entry->size) {
+        bool forward = answer->problem.expected_offset > lane->offset;
+        lane->offset = answer->problem.expected_offset;
+        if (forward)
+            go_on_at(lane, lane->offset);
+        else
+            try_again(lane, answer->code, &answer->err);
+    } else if (strcmp(answer->problem.code, "digest-mismatch") == 0) {
+        bytes_differ(lane, answer);
+    } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT ||
+               strcmp(answer->problem.code, "push-busy") ==
+                   0) { /* a part that broke off still ends there */
+        try_again(lane, answer->code, &answer->err);
+    } else {
+        fail(lane, answer->code, &answer->err);
+    }
+}
+
+static void send_part(struct lane *lane)
+{
+    const struct push_send_options *options = lane->sending->options;
+    uint64_t left = lane->entry->size - lane->offset;
+    uint64_t size = left < options->part_size ? left : options->part_size;
+    struct http_body body = {
+        .kind = HTTP_BODY_FILE, .size = size, .fd = lane->fd, .offset = lane->offset
+    };
+    struct error err;
+    int r;
+
+    if (size == 0)
+        body = (struct http_body){ .kind = HTTP_BODY_SPAN, .span = span_of("", 0) };
+    r = api_push_part_start(options->transfer->client, options->spec, options->id,
+                            &lane->entry->sha256, lane->offset, lane->entry->size, body, on_part,
+                            lane, &lane->call, &err);
+    if (r < 0)
+        fail(lane, r, &err);
+}
+
+static bool is_over(void *context)
+{
+    const struct sending *sending = context;
+
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        if (sending->lanes[i].entry != NULL)
+            return sending->result != 0;
+    }
+    return true;
+}
+
+static void count_missing(const struct sending *sending)
+{
+    const struct push_send_options *options = sending->options;
+    uint64_t file_index = 0, files = 0, bytes = 0;
+
+    for (size_t i = 0; i < scan_count(options->scan); i++) {
+        const struct scan_entry *entry = scan_entry_at(options->scan, i);
+        if (entry->kind == ENTRY_FILE && bitmap_get(options->missing.bytes, file_index++)) {
+            files++;
+            bytes += entry->size;
+        }
+    }
+    transfer_meter(options->transfer, METER_SENDING, files, bytes);
+}
+
+static int run(struct sending *sending, struct error *err)
+{
+    int r = 0;
+
+    while (r == 0 && !is_over(sending)) {
+        r = http_loop_run_until(sending->loop, is_over, sending, clock_monotonic_ms() + TURN_MS,
+                                err);
+        if (r == -ETIMEDOUT)
+            r = transfer_stopped(sending->options->transfer, err);
+    }
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        struct lane *lane = &sending->lanes[i];
+        if (r < 0 && sending->result == 0)
+            sending->result = r, sending->error = *err;
+        if (lane->call != NULL)
+            api_call_cancel(lane->call);
+        lane_end(lane);
+    }
+    return r;
+}
+
+int push_send(const struct push_send_options *options, const char **out_path, struct error *err)
+{
+    struct sending sending = { .options = options };
+    cleanup_memory struct lane *lanes = NULL;
+    struct error run_error;
+
+    sending.loop = api_client_loop(options->transfer->client);
+    sending.lane_count = options->transfer->concurrency;
+    sending.lanes = lanes = memory_array(sending.lane_count, sizeof(*lanes));
+    if (lanes == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    count_missing(&sending);
+    for (size_t i = 0; i < sending.lane_count; i++) {
+        lanes[i].sending = &sending;
+        lanes[i].fd = -1;
+        lanes[i].timer.function = on_timer;
+        lanes[i].timer.context = &lanes[i];
+    }
+    for (size_t i = 0; i < sending.lane_count; i++)
+        fill_lane(&lanes[i]);
+    run(&sending, &run_error);
+    if (sending.result < 0)
+        return error_set(err, sending.result, "%s", sending.error.text);
+    if (sending.result > 0)
+        *out_path = sending.changed;
+    return sending.result;
+}

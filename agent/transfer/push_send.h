@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "common/base/span.h"
+
+struct api_push_spec;
+struct directory;
+struct error;
+struct scan;
+struct transfer;
+
+/*
+ * push_send - the missing blobs of an open push, several at a time, in parts, out of
+ * the files they are in.
+ *
+ * A broken connection is tried again by the retry policy, at the offset that the
+ * server has. Files are examined before and after: one that is not what was hashed
+ * ends the sending with PUSH_SEND_CHANGED.
+ */
+#define PUSH_SEND_CHANGED 1
+
+struct push_send_options {
+    struct transfer *transfer;
+    struct directory *root;
+    const struct scan *scan;
+    const struct api_push_spec *spec;
+    const char *id;
+    uint64_t part_size;
+    struct span missing; /* bitmap of the listing's files */
+};
+
+/* 0, PUSH_SEND_CHANGED with *out_path (the scan's), or an error. Runs the loop. */
+int push_send(const struct push_send_options *options, const char **out_path, struct error *err);
