@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/codec/digest.h"
+#include "common/model/names.h"
+
+struct directory;
+struct error;
+struct pattern_list;
+struct transfer;
+
+/*
+ * pull - a directory becomes equal to a version, moving only what differs.
+ *
+ * What is there is judged by the record of the last pull (pulled.h), or read
+ * (full_check). Everything is staged and verified in DEST/.kkartifact before the
+ * first rename. Files that no pull has put there stay; one in the way of an entry,
+ * with other content, is refused by name (exit 9). A version that the server once
+ * told with other content is refused (-EBADMSG, exit 8).
+ */
+struct pull_options {
+    struct transfer *transfer;
+    struct directory *dest;
+    const char *project, *app;
+    const char *version;                /* a name, "latest" or "@channel" */
+    const struct pattern_list *protect; /* never replaced, never removed */
+    bool full_check;
+    bool dry_run; /* nothing of DEST changes but DEST/.kkartifact */
+};
+
+struct pull_result {
+    char version[VERSION_TEXT_SIZE]; /* what it resolved to */
+    struct digest content;
+    bool current;           /* nothing was to do */
+    uint64_t files, bytes;  /* of the version */
+    uint64_t written_files; /* in a dry run: that would be */
+    uint64_t deleted_files;
+};
+
+int pull_run(const struct pull_options *options, struct pull_result *out, struct error *err);

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/pull_fetch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/transfer/transfer.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "common/client/api_client.h"
+#include "common/model/problem.h"
+#include "common/net/http_loop.h"
+
+#define TURN_MS 200
+#define WRONG_MAX 2 /* times that a blob may come wrong */
+#define PART_NAME_SIZE 24
+
+/* One blob on its way at a time. */
+struct lane {
+    struct fetching *fetching;
+    struct pull_blob *blob; /* NULL: idle */
+    struct api_call *call;
+    struct digest_stream digest;
+    uint64_t offset;
+    int fd;
+    int wrong;        /* times it came wrong */
+    bool disk_failed; /* the failure is the disk's, not the server's */
+    char part[PART_NAME_SIZE];
+};
+
+struct fetching {
+    const struct pull_fetch_options *options;
+    struct http_loop *loop;
+    struct lane *lanes;
+    size_t lane_count;
+    size_t next;
+    int result;
+    struct error error;
+};
+
+static void start_fetch(struct lane *lane);
+
+static void lane_end(struct lane *lane)
+{
+    if (lane->blob != NULL)
+        directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
+    cleanup_fd_at(&lane->fd);
+    lane->blob = NULL;
+}
+
+static void fail(struct lane *lane, int r, const struct error *err)
+{
+    struct fetching *fetching = lane->fetching;
+    char hex[DIGEST_HEX_SIZE];
+
+    if (fetching->result == 0) {
+        digest_hex(&lane->blob->sha256, hex);
+        fetching->result = r;
+        fetching->error = *err;
+        error_prefix(&fetching->error, r, "blob %.12s", hex);
+    }
+    lane_end(lane);
+}
+
+static void restart(void *context)
+{
+    struct lane *lane = context;
+
+    transfer_done(lane->fetching->options->transfer, 0, (uint64_t)0 - lane->offset);
+    lane->offset = 0;
+    digest_stream_init(&lane->digest);
+}
+
+static int on_body(void *context, struct span bytes, struct error *err)
+{
+    struct lane *lane = context;
+    int r;
+
+    if (bytes.size > lane->blob->size - lane->offset)
+        return error_set(err, -EBADMSG, "the server sends more than the blob has");
+    r = file_write_at(lane->fd, lane->offset, bytes.bytes, bytes.size, err);
+    if (r < 0) {
+        lane->disk_failed = true;
+        return r;
+    }
+    digest_stream_add(&lane->digest, bytes.bytes, bytes.size);
+    lane->offset += bytes.size;
+    transfer_done(lane->fetching->options->transfer, 0, bytes.size);
+    return 0;
+}
+
+static void fill_lane(struct lane *lane)
+{
+    struct fetching *fetching = lane->fetching;
+    const struct pull_fetch_options *options = fetching->options;
+
+    while (fetching->next < options->count && options->blobs[fetching->next].is_here)
+        fetching->next++;
+    if (fetching->result != 0 || fetching->next == options->count)
+        return;
+    lane->blob = &options->blobs[fetching->next++];
+    lane->wrong = 0;
+    start_fetch(lane);
+}
+
+/* The bytes are right: they get their name. */
+static int keep_blob(struct lane *lane, struct error *err)
+{
+    struct directory *stage = lane->fetching->options->stage;
+    char hex[DIGEST_HEX_SIZE];
+    int r;
+
+    digest_hex(&lane->blob->sha256, hex);
+    cleanup_fd_at(&lane->fd);
+    r = directory_rename(stage, lane->part, stage, hex, err);
+    lane->blob->is_here = r == 0;
+    return transfer_local(lane->fetching->options->transfer, r);
+}
+
+/* Whole and of this digest: 0, or -EBADMSG. */
+static int check_blob(struct lane *lane, struct error *err)
+{
+    struct digest digest = digest_stream_end(&lane->digest);
+
+    if (lane->offset != lane->blob->size)
+        return error_set(err, -EBADMSG, "the server sent %llu bytes of %llu",
+                         (unsigned long long)lane->offset, (unsigned long long)lane->blob->size);
+    if (!digest_equal(&digest, &lane->blob->sha256))
+        return error_set(err, -EBADMSG, "the bytes do not match their digest");
+    return 0;
+}
+
+static void finish_blob(struct lane *lane, int r, const struct error *cause)
+{
+    struct transfer *transfer = lane->fetching->options->transfer;
+    struct error err = *cause;
+
+    if (r == 0)
+        r = check_blob(lane, &err);
+    if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
+        restart(lane);
+        start_fetch(lane);
+        return;
+    }
+    if (r == -EBADMSG)
+        transfer_failed(transfer, r, EXIT_INTEGRITY);
+    else if (r < 0 && lane->disk_failed)
+        transfer_local(transfer, r);
+    if (r == 0)
+        r = keep_blob(lane, &err);
+    if (r < 0) {
+        fail(lane, r, &err);
+        return;
+    }
+    transfer_done(transfer, 1, 0);
+    lane->blob = NULL;
+    fill_lane(lane);
+}
+
+static void on_done(void *context, const struct api_answer *answer)
+{
+    struct lane *lane = context;
+
+    lane->call = NULL;
+    if (lane->fetching->result != 0)
+        lane_end(lane);
+    else
+        finish_blob(lane, answer->code, &answer->err);
+}
+
+static void name_part(struct lane *lane)
+{
+    cleanup(buf_release) struct buf name = buf_init(PART_NAME_SIZE - 1);
+
+    buf_format(&name, "part-%zu", (size_t)(lane - lane->fetching->lanes));
+    memcpy(lane->part, buf_text(&name), strlen(buf_text(&name)) + 1);
+}
+
+static int open_part(struct lane *lane, struct error *err)
+{
+    struct directory *stage = lane->fetching->options->stage;
+    int r;
+
+    cleanup_fd_at(&lane->fd);
+    name_part(lane);
+    directory_remove_file(stage, lane->part, NULL);
+    r = directory_create(stage, lane->part, 0600, &lane->fd, err);
+    return transfer_local(lane->fetching->options->transfer, r);
+}
+
+static void start_fetch(struct lane *lane)
+{
+    const struct pull_fetch_options *options = lane->fetching->options;
+    cleanup(buf_release) struct buf path = buf_init(4096);
+    char hex[DIGEST_HEX_SIZE];
+    struct error err;
+    struct api_call_spec spec = { .method = HTTP_GET,
+                                  .on_body = on_body,
+                                  .on_restart = restart,
+                                  .done = on_done,
+                                  .context = lane };
+    int r;
+
+    lane->offset = 0;
+    lane->disk_failed = false;
+    digest_stream_init(&lane->digest);
+    digest_hex(&lane->blob->sha256, hex);
+    api_path_blob(&path, options->project, options->app, options->version, hex);
+    r = buf_check(&path, &err);
+    if (r == 0)
+        r = open_part(lane, &err);
+    spec.path = buf_text(&path);
+    if (r == 0)
+        r = api_call_start(options->transfer->client, &spec, &lane->call, &err);
+    if (r < 0)
+        fail(lane, r, &err);
+}
+
+static bool is_over(void *context)
+{
+    const struct fetching *fetching = context;
+
+    for (size_t i = 0; i < fetching->lane_count; i++) {
+        if (fetching->lanes[i].blob != NULL)
+            return fetching->result != 0;
+    }
+    return true;
+}
+
+static void run(struct fetching *fetching)
+{
+    struct error err;
+    int r = 0;
+
+    while (r == 0 && !is_over(fetching)) {
+        r = http_loop_run_until(fetching->loop, is_over, fetching, clock_monotonic_ms() + TURN_MS,
+                                &err);
+        if (r == -ETIMEDOUT)
+            r = transfer_stopped(fetching->options->transfer, &err);
+    }
+    if (r < 0 && fetching->result == 0) {
+        fetching->result = r;
+        fetching->error = err;
+    }
+    for (size_t i = 0; i < fetching->lane_count; i++) {
+        if (fetching->lanes[i].call != NULL)
+            api_call_cancel(fetching->lanes[i].call);
+        lane_end(&fetching->lanes[i]);
+    }
+}
+
+int pull_fetch(const struct pull_fetch_options *options, struct error *err)
+{
+    struct fetching fetching = { .options = options };
+    cleanup_memory struct lane *lanes = NULL;
+
+    fetching.loop = api_client_loop(options->transfer->client);
+    fetching.lane_count = options->transfer->concurrency;
+    fetching.lanes = lanes = memory_array(fetching.lane_count, sizeof(*lanes));
+    if (lanes == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < fetching.lane_count; i++) {
+        lanes[i].fetching = &fetching;
+        lanes[i].fd = -1;
+    }
+    for (size_t i = 0; i < fetching.lane_count; i++)
+        fill_lane(&lanes[i]);
+    run(&fetching);
+    return fetching.result < 0 ? error_set(err, fetching.result, "%s", fetching.error.text) : 0;
+}

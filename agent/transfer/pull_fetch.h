@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/codec/digest.h"
+
+struct directory;
+struct error;
+struct transfer;
+
+/*
+ * pull_fetch - blobs of a version from the server into files named by their digests.
+ *
+ * Several at a time; each is written as `part-<lane>`, hashed as it arrives, and
+ * renamed when size and digest are right. Wrong bytes are fetched once more, then
+ * the pull fails with -EBADMSG (exit 8).
+ */
+struct pull_blob {
+    struct digest sha256;
+    uint64_t size;
+    bool is_here; /* nothing to do; set once it is */
+};
+
+struct pull_fetch_options {
+    struct transfer *transfer;
+    struct directory *stage;
+    struct pull_blob *blobs;
+    size_t count;
+    const char *project, *app, *version;
+};
+
+/* Runs the loop. */
+int pull_fetch(const struct pull_fetch_options *options, struct error *err);

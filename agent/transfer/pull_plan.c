@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/pull_plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/transfer/hasher.h"
+#include "agent/transfer/pattern.h"
+#include "agent/transfer/pulled.h"
+#include "agent/transfer/stat_cache.h"
+#include "agent/transfer/transfer.h"
+#include "common/base/cleanup.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "common/model/problem.h"
+#include "common/model/tree.h"
+
+#define BUFFER_SIZE (256 * 1024)
+
+struct planning {
+    const struct pull_plan_options *options;
+    struct pull_plan *plan;
+    struct buf absent;  /* below this path nothing is there (ends with '/'); empty: none */
+    struct buf cleared; /* directories of ours that go: each path and a NUL */
+    uint8_t *buffer;    /* for reading files */
+};
+
+void pull_plan_release(struct pull_plan *plan)
+{
+    buf_release(&plan->makes);
+    buf_release(&plan->clears);
+    buf_release(&plan->links);
+    buf_release(&plan->touches);
+    buf_release(&plan->writes);
+    buf_release(&plan->removals);
+}
+
+bool pull_plan_is_empty(const struct pull_plan *plan)
+{
+    return plan->makes.size == 0 && plan->clears.size == 0 && plan->links.size == 0 &&
+           plan->touches.size == 0 && plan->writes.size == 0 && plan->removals.size == 0;
+}
+
+size_t pull_plan_count(const struct buf *indices)
+{
+    return indices->size / sizeof(uint32_t);
+}
+
+uint32_t pull_plan_index(const struct buf *indices, size_t at)
+{
+    uint32_t index;
+
+    memcpy(&index, indices->bytes + at * sizeof(index), sizeof(index));
+    return index;
+}
+
+size_t pull_plan_write_count(const struct pull_plan *plan)
+{
+    return plan->writes.size / sizeof(struct pull_write);
+}
+
+const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at)
+{
+    return (const struct pull_write *)(const void *)plan->writes.bytes + at;
+}
+
+const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *out_first)
+{
+    const uint8_t *bytes = plan->removals.bytes;
+    size_t start;
+
+    if (*at == 0)
+        return NULL;
+    start = *at - 1; /* the NUL of the last one */
+    while (start > 0 && bytes[start - 1] != '\0')
+        start--;
+    *at = start;
+    *out_first = bytes[start] == 2;
+    return (const char *)bytes + start + 1;
+}
+
+static void add_index(struct buf *list, uint32_t index)
+{
+    buf_add(list, &index, sizeof(index));
+}
+
+static void add_removal(struct planning *planning, struct span path, bool first)
+{
+    struct buf *out = &planning->plan->removals;
+
+    buf_add_byte(out, first ? 2 : 1);
+    buf_add_span(out, path);
+    buf_add_byte(out, 0);
+}
+
+static bool is_absent(const struct planning *planning, struct span path)
+{
+    return planning->absent.size > 0 && span_starts_with(path, buf_span(&planning->absent));
+}
+
+static void set_absent(struct planning *planning, struct span path)
+{
+    buf_clear(&planning->absent);
+    buf_add_span(&planning->absent, path);
+    buf_add_byte(&planning->absent, '/');
+}
+
+static bool is_protected(const struct planning *planning, struct span path, bool is_directory)
+{
+    const struct pattern_list *protect = planning->options->protect;
+
+    return protect != NULL && pattern_list_covers(protect, path, is_directory);
+}
+
+static bool is_ours(const struct planning *planning, struct span path, enum file_kind kind)
+{
+    static const enum entry_kind kinds[] = {
+        [FILE_REGULAR] = ENTRY_FILE, [FILE_DIRECTORY] = ENTRY_DIRECTORY, [FILE_LINK] = ENTRY_LINK
+    };
+
+    if (kind == FILE_OTHER)
+        return false;
+    return (pulled_kinds(planning->options->pulled, path) & (1u << kinds[kind])) != 0;
+}
+
+static int refuse(struct planning *planning, const char *path, struct error *err)
+{
+    return transfer_failed(planning->options->transfer,
+                           error_set(err, -EEXIST,
+                                     "%s: is in the way, and no pull has put it there", path),
+                           EXIT_LOCAL);
+}
+
+/* What DEST has at a path; *out_there false: nothing. */
+static int look(struct planning *planning, const char *path, struct file_info *out, bool *out_there,
+                struct error *err)
+{
+    int r;
+
+    *out_there = false;
+    if (is_absent(planning, span_text(path)))
+        return 0;
+    r = directory_info(planning->options->dest, path, out, err);
+    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP ||
+        r == -EINVAL) /* and names Windows cannot hold */
+        return r == -EINVAL ? transfer_local(planning->options->transfer, r) : 0;
+    if (r < 0)
+        return transfer_local(planning->options->transfer, r);
+    *out_there = true;
+    return 0;
+}
+
+/* A directory of ours that has to go holds only what is ours and not protected. */
+struct inside {
+    struct planning *planning;
+    struct buf path;
+};
+
+static int check_inside(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    struct inside *inside = context;
+    struct planning *planning = inside->planning;
+    size_t size = inside->path.size;
+    struct file_info info;
+    int r;
+
+    buf_format(&inside->path, "/%s", name);
+    r = buf_check(&inside->path, err);
+    if (r == 0)
+        r = directory_info(planning->options->dest, buf_text(&inside->path), &info, err);
+    if (r == 0 && (!is_ours(planning, buf_span(&inside->path), info.kind) ||
+                   is_protected(planning, buf_span(&inside->path), info.kind == FILE_DIRECTORY)))
+        r = refuse(planning, buf_text(&inside->path), err);
+    if (r == 0 && info.kind == FILE_DIRECTORY)
+        r = directory_list(planning->options->dest, buf_text(&inside->path), check_inside, inside,
+                           err);
+    inside->path.size = size;
+    return r;
+}
+
+/* Something of ours of another kind stands where `path` is to be. */
+static int plan_clear(struct planning *planning, const char *path, enum file_kind kind,
+                      uint32_t index, struct error *err)
+{
+    struct inside inside = { planning, buf_init(BUF_UNLIMITED) };
+    int r = 0;
+
+    if (!is_ours(planning, span_text(path), kind) ||
+        is_protected(planning, span_text(path), kind == FILE_DIRECTORY))
+        return refuse(planning, path, err);
+    if (kind == FILE_DIRECTORY) {
+        buf_add_text(&inside.path, path);
+        r = directory_list(planning->options->dest, path, check_inside, &inside, err);
+        buf_release(&inside.path);
+        buf_add_text(&planning->cleared, path);
+        buf_add_byte(&planning->cleared, 0);
+    }
+    if (r < 0)
+        return transfer_local(planning->options->transfer, r);
+    add_index(&planning->plan->clears, index);
+    return 0;
+}
+
+static int plan_directory(struct planning *planning, const char *path, uint32_t index,
+                          struct error *err)
+{
+    struct file_info info;
+    bool there;
+    int r = look(planning, path, &info, &there, err);
+
+    if (r < 0 || (there && info.kind == FILE_DIRECTORY))
+        return r;
+    if (there)
+        r = plan_clear(planning, path, info.kind, index, err);
+    if (r < 0)
+        return r;
+    add_index(&planning->plan->makes, index);
+    if (!is_absent(planning, span_text(path)))
+        set_absent(planning, span_text(path));
+    return 0;
+}
+
+/* Whether the file in DEST holds these bytes: 1, 0, or an error. */
+static int holds(struct planning *planning, const char *path, const struct file_info *info,
+                 const struct entry *entry, struct error *err)
+{
+    const struct pull_plan_options *options = planning->options;
+    cleanup_fd int fd = -1;
+    struct digest sha256;
+    int r;
+
+    if (stat_cache_find(options->cache, entry->path, info, &sha256))
+        return digest_equal(&sha256, &entry->sha256);
+    if (info->size != entry->size)
+        return 0;
+    r = directory_open_read(options->dest, path, &fd, err);
+    if (r == -EACCES)
+        return 0; /* unreadable: it is written anew if it is ours */
+    if (r == 0)
+        r = hasher_read(fd, entry->size, planning->buffer, BUFFER_SIZE, options->transfer->stop,
+                        &sha256, err);
+    if (r == -EIO)
+        return 0; /* cut meanwhile, or a bad disk: write it anew */
+    if (r < 0)
+        return transfer_local(options->transfer, r);
+    return digest_equal(&sha256, &entry->sha256);
+}
+
+static void add_write(struct planning *planning, const struct entry *entry, uint32_t index)
+{
+    struct pull_write write = { entry->sha256, index };
+
+    buf_add(&planning->plan->writes, &write, sizeof(write));
+    planning->plan->write_bytes += entry->size;
+}
+
+static int plan_file(struct planning *planning, const char *path, const struct entry *entry,
+                     uint32_t index, struct error *err)
+{
+    struct file_info info;
+    bool there;
+    int r = look(planning, path, &info, &there, err);
+
+    if (r < 0)
+        return r;
+    if (there && is_protected(planning, entry->path, info.kind == FILE_DIRECTORY))
+        return 0;
+    if (there && info.kind == FILE_REGULAR) {
+        r = holds(planning, path, &info, entry, err);
+        if (r < 0)
+            return r;
+        if (r > 0) {
+            if ((info.mode & 0777) != entry->mode || info.mtime_s != entry->mtime)
+                add_index(&planning->plan->touches, index);
+            return 0;
+        }
+    }
+    if (there && info.kind == FILE_DIRECTORY)
+        r = plan_clear(planning, path, info.kind, index, err);
+    else if (there && !is_ours(planning, entry->path, info.kind))
+        r = refuse(planning, path, err);
+    if (r < 0)
+        return r;
+    add_write(planning, entry, index);
+    return 0;
+}
+
+static int plan_link(struct planning *planning, const char *path, const struct entry *entry,
+                     uint32_t index, struct error *err)
+{
+    struct file_info info;
+    bool there;
+    int r = look(planning, path, &info, &there, err);
+
+    if (r < 0)
+        return r;
+    if (there && is_protected(planning, entry->path, info.kind == FILE_DIRECTORY))
+        return 0;
+    if (there && info.kind == FILE_LINK) {
+        cleanup_memory char *target = NULL;
+        if (directory_read_link(planning->options->dest, path, &target, NULL) == 0 &&
+            span_equal_text(entry->target, target))
+            return 0;
+    }
+    if (there && info.kind == FILE_DIRECTORY)
+        r = plan_clear(planning, path, info.kind, index, err);
+    else if (there && !is_ours(planning, entry->path, info.kind))
+        r = refuse(planning, path, err);
+    if (r < 0)
+        return r;
+    add_index(&planning->plan->links, index);
+    return 0;
+}
+
+/* Everything that the version has. */
+static int plan_entries(struct planning *planning, struct error *err)
+{
+    cleanup_memory struct tree_walk *walk = memory_new(sizeof(*walk));
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE + 1);
+    struct entry entry;
+    int r = 0;
+
+    if (walk == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    tree_walk_init(walk, planning->options->tree, TREE_ROOT);
+    while (r == 0 && tree_walk_next(walk, &entry)) {
+        buf_clear(&path);
+        buf_add_span(&path, entry.path);
+        buf_add_byte(&path, 0);
+        r = buf_check(&path, err);
+        if (r == 0)
+            r = transfer_stopped(planning->options->transfer, err);
+        if (r < 0)
+            return r;
+        if (entry.kind == ENTRY_DIRECTORY)
+            r = plan_directory(planning, (const char *)path.bytes, walk->index, err);
+        else if (entry.kind == ENTRY_FILE)
+            r = plan_file(planning, (const char *)path.bytes, &entry, walk->index, err);
+        else
+            r = plan_link(planning, (const char *)path.bytes, &entry, walk->index, err);
+    }
+    return r;
+}
+
+static bool is_below_cleared(const struct planning *planning, struct span path)
+{
+    const char *at = (const char *)planning->cleared.bytes;
+    const char *end = at + planning->cleared.size;
+
+    for (; at < end; at += strlen(at) + 1) {
+        size_t size = strlen(at);
+        if (path.size > size && memcmp(path.bytes, at, size) == 0 && path.bytes[size] == '/')
+            return true;
+    }
+    return false;
+}
+
+static enum file_kind kind_on_disk(enum entry_kind kind)
+{
+    if (kind == ENTRY_DIRECTORY)
+        return FILE_DIRECTORY;
+    return kind == ENTRY_FILE ? FILE_REGULAR : FILE_LINK;
+}
+
+/* What an older tree has and the version lacks. */
+static int plan_removals_of(struct planning *planning, const struct tree *old, struct error *err)
+{
+    const struct pull_plan_options *options = planning->options;
+    cleanup_memory struct tree_walk *walk = memory_new(sizeof(*walk));
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE + 1);
+    struct entry entry;
+
+    if (walk == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    tree_walk_init(walk, old, TREE_ROOT);
+    while (tree_walk_next(walk, &entry)) {
+        struct file_info info;
+        uint32_t index;
+        if (tree_find_path(options->tree, entry.path, &index) == 0)
+            continue;
+        buf_clear(&path);
+        buf_add_span(&path, entry.path);
+        if (directory_info(options->dest, buf_text(&path), &info, NULL) < 0) {
+            if (entry.kind == ENTRY_DIRECTORY)
+                tree_walk_skip(walk);
+            continue;
+        }
+        if (info.kind != kind_on_disk(entry.kind) ||
+            is_protected(planning, entry.path, entry.kind == ENTRY_DIRECTORY))
+            continue;
+        add_removal(planning, entry.path, is_below_cleared(planning, entry.path));
+    }
+    return buf_check(&planning->plan->removals, err);
+}
+
+static int compare_writes(const void *a, const void *b)
+{
+    const struct pull_write *left = a, *right = b;
+    int order = digest_compare(&left->sha256, &right->sha256);
+
+    if (order != 0)
+        return order;
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+static int check_plan(struct pull_plan *plan, struct error *err)
+{
+    struct buf *const lists[] = { &plan->makes,   &plan->clears, &plan->links,
+                                  &plan->touches, &plan->writes, &plan->removals };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(lists[0]); i++)
+        r = buf_check(lists[i], err);
+    return r;
+}
+
+static int make(struct planning *planning, struct error *err)
+{
+    const struct pulled *pulled = planning->options->pulled;
+    struct pull_plan *plan = planning->plan;
+    int r = plan_entries(planning, err);
+
+    if (r == 0)
+        r = buf_check(&planning->absent, err);
+    if (r == 0)
+        r = buf_check(&planning->cleared, err);
+    if (r == 0 && pulled->has_current && &pulled->current.tree != planning->options->tree)
+        r = plan_removals_of(planning, &pulled->current.tree, err);
+    for (size_t i = 0; r == 0 && i < pulled->pending_count; i++) {
+        if (&pulled->pending[i].tree != planning->options->tree)
+            r = plan_removals_of(planning, &pulled->pending[i].tree, err);
+    }
+    if (r == 0)
+        r = check_plan(plan, err);
+    if (r == 0 && plan->writes.size > 0)
+        qsort(plan->writes.bytes, pull_plan_write_count(plan), sizeof(struct pull_write),
+              compare_writes);
+    return r;
+}
+
+int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
+                   struct error *err)
+{
+    cleanup(pull_plan_release) struct pull_plan plan = {
+        .makes = buf_init(BUF_UNLIMITED),
+        .clears = buf_init(BUF_UNLIMITED),
+        .links = buf_init(BUF_UNLIMITED),
+        .touches = buf_init(BUF_UNLIMITED),
+        .writes = buf_init(BUF_UNLIMITED),
+        .removals = buf_init(BUF_UNLIMITED),
+    };
+    cleanup_memory uint8_t *buffer = memory_new(BUFFER_SIZE);
+    struct planning planning = { .options = options,
+                                 .plan = &plan,
+                                 .absent = buf_init(BUF_UNLIMITED),
+                                 .cleared = buf_init(BUF_UNLIMITED),
+                                 .buffer = buffer };
+    int r;
+
+    if (buffer == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = make(&planning, err);
+    buf_release(&planning.absent);
+    buf_release(&planning.cleared);
+    if (r < 0)
+        return r;
+    *out = plan;
+    plan = (struct pull_plan){ 0 };
+    return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/codec/digest.h"
+
+struct directory;
+struct error;
+struct pattern_list;
+struct pulled;
+struct stat_cache;
+struct transfer;
+struct tree;
+
+/*
+ * pull_plan - what has to be done to DEST so that it holds a version; made before
+ * anything is written, so that what cannot be done is refused with DEST untouched.
+ *
+ * Only what is ours (pulled.h) is replaced or removed. In the way of an entry,
+ * what is not ours and is not already equal to it is refused by name (-EEXIST). What
+ * `protect` names is never touched once it is there.
+ */
+struct pull_write {
+    struct digest sha256;
+    uint32_t index; /* record in the tree */
+};
+
+struct pull_plan {
+    struct buf makes;  /* uint32_t each: directories that are not there, parents first */
+    struct buf clears; /* uint32_t: something of ours of another kind stands there and goes first */
+    struct buf links;  /* uint32_t: links to be made */
+    struct buf touches;  /* uint32_t: files whose mode or mtime differs */
+    struct buf writes;   /* struct pull_write: files to be written, sorted by sha256 */
+    struct buf removals; /* paths, each behind one byte (1: has to go before anything is written) */
+    uint64_t write_bytes;
+};
+
+struct pull_plan_options {
+    struct transfer *transfer;
+    struct directory *dest;
+    const struct pulled *pulled;
+    const struct tree *tree;  /* the version's, whole */
+    struct stat_cache *cache; /* believed; NULL: every file is read */
+    const struct pattern_list *protect;
+};
+
+void pull_plan_release(struct pull_plan *plan); /* of a zeroed one too */
+int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
+                   struct error *err);
+bool pull_plan_is_empty(const struct pull_plan *plan); /* every file, link and directory is there */
+
+size_t pull_plan_count(const struct buf *indices);
+uint32_t pull_plan_index(const struct buf *indices, size_t at);
+size_t pull_plan_write_count(const struct pull_plan *plan);
+const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at);
+/* Paths, the last first, so that what is in a directory goes before it. *at starts as
+ * plan->removals.size; NULL at the end. */
+const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *out_first);
