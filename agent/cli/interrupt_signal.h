@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* interrupt_signal - for interrupt_posix.c and interrupt_windows.c: a signal came, on a thread
+ * that may take locks. */
+void interrupt_arrived(void);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+struct buf;
+struct error;
+
+/*
+ * output - results on stdout, words on stderr.
+ *
+ * stdout carries the result alone: text for people, or one JSON object. Control
+ * bytes of names that come from elsewhere are shown as `?` on a terminal's line.
+ */
+struct output {
+    bool json;
+    bool quiet;   /* no warnings */
+    bool verbose; /* details on stderr */
+};
+
+/* All of it to stdout. -EIO and so on: the reader is gone, the disk is full. */
+int output_write(struct buf *bytes, struct error *err);
+
+/* A line on stderr: "kkartifact-agent: text". */
+void output_error(const char *text);
+void output_warning(const struct output *output, const char *text);
+void output_detail(const struct output *output, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
