@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "agent/cli/configuration.h"
+#include "agent/cli/progress.h"
+#include "agent/cli/session.h"
+#include "agent/transfer/pattern.h"
+#include "agent/transfer/transfer.h"
+
+struct command;
+struct directory;
+struct error;
+
+/*
+ * job - what a verb that works needs: configuration, server, transfer, progress.
+ *
+ * Every call gives 0 or a failure whose exit code job_exit() then tells.
+ */
+struct job {
+    struct command *command;
+    struct configuration configuration;
+    struct session session;
+    struct meter meter;
+    struct transfer transfer;
+    struct progress *progress;
+    uint64_t began_ms;
+    int exit_code; /* of a failure outside of the transfer; 0: by its errno */
+};
+
+void job_init(struct job *job, struct command *command);
+void job_release(struct job *job);
+
+/* Configuration, found in `directory`. */
+int job_configure(struct job *job, const char *directory, enum configuration_need need,
+                  struct error *err);
+/* The client. After job_configure(). */
+int job_connect(struct job *job, struct error *err);
+/* The bar. Before the work. */
+int job_show_progress(struct job *job, struct error *err);
+void job_hide_progress(struct job *job);
+
+/* project and app of the settings; both must be there. */
+int job_names(struct job *job, const char **out_project, const char **out_app, struct error *err);
+
+/* The `ignore` (and --ignore) or `executable` patterns of the settings, added to *list. */
+int job_patterns(struct job *job, const char *key, struct pattern_list *list, struct error *err);
+
+/* A failure of the local file system while nothing is transferred. */
+int job_local(struct job *job, int r);
+/* A failure with this exit code. */
+int job_failed(struct job *job, int r, int exit_code);
+
+uint64_t job_elapsed_ms(const struct job *job);
+int job_exit(const struct job *job, int r);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/pull.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/cmd/command.h"
+#include "agent/cmd/job.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "common/base/options.h"
+#include "common/codec/json.h"
+#include "common/model/problem.h"
+#include "common/model/version_ref.h"
+#include "common/net/http_loop.h"
+
+CLEANUP_DEFINE(directory, directory_close);
+
+static int find_version(struct job *job, struct buf *out, struct error *err)
+{
+    const char *version = options_get(job->command->options, "version");
+    struct version_ref ref = { .kind = VERSION_REF_LATEST };
+    int r = 0;
+
+    if (version != NULL)
+        r = version_ref_parse_version(span_text(version), &ref, err);
+    if (r < 0)
+        return job_failed(job, r, EXIT_USAGE);
+    version_ref_format_version(&ref, out);
+    return buf_check(out, err);
+}
+
+/* DEST, or deploy_path of the configuration, or here. */
+static int find_dest(struct job *job, char **out_path, struct error *err)
+{
+    const char *said = options_operand(job->command->options, 0);
+    int r = 0;
+
+    if (said == NULL) {
+        r = configuration_path(&job->configuration, "deploy_path", out_path, err);
+        if (r < 0 || *out_path != NULL)
+            return r;
+        said = ".";
+    }
+    *out_path = memory_text(said);
+    return *out_path == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+static int open_dest(struct job *job, struct directory **out, struct error *err)
+{
+    cleanup_memory char *path = NULL;
+    int r = find_dest(job, &path, err);
+
+    if (r == 0)
+        r = file_make_directories(path, 0755, err);
+    if (r == 0)
+        r = directory_open(path, out, err);
+    return job_local(job, r);
+}
+
+static const char *state_of(const struct pull_options *options, const struct pull_result *result)
+{
+    if (result->current)
+        return "current";
+    return options->dry_run ? "dry-run" : "updated";
+}
+
+static int write_result(struct job *job, const struct pull_options *options,
+                        const struct pull_result *result, struct error *err)
+{
+    cleanup(buf_release) struct buf out = buf_init(1 << 16);
+    struct json_writer writer = json_writer_init(&out);
+    char hex[DIGEST_HEX_SIZE];
+
+    if (!job->command->output.json) {
+        buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
+        return output_write(&out, err);
+    }
+    digest_hex(&result->content, hex);
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "project", options->project);
+    json_text(&writer, "app", options->app);
+    json_text(&writer, "version", result->version);
+    json_text(&writer, "content", hex);
+    json_text(&writer, "state", state_of(options, result));
+    json_integer(&writer, "files", (int64_t)result->files);
+    json_integer(&writer, "bytes", (int64_t)result->bytes);
+    json_integer(&writer, "received_bytes", (int64_t)http_loop_received_bytes(job->session.loop));
+    json_integer(&writer, "written_files", (int64_t)result->written_files);
+    json_integer(&writer, "deleted_files", (int64_t)result->deleted_files);
+    json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
+    json_end(&writer);
+    buf_add_byte(&out, '\n');
+    return output_write(&out, err);
+}
+
+static int pull(struct job *job, struct pull_options *options, struct error *err)
+{
+    cleanup(cleanup_directory) struct directory *dest = NULL;
+    cleanup(buf_release) struct buf version = buf_init(256);
+    struct pull_result result;
+    int r = job_names(job, &options->project, &options->app, err);
+
+    if (r == 0)
+        r = find_version(job, &version, err);
+    if (r == 0)
+        r = job_connect(job, err);
+    if (r == 0)
+        r = open_dest(job, &dest, err);
+    if (r == 0)
+        r = job_show_progress(job, err);
+    if (r < 0)
+        return r;
+    options->dest = dest;
+    options->version = buf_text(&version);
+    r = pull_run(options, &result, err);
+    job_hide_progress(job);
+    if (r < 0)
+        return r;
+    output_detail(&job->command->output, "%llu files written, %llu removed",
+                  (unsigned long long)result.written_files,
+                  (unsigned long long)result.deleted_files);
+    return write_result(job, options, &result, err);
+}
+
+int command_pull(struct command *command, struct error *err)
+{
+    cleanup(pattern_list_release) struct pattern_list protect = pattern_list_init();
+    const char *said = options_operand(command->options, 0);
+    struct pull_options options = { .protect = &protect };
+    cleanup(job_release) struct job job;
+    int r;
+
+    job_init(&job, command);
+    options.transfer = &job.transfer;
+    options.full_check = options_has(command->options, "full-check");
+    options.dry_run = options_has(command->options, "dry-run");
+    r = job_configure(&job, said != NULL ? said : ".", CONFIGURATION_REQUIRED, err);
+    if (r == 0)
+        r = job_patterns(&job, "ignore", &protect, err);
+    if (r == 0)
+        r = pull(&job, &options, err);
+    return job_exit(&job, r);
+}
