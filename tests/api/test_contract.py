@@ -4,7 +4,9 @@
 import gzip
 import hashlib
 import http.client
+import re
 import socket
+import time
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ import zstandard
 
 from pusher import File, Pusher, in_order, listing_of, times_of
 from sample import LARGE, TREE
+from server import Server
 
 API = "/api/v1"
 APP = API + "/projects/demo/apps/app"
@@ -455,3 +458,22 @@ def test_empty_tree_and_empty_file(pusher):
 
 def test_order_of_the_sample():
     assert in_order(TREE)[:3] == ["a-b", "bin", "bin/app"]
+
+
+def requests_in_flight(server):
+    text = server.request("GET", "/metrics").body.decode()
+    return int(re.search(r"^http_requests_in_flight (\d+)$", text, re.MULTILINE)[1])
+
+
+def test_a_thousand_query_keys_are_answered_and_leave_nothing_behind(tmp_path):
+    with Server(tmp_path / "data") as fresh:
+        for count in (10, 1500, 12_000):
+            query = b"a&" * count
+            status = raw(fresh, b"GET /healthz?" + query + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert status in (200, 400, 414, 431), count
+        assert fresh.request("GET", "/healthz").status == 200
+        # Ended by the library soon after the answer; the request that asks is the one.
+        until = time.monotonic() + 20
+        while requests_in_flight(fresh) > 1 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert requests_in_flight(fresh) == 1
