@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/net/http_request.h"
+#include "common/net/retry.h"
+
+struct api_client;
+struct secret;
+
+/*
+ * api_client - requests to "the server", which may be several addresses.
+ *
+ * A call names a path below the base ("/api/v1" + path). It goes to the server that worked last;
+ * when that one is away (not reached, 5xx, 429 beyond patience) the next one is tried, then again
+ * after a pause, by the retry policy. Only calls that may be repeated are: GET, HEAD, PUT, DELETE,
+ * and POST or PATCH that say `repeatable`.
+ *
+ * One loop, one thread: that of the loop. Calls of api_call_run from another thread are a fault.
+ *
+ * What a call ends with:
+ *   0           a 2xx answer (or 304, 206, 416 ... when the call said `any_status`)
+ *   -EPERM      401
+ *   -EACCES     403, or the token may not be sent there, or the certificate is wrong
+ *   -ENOENT     404     -ESTALE   410     -EEXIST   409, 412     -EINVAL 400, 422 and others
+ *   -EBADMSG    422 digest-mismatch, or an answer that breaks the protocol
+ *   -EFBIG      413, or an answer larger than allowed     -ENOSPC 507
+ *   -EAGAIN     not reached, 429 or 5xx, to the end of the tries
+ *   -ETIMEDOUT  no answer in time      -EIO     broken off in the middle
+ *   -ECANCELED  api_call_cancel, or the client was freed
+ * The exact status, the problem's code and detail are in struct api_answer.
+ */
+struct api_client_options {
+    struct http_loop *loop;     /* the caller's, outlives the client */
+    const char *const *servers; /* "https://host[:port][/prefix]", at least one */
+    size_t server_count;
+    struct secret *token;   /* handed over (also on failure); NULL: anonymous */
+    const char *ca_file;    /* or NULL */
+    const char *user_agent; /* NULL: "kkartifact/<version>" */
+    bool insecure;          /* the token may go over plain HTTP to any host */
+    uint64_t connect_ms;    /* 0: 10,000 */
+    /* stall limit of each try, and total for answers without a large body. 0: 30,000 */
+    uint64_t timeout_ms;
+    struct retry_policy retry; /* tries 0: the default policy */
+};
+
+/* -EINVAL: no server, or an address that is none. -EACCES: a token would go in clear text to a host
+ * that is not loopback: refused now, before anything is sent. */
+int api_client_new(struct api_client **out_client, const struct api_client_options *options,
+                   struct error *err);
+/* Ends its calls with -ECANCELED. NULL is fine; returns NULL. */
+struct api_client *api_client_free(struct api_client *client);
+
+struct http_loop *api_client_loop(const struct api_client *client);
+size_t api_client_server_count(const struct api_client *client);
+/* The address as given, for messages ("" behind the last), and the one that worked last. */
+const char *api_client_server(const struct api_client *client, size_t index);
+size_t api_client_current(const struct api_client *client);
+/* The store's id as the last answer's X-Kkartifact-Store told; "" before the first. Valid until the
+ * next turn of the loop. */
+const char *api_client_store(const struct api_client *client);
+/* Whether the last call reached a server; counters for status. Any thread. */
+bool api_client_online(const struct api_client *client);
+/* HMAC of the token under a fixed label, 64 hex digits: names a token in a cache without telling
+ * it. "anonymous" without one. */
+const char *api_client_token_name(const struct api_client *client);
+
+/* A problem+json answer, or what can be said of another error answer. */
+struct api_problem {
+    char code[48];    /* "version-exists"; "" when the answer had none */
+    char detail[256]; /* "" when none */
+    char request_id[64];
+    uint64_t expected_offset;  /* offset-mismatch; UINT64_MAX otherwise */
+    uint64_t missing;          /* missing-blobs; UINT64_MAX otherwise */
+    char existing_content[65]; /* version-exists; "" otherwise */
+};
+
+struct api_answer {
+    int code;                           /* 0, or as above */
+    int status;                         /* 0 when there was no answer */
+    struct span body;                   /* when no sink was given */
+    const struct http_headers *headers; /* of the last answer; NULL when there was none */
+    struct api_problem problem;
+    uint64_t sent, received; /* body bytes of all tries */
+    struct error err;
+};
+
+/* The answer lives until the callback returns. */
+typedef void api_call_done(void *context, const struct api_answer *answer);
+
+struct api_call_spec {
+    enum http_method method;
+    const char *path;   /* below /api/v1, encoded ("/projects/a%20b"), with its query; copied */
+    const char *accept; /* or NULL */
+    const char *content_type;          /* of the body, or NULL */
+    const struct http_header *headers; /* more of them; copied */
+    size_t header_count;
+    struct http_body body; /* must stay until done */
+    bool repeatable;       /* a POST or PATCH that may be sent twice */
+    /* never a second try, whatever the method: the caller has its own policy */
+    bool once;
+    /* every answer of a server is a success: the caller looks at the status */
+    bool any_status;
+    bool outside;          /* path is from the server's root, not below /api/v1 */
+    uint64_t body_maximum; /* of the answer when it is collected. 0: 16 MiB */
+    uint64_t timeout_ms;   /* 0: the client's */
+
+    /* A 2xx answer's body goes here instead of into answer->body. A second try begins with
+     * on_restart: what was got is to be forgotten; without on_restart there is none once bytes
+     * came. */
+    http_on_body *on_body;
+    void (*on_restart)(void *context);
+
+    api_call_done *done;
+    void *context;
+};
+
+struct api_call;
+/* Loop thread. done comes from a later turn. *out_call may be NULL. */
+int api_call_start(struct api_client *client, const struct api_call_spec *spec,
+                   struct api_call **out_call, struct error *err);
+/* done is called with -ECANCELED before this returns. */
+void api_call_cancel(struct api_call *call);
+
+/* Starts it and runs the loop until it is done; spec->done is ignored. *out holds copies that
+ * api_result_release frees. Returns out->code. */
+struct api_result {
+    int status;
+    struct buf body;
+    struct buf header_texts; /* the copies behind `headers` */
+    struct http_header *header_items;
+    struct http_headers headers;
+    struct api_problem problem;
+    uint64_t sent, received;
+};
+struct api_result api_result_init(void);
+void api_result_release(struct api_result *result);
+int api_call_run(struct api_client *client, const struct api_call_spec *spec,
+                 struct api_result *out, struct error *err);
+
+/* Makes the loop's wait, and with it a running api_call_run, end with -ECANCELED, now and for every
+ * later call. Any thread; for SIGINT. */
+void api_client_interrupt(struct api_client *client);
+
+/* Ends every call in progress with -ECANCELED. Loop thread. */
+void api_client_cancel(struct api_client *client);
+bool api_client_is_interrupted(const struct api_client *client); /* any thread */
+
+/* For engines that make their own requests: fills url, bearer, ca_file, user_agent, insecure and
+ * connect_ms of *spec for server number `index`; the texts are the client's, the URL is written
+ * into *url. */
+int api_client_prepare(const struct api_client *client, size_t index, const char *path,
+                       struct buf *url, struct http_request_spec *spec, struct error *err);
+/* Tells what came of it: a server that failed is tried last for a while. */
+void api_client_report(struct api_client *client, size_t index, bool reached);
+
+/* "/projects/P/apps/A", and below it versions and pushes; encoded, appended to *out. */
+void api_path_app(struct buf *out, const char *project, const char *app);
+void api_path_version(struct buf *out, const char *project, const char *app, const char *version);
+void api_path_blob(struct buf *out, const char *project, const char *app, const char *version,
+                   const char *sha256_hex);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/client/api_client.h"
+#include "common/codec/digest.h"
+#include "common/net/http_loop.h"
+#include "common/net/url.h"
+
+/*
+ * api_private - what api_client.c (servers, token), api_call.c (one call with its tries) and
+ * api_problem.c (what an error answer says) share.
+ */
+#define API_BASE "/api/v1"
+#define API_SERVER_AWAY_MS 30000 /* one that failed is tried last for so long */
+#define API_ANSWER_MAX (16 * 1024 * 1024)
+#define API_STORE_SIZE 64
+
+struct api_server_state {
+    struct url_base base;
+    uint64_t away_until_ms;
+};
+
+struct api_client {
+    struct http_loop *loop;
+    struct api_server_state *servers;
+    size_t server_count;
+    size_t current;
+    struct secret *token;
+    char token_name[DIGEST_HEX_SIZE];
+    char *ca_file, *user_agent;
+    bool insecure;
+    uint64_t connect_ms, timeout_ms;
+    struct retry_policy retry;
+    char store[API_STORE_SIZE];
+    struct api_call *calls;
+    _Atomic bool online, interrupted;
+};
+
+/* Fills *out from an answer's status and body. Returns the code that stands for it. */
+int api_problem_read(int status, struct span body, const char *content_type,
+                     struct api_problem *out, struct error *err);
+void api_problem_clear(struct api_problem *out);

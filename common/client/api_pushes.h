@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/client/api_client.h"
+#include "common/client/api_versions.h"
+#include "common/codec/digest.h"
+
+/*
+ * api_pushes - the steps of a push (DESIGN 5), typed.
+ *
+ * All but the _start ones run the loop until they are done. Errors as in api_client.h; in addition
+ * -EEXIST with existing content in `problem` when the name is taken by other content.
+ */
+struct api_push_spec {
+    const char *project, *app;
+    const char *version;          /* or NULL: named by its content */
+    const struct digest *content; /* or NULL: told at commit */
+    const struct digest *times;   /* or NULL */
+    const char *base;             /* a version, or NULL */
+    struct span metadata;         /* a JSON object, or empty */
+};
+
+struct api_push {
+    bool exists; /* nothing to do: `version` is filled */
+    struct api_version version;
+    char *id;   /* of an open push */
+    char *name; /* the version's, when already known; or NULL */
+    uint64_t part_size;
+    int64_t expires_at_s;
+    bool wants_listing, wants_times;
+    struct api_problem problem; /* filled when the call failed with an answer */
+};
+void api_push_release(struct api_push *push);
+
+int api_push_create(struct api_client *client, const struct api_push_spec *spec,
+                    struct api_push *out, struct error *err);
+
+/* zstd: the bytes are a zstd frame of the listing. */
+int api_push_put_listing(struct api_client *client, const struct api_push_spec *spec,
+                         const char *id, struct http_body body, bool zstd,
+                         struct api_problem *out_problem, struct error *err);
+int api_push_put_times(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                       struct http_body body, bool zstd, struct api_problem *out_problem,
+                       struct error *err);
+
+/* The bitmap (FORMATS 9) of `file_count` bits appended to *out; another size is -EBADMSG. */
+int api_push_missing(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                     uint64_t file_count, struct buf *out, struct error *err);
+
+/* What the server has of a blob. *out_offset <= *out_length. */
+int api_push_blob_offset(struct api_client *client, const struct api_push_spec *spec,
+                         const char *id, const struct digest *sha256, uint64_t *out_offset,
+                         uint64_t *out_length, struct error *err);
+
+/* Sends one part: [offset, offset + body.size) of a blob of `total` bytes. done: answer->problem
+ * has expected_offset after an offset-mismatch. A part is never repeated here: whoever sends
+ * asks for the offset and goes on there. */
+int api_push_part_start(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                        const struct digest *sha256, uint64_t offset, uint64_t total,
+                        struct http_body body, api_call_done *done, void *context,
+                        struct api_call **out_call, struct error *err);
+/* The offset that a 204 answer told, -EBADMSG when it has none. */
+int api_push_part_offset(const struct api_answer *answer, uint64_t *out_offset, struct error *err);
+
+/* out->exists tells `exists` from `created`. After -EEXIST out->problem tells more:
+ * missing-blobs too. */
+int api_push_commit(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                    struct api_push *out, struct error *err);
+
+int api_push_delete(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                    struct error *err);

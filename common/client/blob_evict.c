@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/client/blob_cache_private.h"
+#include "common/client/cache_lock.h"
+
+#define SLOT_KEY_SIZE (1 + DIGEST_SIZE)
+#define FREE_LOOK_MS 1000
+#define LEFTOVER_S 600
+
+static void slot_key(enum blob_kind kind, const struct digest *name, uint8_t out[SLOT_KEY_SIZE])
+{
+    out[0] = (uint8_t)kind;
+    memcpy(out + 1, name->bytes, DIGEST_SIZE);
+}
+
+/* Index + 1, or 0 (cache locked, as all of these). */
+static size_t slot_find(struct blob_cache *cache, enum blob_kind kind, const struct digest *name)
+{
+    uint8_t key[SLOT_KEY_SIZE];
+
+    slot_key(kind, name, key);
+    return (size_t)(uintptr_t)map_get(&cache->slot_places, span_of(key, sizeof(key)));
+}
+
+static void slot_drop(struct blob_cache *cache, size_t place)
+{
+    struct cache_slot *slot = &cache->slots[place - 1];
+    struct cache_slot *last = &cache->slots[cache->slot_count - 1];
+    uint8_t key[SLOT_KEY_SIZE];
+
+    cache->bytes -= slot->bytes;
+    cache->objects -= slot->complete;
+    slot_key(slot->kind, &slot->name, key);
+    map_remove(&cache->slot_places, span_of(key, sizeof(key)));
+    if (slot != last) {
+        *slot = *last;
+        slot_key(slot->kind, &slot->name, key);
+        map_set(&cache->slot_places, span_of(key, sizeof(key)), (void *)(uintptr_t)place, NULL);
+    }
+    cache->slot_count--;
+}
+
+/* 0: no memory; it is then not evicted, nothing worse. */
+static size_t slot_add(struct blob_cache *cache, enum blob_kind kind, const struct digest *name)
+{
+    uint8_t key[SLOT_KEY_SIZE];
+
+    if (cache->slot_count == cache->slot_capacity) {
+        size_t capacity = cache->slot_capacity == 0 ? 64 : cache->slot_capacity * 2;
+        struct cache_slot *slots = memory_resize(cache->slots, capacity, sizeof(*slots));
+
+        if (slots == NULL)
+            return 0;
+        cache->slots = slots;
+        cache->slot_capacity = capacity;
+    }
+    slot_key(kind, name, key);
+    if (map_set(&cache->slot_places, span_of(key, sizeof(key)),
+                (void *)(uintptr_t)(cache->slot_count + 1), NULL) < 0)
+        return 0;
+    cache->slots[cache->slot_count++] = (struct cache_slot){ .name = *name, .kind = (uint8_t)kind };
+    return cache->slot_count;
+}
+
+void cache_slot_set(struct blob_cache *cache, enum blob_kind kind, const struct digest *name,
+                    bool complete, uint64_t bytes, struct blob_entry *entry)
+{
+    size_t place;
+
+    pthread_mutex_lock(&cache->lock);
+    place = slot_find(cache, kind, name);
+    if (bytes == 0) {
+        if (place > 0)
+            slot_drop(cache, place);
+    } else {
+        if (place == 0)
+            place = slot_add(cache, kind, name);
+        if (place > 0) {
+            struct cache_slot *slot = &cache->slots[place - 1];
+
+            cache->bytes = cache->bytes - slot->bytes + bytes;
+            cache->objects = cache->objects - slot->complete + complete;
+            slot->bytes = bytes;
+            slot->complete = complete;
+            slot->referenced = entry != NULL;
+            if (entry != NULL)
+                slot->entry = entry;
+        }
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void cache_slot_leave(struct blob_cache *cache, struct blob_entry *entry)
+{
+    size_t place = slot_find(cache, entry->key.kind, &entry->key.name);
+
+    if (place > 0 && cache->slots[place - 1].entry == entry)
+        cache->slots[place - 1].entry = NULL;
+}
+
+void cache_slot_touch(struct blob_cache *cache, const struct blob_entry *entry)
+{
+    size_t place;
+
+    if (cache->options.quota_bytes == 0 && cache->options.free_bytes == 0)
+        return;
+    pthread_mutex_lock(&cache->lock);
+    place = slot_find(cache, entry->key.kind, &entry->key.name);
+    if (place > 0)
+        cache->slots[place - 1].referenced = true;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+/* What was there before this process ---------------------------------------- */
+
+struct scan {
+    struct blob_cache *cache;
+    const char *folder;
+    enum blob_kind kind;
+};
+
+static int scan_complete(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    struct scan *scan = context;
+    char path[BLOB_PATH_SIZE];
+    struct file_info info;
+    struct digest digest;
+
+    (void)snprintf(path, sizeof(path), "%.8s/%.70s", scan->folder, name);
+    if (digest_parse(span_text(name), &digest, NULL) == 0 &&
+        directory_info(scan->cache->root, path, &info, NULL) == 0 && info.kind == FILE_REGULAR)
+        cache_slot_set(scan->cache, scan->kind, &digest, true, info.size, NULL);
+    return 0;
+}
+
+static int scan_folder(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    struct scan *scan = context;
+    char folder[8];
+    struct scan below = { scan->cache, folder, BLOB_CONTENT };
+
+    if (strlen(name) == 2) {
+        (void)snprintf(folder, sizeof(folder), "obj/%.2s", name);
+        directory_list(scan->cache->root, folder, scan_complete, &below, NULL);
+    }
+    return 0;
+}
+
+/* Parts count by their map's size; files of writers that died are removed. */
+static int scan_part(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    struct scan *scan = context;
+    struct directory *root = scan->cache->root;
+    char path[BLOB_PATH_SIZE];
+    struct file_info info;
+    struct digest digest;
+    size_t size = strlen(name);
+
+    if (size + sizeof("part/") > sizeof(path))
+        return 0;
+    memcpy(path, "part/", 5);
+    memcpy(path + 5, name, size + 1);
+    if (directory_info(root, path, &info, NULL) < 0)
+        return 0;
+    if (strncmp(name, "new.", 4) == 0) {
+        if (clock_now_s() - info.mtime_s > LEFTOVER_S)
+            directory_remove_file(root, path, NULL);
+        return 0;
+    }
+    if ((size == 64 || (size == 65 && name[64] == 't')) &&
+        digest_parse(span_of(name, 64), &digest, NULL) == 0)
+        cache_slot_set(scan->cache, size == 65 ? BLOB_TREE : BLOB_CONTENT, &digest, false,
+                       info.size == 0 ? 1 : info.size, NULL);
+    return 0;
+}
+
+void cache_scan(struct blob_cache *cache)
+{
+    struct scan scan = { cache, "obj", BLOB_CONTENT };
+    struct scan trees = { cache, "idx", BLOB_TREE };
+
+    directory_list(cache->root, "part", scan_part, &scan, NULL);
+    directory_list(cache->root, "obj", scan_folder, &scan, NULL);
+    directory_list(cache->root, "idx", scan_complete, &trees, NULL);
+}
+
+/* Eviction ---------------------------------------------------------------- */
+
+static void remove_part(struct blob_cache *cache, const struct cache_slot *victim)
+{
+    cleanup_fd int fd = -1;
+    char path[BLOB_PATH_SIZE];
+
+    blob_path_of(victim->kind, &victim->name, BLOB_PATH_PART, path);
+    if (directory_open_write(cache->root, path, &fd, NULL) == 0 && cache_lock_try(fd) < 0)
+        return; /* another process fills it */
+    directory_remove_file(cache->root, path, NULL);
+    blob_path_of(victim->kind, &victim->name, BLOB_PATH_MAP, path);
+    directory_remove_file(cache->root, path, NULL);
+}
+
+static void remove_victim(struct blob_cache *cache, const struct cache_slot *victim)
+{
+    char path[BLOB_PATH_SIZE];
+
+    if (victim->complete) {
+        blob_path_of(victim->kind, &victim->name, BLOB_PATH_COMPLETE, path);
+        directory_remove_file(cache->root, path, NULL);
+    } else {
+        remove_part(cache, victim);
+    }
+    blob_path_of(victim->kind, &victim->name, BLOB_PATH_LEVELS, path);
+    directory_remove_file(cache->root, path, NULL);
+    atomic_fetch_add(&cache->evicted, 1);
+}
+
+/*
+ * The clock's hand: what was read since it passed gets another round, what is in use stays. This is
+ * the place where classes (pinned, start-up set, ...) will come in.
+ */
+static bool take_victim(struct blob_cache *cache, struct cache_slot *out)
+{
+    for (size_t steps = cache->slot_count * 2; steps > 0; steps--) {
+        struct cache_slot *slot;
+
+        if (cache->hand >= cache->slot_count)
+            cache->hand = 0;
+        slot = &cache->slots[cache->hand];
+        if (slot->entry != NULL && slot->entry->refs > 0) {
+            cache->hand++;
+        } else if (slot->referenced) {
+            slot->referenced = false;
+            cache->hand++;
+        } else {
+            struct blob_entry *entry = slot->entry;
+
+            /* idle: nobody holds its lock, and nobody gets it before we are done */
+            if (entry != NULL) {
+                entry->is_loaded = false;
+                entry->place = PLACE_NONE;
+                entry->has_info = false;
+                entry->dirty_bytes = 0;
+                cache_file_forget_locked(entry);
+                piece_map_fill(&entry->present, false);
+                piece_map_fill(&entry->verified, false);
+            }
+            *out = *slot;
+            slot_drop(cache, cache->hand + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_full(struct blob_cache *cache, uint64_t bytes, bool down)
+{
+    uint64_t quota = cache->options.quota_bytes;
+
+    if (down)
+        quota = quota / 10 * 9;
+    return cache->free_is_low || (cache->options.quota_bytes > 0 && cache->bytes + bytes > quota);
+}
+
+static void look_at_free_space(struct blob_cache *cache)
+{
+    uint64_t now = clock_monotonic_ms(), bytes;
+
+    if (cache->options.free_bytes == 0 || now - cache->free_checked_ms < FREE_LOOK_MS)
+        return;
+    cache->free_checked_ms = now;
+    if (file_free_space(cache->path, &bytes, NULL) == 0)
+        cache->free_is_low = bytes < cache->options.free_bytes;
+}
+
+int cache_make_room(struct blob_cache *cache, uint64_t bytes)
+{
+    struct cache_slot victim;
+    bool full, found = true;
+
+    pthread_mutex_lock(&cache->lock);
+    look_at_free_space(cache);
+    full = is_full(cache, bytes, false);
+    while (full && found) {
+        found = take_victim(cache, &victim);
+        if (!found)
+            break;
+        pthread_mutex_unlock(&cache->lock);
+        remove_victim(cache, &victim);
+        pthread_mutex_lock(&cache->lock);
+        if (cache->free_is_low) {
+            cache->free_checked_ms = 0;
+            look_at_free_space(cache);
+        }
+        full = is_full(cache, bytes, true);
+    }
+    full = is_full(cache, bytes, false);
+    pthread_mutex_unlock(&cache->lock);
+    return full ? -ENOSPC : 0;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/map.h"
+#include "common/client/api_client.h"
+#include "common/client/blob_fetch.h"
+#include "common/model/merkle.h"
+#include "common/net/http_loop.h"
+
+struct workers;
+
+/*
+ * blob_fetch_private - what blob_fetch.c (objects, the public calls), blob_read.c (reads, what to
+ * ask for next), blob_piece.c (buffers, workers) and blob_transfer.c (requests) share.
+ *
+ * A piece lives from the moment it is asked for until its bytes are in the cache, or, when the
+ * cache does not take them, until memory is needed or it grows old. All of it belongs to the loop's
+ * thread; the engine's lock guards the table of objects and what a reader on another thread
+ * touches.
+ */
+#define BLOB_WINDOW_FIRST (1024 * 1024)
+#define BLOB_PREFETCHES 4 /* transfers at a time that nobody waits for */
+#define BLOB_TICK_MS 1000
+#define BLOB_KEPT_MS 10000  /* a piece that the cache did not take */
+#define BLOB_PAUSED_MS 5000 /* a transfer that nobody waits for */
+#define BLOB_SPARE_BUFFERS 16
+#define BLOB_NEAR (2 * 1024 * 1024) /* a reader that goes forward, with its requests out of order */
+
+enum piece_state {
+    PIECE_FETCHING, /* asked for, or arriving */
+    PIECE_HELD,     /* whole, waits for the merkle levels */
+    PIECE_CHECKING, /* at a worker */
+    PIECE_READY,    /* verified, in memory */
+};
+
+struct piece {
+    struct blob_object *object;  /* a reference */
+    struct piece *next;          /* of the object */
+    struct piece *newer, *older; /* among those kept in memory */
+    uint64_t index;
+    size_t size, filled;
+    uint8_t *buffer;
+    enum piece_state state;
+    bool is_kept;   /* in the list of those that the cache did not take */
+    bool at_worker; /* being checked or written */
+    bool was_read;
+    size_t server; /* that was asked for it */
+    uint64_t kept_ms;
+    int result; /* of the check */
+    _Atomic int put_result;
+    struct error err;
+    struct http_post checked, stored;
+};
+
+/* A piece that came wrong. */
+struct bad_piece {
+    struct bad_piece *next;
+    uint64_t index;
+    uint32_t tries;
+    size_t server; /* the last that was wrong */
+    int code;
+};
+
+enum levels_state { LEVELS_NONE, LEVELS_FETCHING, LEVELS_READY };
+
+struct blob_object {
+    struct blob_fetch *engine;
+    struct blob_key key;
+    struct blob_entry *entry;
+    size_t refs; /* engine lock, as the next ones */
+    char *path, *merkle_path;
+    uint64_t path_number; /* counts the changes */
+    uint64_t next_offset; /* where a reader that goes forward comes next */
+    uint64_t ahead_end;   /* up to here it was asked for */
+    uint64_t window;      /* 0: no such reader */
+    bool ahead_posted;
+    struct http_post ahead_post;
+
+    struct piece *pieces; /* loop thread, as all below */
+    struct blob_read *reads;
+    struct bad_piece *bad;
+    enum levels_state levels;
+    uint32_t levels_bad;  /* tries that came wrong */
+    size_t levels_server; /* the last that was wrong */
+    uint32_t away_tries;  /* in a row */
+    struct http_timer retry;
+    struct error last_err; /* why it is retried */
+};
+
+struct blob_read {
+    struct blob_object *object; /* a reference */
+    struct blob_read *next;
+    uint64_t offset;
+    uint8_t *out; /* NULL: have it in the cache only */
+    uint64_t size, at;
+    uint64_t ahead_end; /* of one without `out` */
+    uint64_t deadline_ms;
+    blob_read_done *done;
+    void *context;
+    struct http_timer timer;
+    struct http_post post;
+    bool is_cancelled;
+};
+
+struct transfer {
+    struct blob_fetch *engine;
+    struct blob_object *object; /* a reference */
+    struct transfer *next, *previous;
+    struct http_request *request;
+    uint64_t begin, at, end; /* in the object; for levels in the merkle object */
+    size_t skip;             /* bytes of the next call that were taken already */
+    size_t server;
+    bool is_levels, is_prefetch, is_paused, is_whole;
+    bool is_wrong; /* the answer breaks the protocol */
+    uint64_t path_number;
+    uint64_t paused_ms;
+    uint64_t retry_after_ms;
+    int status;
+    struct buf levels;
+    struct http_post levels_post;
+    int levels_result;
+    struct error err;
+};
+
+struct blob_fetch {
+    struct api_client *client;
+    struct blob_cache *cache;
+    struct http_loop *loop;
+    struct blob_fetch_options options;
+    struct workers *pool;
+    pthread_mutex_t lock;
+    struct map objects;
+
+    struct transfer *transfers;
+    size_t prefetches;
+    struct piece *kept_oldest, *kept_newest;
+    uint8_t *spare[BLOB_SPARE_BUFFERS];
+    size_t spare_count;
+    uint64_t buffer_bytes;
+    size_t jobs;        /* at workers */
+    size_t backgrounds; /* reads without `out` */
+    struct http_timer tick;
+    bool is_closing;
+
+    _Atomic uint64_t aheads; /* posted wishes for read-ahead */
+    _Atomic uint64_t requests, fetched_bytes, integrity, protocol, memory, memory_peak, reads, hits;
+    char last_error[ERROR_TEXT_SIZE]; /* engine lock */
+};
+
+/* Objects: a reference more, by the loop's own structs. */
+void object_note_failure(struct blob_object *object, const struct error *err);
+/* Any object with something to do, once more (a transfer ended, memory came free). */
+void engine_go_on(struct blob_fetch *engine);
+
+/* blob_read.c */
+void read_begin(void *read);
+void object_advance(struct blob_object *object); /* all its reads */
+void object_fail(struct blob_object *object, int code, const struct error *err);
+void object_ahead(void *object); /* the posted wish for read-ahead */
+void object_drop_held(struct blob_object *object);
+void object_retry_now(void *object);
+void object_retry(struct blob_object *object, uint64_t retry_after_ms);
+bool object_wants(const struct blob_object *object, uint64_t piece);
+/* A reader went over [offset, offset + size): moves the window. True when read-ahead is due. */
+bool object_note_progress(struct blob_object *object, uint64_t offset, uint64_t size);
+struct bad_piece *object_bad(const struct blob_object *object, uint64_t piece);
+
+/* blob_piece.c */
+struct piece *piece_find(const struct blob_object *object, uint64_t index);
+struct piece *piece_new(struct blob_object *object, uint64_t index);
+void piece_drop(struct piece *piece);
+/* A buffer for it; false: the transfer has to wait. */
+bool piece_get_buffer(struct piece *piece);
+void piece_is_whole(struct piece *piece); /* all bytes are in */
+void piece_check(struct piece *piece);
+void piece_touch(struct piece *piece, bool read_to_end);
+/* It came wrong: counts, and has it asked for again or fails the reads. */
+void piece_came_wrong(struct blob_object *object, uint64_t index, size_t server, int code,
+                      const struct error *err);
+void engine_count_wrong(struct blob_fetch *engine, int code);
+void pieces_age(struct blob_fetch *engine);
+
+/* blob_transfer.c */
+int transfer_start(struct blob_object *object, uint64_t first, uint64_t count, bool prefetch);
+int transfer_start_levels(struct blob_object *object);
+void transfers_resume(struct blob_fetch *engine);
+void transfers_age(struct blob_fetch *engine);
+void transfer_cancel_all(struct blob_fetch *engine);

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/client/tests/sample.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/model/merkle.h"
+#include "tests/support/unit.h"
+
+struct sample *sample_new(size_t size, uint32_t seed)
+{
+    struct sample *sample = calloc(1, sizeof(*sample));
+    struct merkle_shape shape;
+    uint64_t state = seed * 2654435761u + 1;
+
+    sample->size = size;
+    sample->bytes = malloc(size + 1);
+    for (size_t i = 0; i < size; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        sample->bytes[i] = (uint8_t)(state >> 56);
+    }
+    assert_int_equal(merkle_shape_of(size, &shape, NULL), 0);
+    sample->merkle_size = (size_t)shape.object_size;
+    sample->merkle = malloc(sample->merkle_size + 1);
+    assert_int_equal(merkle_build(span_of(sample->bytes, size), sample->merkle, NULL,
+                                  &sample->verity, NULL),
+                     0);
+    sample->sha256 = digest_of(sample->bytes, size);
+    return sample;
+}
+
+void sample_free(struct sample *sample)
+{
+    if (sample == NULL)
+        return;
+    free(sample->bytes);
+    free(sample->merkle);
+    free(sample);
+}
+
+struct blob_key sample_key(const struct sample *sample)
+{
+    return (struct blob_key){
+        .kind = BLOB_CONTENT, .name = sample->sha256, .verity = sample->verity, .size = sample->size
+    };
+}
+
+/* The server ---------------------------------------------------------------- */
+
+static bool lie_now(struct server *server)
+{
+    int left = atomic_load(&server->lies_left);
+
+    while (left > 0 && !atomic_compare_exchange_weak(&server->lies_left, &left, left - 1))
+        ;
+    return left != 0;
+}
+
+static bool reply_with(struct origin_request *request, int status, const char *range,
+                       const char *etag, const uint8_t *bytes, size_t size)
+{
+    char lines[512];
+
+    (void)snprintf(lines, sizeof(lines), "%s%s%sETag: \"%s\"\r\n",
+                   range == NULL ? "" : "Content-Range: ", range == NULL ? "" : range,
+                   range == NULL ? "" : "\r\n", etag);
+    return origin_reply(request, status, lines, bytes, size);
+}
+
+static bool reply_lie(struct server *server, struct origin_request *request, int lie,
+                      const struct sample *sample)
+{
+    static const char page[] = "<html><body>Please log in</body></html>";
+    size_t first = request->has_range ? (size_t)request->range_first : 0;
+    size_t last = request->has_range && request->range_last < sample->size
+                      ? (size_t)request->range_last
+                      : sample->size - 1;
+    size_t size = last - first + 1, more = size + 10;
+    uint8_t *bytes = calloc(1, more);
+    char range[96], etag[DIGEST_HEX_SIZE];
+    int status = request->has_range ? 206 : 200;
+    bool stays = true;
+    const char *said = request->has_range ? range : NULL;
+
+    digest_hex(&sample->sha256, etag);
+    (void)snprintf(range, sizeof(range), "bytes %zu-%zu/%zu", first, last, sample->size);
+    memcpy(bytes, sample->bytes + first, size);
+    switch (lie) {
+    case LIE_FLIP:
+        bytes[size / 2] ^= 4;
+        stays = reply_with(request, status, said, etag, bytes, size);
+        break;
+    case LIE_FLIP_LATE:
+        bytes[size - 1] ^= 128;
+        stays = reply_with(request, status, said, etag, bytes, size);
+        break;
+    case LIE_SHORT:
+        origin_print(request, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s%s%s\r\n", status, size,
+                     said == NULL ? "" : "Content-Range: ", said == NULL ? "" : said,
+                     said == NULL ? "" : "\r\n");
+        origin_send(request, bytes, size / 2);
+        stays = false;
+        break;
+    case LIE_SHORT_TOLD:
+        stays = reply_with(request, status, said, etag, bytes, size - 1);
+        break;
+    case LIE_LONG:
+        stays = reply_with(request, status, said, etag, bytes, more);
+        break;
+    case LIE_LONG_CHUNKED:
+        origin_print(request, "HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n%s%s%s\r\n%zx\r\n",
+                     status, said == NULL ? "" : "Content-Range: ", said == NULL ? "" : said,
+                     said == NULL ? "" : "\r\n", more);
+        origin_send(request, bytes, more);
+        origin_print(request, "\r\n0\r\n\r\n");
+        break;
+    case LIE_200:
+        if (request->has_range)
+            stays = reply_with(request, 200, NULL, etag, sample->bytes, sample->size);
+        else
+            stays = reply_with(request, 206, range, etag, bytes, size);
+        break;
+    case LIE_RANGE:
+        (void)snprintf(range, sizeof(range), "bytes %zu-%zu/%zu", first + 1, last + 1,
+                       sample->size);
+        stays = reply_with(request, 206, range, etag, bytes, size);
+        break;
+    case LIE_NO_RANGE:
+        stays = reply_with(request, request->has_range ? 206 : 203, NULL, etag, bytes, size);
+        break;
+    case LIE_ETAG:
+        etag[5] = etag[5] == 'a' ? 'b' : 'a';
+        stays = reply_with(request, status, said, etag, bytes, size);
+        break;
+    case LIE_HTML:
+        stays = origin_reply(request, 200, "Content-Type: text/html\r\n", page, sizeof(page) - 1);
+        break;
+    case LIE_HTML_SAME_SIZE:
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (uint8_t)page[i % (sizeof(page) - 1)];
+        stays = reply_with(request, status, said, etag, bytes, size);
+        break;
+    case LIE_GZIP:
+        origin_print(request,
+                     "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nContent-Encoding: gzip\r\n%s%s%s\r\n",
+                     status, size, said == NULL ? "" : "Content-Range: ", said == NULL ? "" : said,
+                     said == NULL ? "" : "\r\n");
+        stays = origin_send(request, bytes, size);
+        break;
+    case LIE_REDIRECT:
+        stays = origin_reply(request, 302, "Location: http://127.0.0.1:1/\r\n", "", 0);
+        break;
+    case LIE_304:
+        stays = origin_print(request, "HTTP/1.1 304 X\r\n\r\n");
+        break;
+    case LIE_OTHER:
+        memset(bytes, 0x5a, size);
+        stays = reply_with(request, status, said, etag, bytes, size);
+        break;
+    case LIE_SWAP:
+        if (size >= 2 * 4096) {
+            memcpy(bytes, sample->bytes + first + 4096, 4096);
+            memcpy(bytes + 4096, sample->bytes + first, 4096);
+        } else {
+            bytes[0] ^= 1;
+        }
+        stays = reply_with(request, status, said, etag, bytes, size);
+        break;
+    default:
+        stays = false;
+        break;
+    }
+    free(bytes);
+    return stays;
+}
+
+static bool reply_merkle(struct server *server, struct origin_request *request,
+                         const struct sample *sample, bool lying)
+{
+    int lie = lying ? atomic_load(&server->lie) : LIE_NONE;
+    uint8_t *copy;
+    bool stays;
+
+    if (lie == LIE_MERKLE_404)
+        return origin_reply(request, 404, "Content-Type: application/problem+json\r\n",
+                            "{\"code\":\"no-merkle\"}", 20);
+    if (lie != LIE_MERKLE_FLIP && lie != LIE_MERKLE_SHORT)
+        return origin_reply_file(request, "m", sample->merkle, sample->merkle_size);
+    copy = malloc(sample->merkle_size);
+    memcpy(copy, sample->merkle, sample->merkle_size);
+    copy[1] ^= 1;
+    stays = lie == LIE_MERKLE_FLIP
+                ? origin_reply_file(request, "m", copy, sample->merkle_size)
+                : origin_reply(request, 206, "Content-Range: bytes 0-99/100\r\n", copy, 100);
+    free(copy);
+    return stays;
+}
+
+static bool answer(void *context, struct origin_request *request)
+{
+    struct server *server = context;
+    size_t index = strlen(request->path) > 13 ? (size_t)(request->path[13] - '0') : 9;
+    bool merkle = strstr(request->path, "/merkle") != NULL;
+    char value[64], etag[DIGEST_HEX_SIZE], lines[128];
+    const struct sample *sample;
+    bool no_cache, lying;
+    int status = atomic_load(&server->status);
+
+    while (atomic_load(&server->hang) != 0)
+        usleep(2000);
+    if (atomic_load(&server->delay_us) > 0)
+        usleep(atomic_load(&server->delay_us));
+    if (strncmp(request->path, "/api/v1/blob/", 13) != 0 || index >= server->sample_count)
+        return origin_reply(request, 404, NULL, "", 0);
+    if (status != 0 && atomic_load(&server->status_left) != 0) {
+        if (atomic_load(&server->status_left) > 0)
+            atomic_fetch_sub(&server->status_left, 1);
+        (void)snprintf(lines, sizeof(lines), "%s%s%s",
+                       server->retry_after != NULL ? "Retry-After: " : "",
+                       server->retry_after != NULL ? server->retry_after : "",
+                       server->retry_after != NULL ? "\r\n" : "");
+        return origin_reply(request, status, lines, "no", 2);
+    }
+    sample = server->samples[index];
+    no_cache = origin_header(request, "Cache-Control", value, sizeof(value)) != NULL;
+    if (no_cache)
+        atomic_fetch_add(&server->no_cache_requests, 1);
+    lying = atomic_load(&server->lie) != LIE_NONE && !(no_cache && atomic_load(&server->heals));
+    if (merkle) {
+        atomic_fetch_add(&server->merkle_requests, 1);
+        return reply_merkle(server, request, sample, lying && lie_now(server));
+    }
+    atomic_fetch_add(&server->blob_requests, 1);
+    if (lying && atomic_load(&server->lie) < LIE_MERKLE_FLIP && lie_now(server))
+        return reply_lie(server, request, atomic_load(&server->lie), sample);
+    digest_hex(&sample->sha256, etag);
+    return origin_reply_file(request, etag, sample->bytes, sample->size);
+}
+
+struct server *server_start(const struct sample *const *samples, size_t count)
+{
+    struct server *server = calloc(1, sizeof(*server));
+
+    for (size_t i = 0; i < count; i++)
+        server->samples[i] = samples[i];
+    server->sample_count = count;
+    atomic_store(&server->lies_left, -1);
+    atomic_store(&server->status_left, -1);
+    server->origin = origin_start(answer, server);
+    return server;
+}
+
+void server_stop(struct server *server)
+{
+    atomic_store(&server->hang, 0);
+    origin_stop(server->origin);
+    free(server);
+}
+
+/* The client ---------------------------------------------------------------- */
+
+struct kit kit_new(struct server *const *servers, size_t count, const char *cache,
+                   uint64_t memory_bytes)
+{
+    struct kit kit = { 0 };
+    const char *urls[4];
+    struct api_client_options options = { .servers = urls, .server_count = count };
+    struct blob_fetch_options engine = { .memory_bytes = memory_bytes, .workers = 2 };
+
+    for (size_t i = 0; i < count; i++)
+        urls[i] = origin_url(servers[i]->origin);
+    assert_int_equal(http_loop_new(&kit.loop, NULL, NULL), 0);
+    options.loop = kit.loop;
+    assert_int_equal(api_client_new(&kit.client, &options, NULL), 0);
+    assert_int_equal(blob_cache_open(cache, NULL, &kit.cache, NULL), 0);
+    engine.client = kit.client;
+    engine.cache = kit.cache;
+    assert_int_equal(blob_fetch_new(&kit.engine, &engine, NULL), 0);
+    return kit;
+}
+
+void kit_free(struct kit *kit)
+{
+    kit->engine = blob_fetch_free(kit->engine);
+    kit->cache = blob_cache_close(kit->cache);
+    kit->client = api_client_free(kit->client);
+    kit->loop = http_loop_free(kit->loop);
+}
+
+struct blob_object *kit_object(struct kit *kit, const struct sample *sample, size_t index)
+{
+    char path[32];
+    struct blob_source source = { .key = sample_key(sample), .path = path };
+    struct blob_object *object = NULL;
+
+    (void)snprintf(path, sizeof(path), "/blob/%zu", index);
+    assert_int_equal(blob_fetch_object(kit->engine, &source, &object, NULL), 0);
+    return object;
+}
+
+void note_outcome(void *context, int result, const struct error *err)
+{
+    struct outcome *outcome = context;
+
+    assert_false(outcome->done);
+    outcome->done = true;
+    outcome->result = result;
+    if (err != NULL)
+        outcome->err = *err;
+}
+
+static bool is_done(void *context)
+{
+    return ((struct outcome *)context)->done;
+}
+
+int kit_wait(struct kit *kit, struct outcome *outcome)
+{
+    int r = http_loop_run_until(kit->loop, is_done, outcome, clock_monotonic_ms() + 60000, NULL);
+
+    assert_int_equal(r, 0);
+    return outcome->result;
+}
+
+int kit_read(struct kit *kit, struct blob_object *object, uint64_t offset, void *out, size_t size,
+             uint64_t timeout_ms)
+{
+    struct outcome outcome = { 0 };
+    uint64_t deadline = clock_monotonic_ms() + timeout_ms;
+    int r =
+        blob_fetch_read(object, offset, out, size, deadline, note_outcome, &outcome, NULL, NULL);
+
+    return r < 0 ? r : kit_wait(kit, &outcome);
+}
+
+/* Folders ------------------------------------------------------------------- */
+
+char *temporary_new(void)
+{
+    char *path = strdup("/tmp/kkartifact-client-XXXXXX");
+
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+static int remove_one(const char *path, const struct stat *info, int flag, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+void temporary_remove(char *path)
+{
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(path);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/client/api_client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/client/secret.h"
+#include "common/net/http_loop.h"
+#include "common/net/tests/origin.h"
+#include "tests/support/unit.h"
+
+/* A server that answers by script: a status for each of the next requests, then 200. */
+struct script {
+    int statuses[16];
+    _Atomic unsigned next;
+    const char *body, *lines;
+    char last_path[2048], last_method[16], authorization[128], agent[64];
+    _Atomic bool hangs;
+};
+
+static bool answer(void *context, struct origin_request *request)
+{
+    struct script *script = context;
+    unsigned n = atomic_fetch_add(&script->next, 1);
+    int status = n < 16 ? script->statuses[n] : 0;
+
+    while (atomic_load(&script->hangs))
+        usleep(2000);
+    memcpy(script->last_path, request->path, sizeof(script->last_path));
+    memcpy(script->last_method, request->method, sizeof(script->last_method));
+    script->authorization[0] = '\0';
+    origin_header(request, "Authorization", script->authorization, sizeof(script->authorization));
+    origin_header(request, "User-Agent", script->agent, sizeof(script->agent));
+    if (status == -1)
+        return false;
+    if (status == 0 || status == 200)
+        return origin_reply(request, 200, "X-Kkartifact-Store: store-1\r\n", "fine", 4);
+    return origin_reply(request, status, script->lines, script->body == NULL ? "" : script->body,
+                        script->body == NULL ? 0 : strlen(script->body));
+}
+
+struct world {
+    struct script scripts[2];
+    struct origin *origins[2];
+    struct http_loop *loop;
+    struct api_client *client;
+};
+
+static struct api_client *new_client(struct world *world, size_t servers, const char *token)
+{
+    const char *urls[] = { origin_url(world->origins[0]), origin_url(world->origins[1]) };
+    struct secret *secret = NULL;
+    struct api_client *client = NULL;
+    struct api_client_options options = {
+        .loop = world->loop,
+        .servers = urls,
+        .server_count = servers,
+        .timeout_ms = 5000,
+        .retry = { .tries = 3, .base_ms = 5, .max_ms = 20, .retry_after_max_ms = 2000 },
+    };
+
+    if (token != NULL)
+        assert_int_equal(secret_from_text(token, &secret, NULL), 0);
+    options.token = secret;
+    assert_int_equal(api_client_new(&client, &options, NULL), 0);
+    return client;
+}
+
+static int world_new(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    for (size_t i = 0; i < 2; i++)
+        world->origins[i] = origin_start(answer, &world->scripts[i]);
+    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
+    world->client = new_client(world, 1, NULL);
+    *state = world;
+    return 0;
+}
+
+static int world_free(void **state)
+{
+    struct world *world = *state;
+
+    api_client_free(world->client);
+    http_loop_free(world->loop);
+    for (size_t i = 0; i < 2; i++) {
+        atomic_store(&world->scripts[i].hangs, false);
+        origin_stop(world->origins[i]);
+    }
+    free(world);
+    return 0;
+}
+
+static int get(struct world *world, struct api_result *result, struct error *err)
+{
+    struct api_call_spec spec = { .method = HTTP_GET, .path = "/projects" };
+
+    return api_call_run(world->client, &spec, result, err);
+}
+
+static void a_call_is_answered(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+
+    world->client = api_client_free(world->client);
+    world->client = new_client(world, 1, "kka_a_b");
+    assert_string_equal(api_client_store(world->client), "");
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(result.status, 200);
+    assert_int_equal(result.body.size, 4);
+    assert_int_equal(result.received, 4);
+    assert_string_equal(world->scripts[0].last_path, "/api/v1/projects");
+    assert_string_equal(world->scripts[0].authorization, "Bearer kka_a_b");
+    assert_memory_equal(world->scripts[0].agent, "kkartifact/", 11);
+    assert_string_equal(api_client_store(world->client), "store-1");
+    assert_string_equal(http_headers_get(&result.headers, "x-kkartifact-store"), "store-1");
+    assert_true(api_client_online(world->client));
+    assert_int_equal(strlen(api_client_token_name(world->client)), 64);
+    assert_null(strstr(api_client_token_name(world->client), "kka"));
+}
+
+static void what_may_pass_is_tried_again(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    static const int statuses[] = { 503, -1, 0 };
+
+    memcpy(world->scripts[0].statuses, statuses, sizeof(statuses));
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 3);
+}
+
+static void in_the_end_it_is_said(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct error err = { 0 };
+
+    for (int i = 0; i < 16; i++)
+        world->scripts[0].statuses[i] = 503;
+    world->scripts[0].lines = "Content-Type: application/problem+json\r\n";
+    world->scripts[0].body =
+        "{\"code\":\"not-ready\",\"detail\":\"the database is away\",\"request_id\":\"r1\"}";
+    assert_int_equal(get(world, &result, &err), -EAGAIN);
+    assert_int_equal(result.status, 503);
+    assert_string_equal(result.problem.code, "not-ready");
+    assert_string_equal(result.problem.request_id, "r1");
+    assert_non_null(strstr(err.text, "the database is away"));
+    assert_int_equal(atomic_load(&world->scripts[0].next), 3);
+}
+
+static void statuses_become_codes(void **state)
+{
+    static const struct {
+        int status;
+        const char *code;
+        int error;
+    } cases[] = {
+        { 401, "token-expired", -EPERM },   { 403, "insufficient-scope", -EACCES },
+        { 404, "not-found", -ENOENT },      { 410, "purged", -ESTALE },
+        { 409, "version-exists", -EEXIST }, { 422, "digest-mismatch", -EBADMSG },
+        { 422, "validation", -EINVAL },     { 413, "too-large", -EFBIG },
+        { 507, "full", -ENOSPC },           { 400, "malformed-json", -EINVAL },
+        { 404, "what-is-this", -ENOENT },
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cleanup(api_result_release) struct api_result result = api_result_init();
+        static char bodies[16][256]; /* the server's thread may still read the last one */
+        char *body = bodies[i];
+
+        (void)snprintf(body, sizeof(bodies[i]),
+                       "{\"code\":\"%s\",\"status\":%d,\"detail\":\"d\\u001b[31mx\"}",
+                       cases[i].code, cases[i].status);
+        atomic_store(&world->scripts[0].next, 0);
+        world->scripts[0].statuses[0] = cases[i].status;
+        world->scripts[0].lines = "Content-Type: application/problem+json\r\n";
+        world->scripts[0].body = body;
+        if (get(world, &result, NULL) != cases[i].error)
+            fail_msg("%d %s", cases[i].status, cases[i].code);
+        assert_string_equal(result.problem.code, cases[i].code);
+        assert_string_equal(result.problem.detail, "d [31mx"); /* nothing for a terminal */
+        assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    }
+}
+
+static void extra_members_are_read(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+
+    world->scripts[0].statuses[0] = 409;
+    world->scripts[0].lines = "Content-Type: application/problem+json\r\n";
+    world->scripts[0].body = "{\"code\":\"offset-mismatch\",\"expected_offset\":77,\"missing\":3}";
+    assert_int_equal(get(world, &result, NULL) < 0, 1);
+    assert_int_equal(result.problem.expected_offset, 77);
+    assert_int_equal(result.problem.missing, 3);
+}
+
+static void a_page_of_a_proxy_is_no_problem_body(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct error err = { 0 };
+
+    world->scripts[0].statuses[0] = 404;
+    world->scripts[0].lines = "Content-Type: text/html\r\n";
+    world->scripts[0].body = "<html>secret page</html>";
+    assert_int_equal(get(world, &result, &err), -ENOENT);
+    assert_string_equal(result.problem.code, "");
+    assert_null(strstr(err.text, "html"));
+}
+
+static void the_next_server_is_asked(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+
+    world->client = api_client_free(world->client);
+    world->client = new_client(world, 2, NULL);
+    for (int i = 0; i < 16; i++)
+        world->scripts[0].statuses[i] = i % 2 == 0 ? 502 : -1;
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 1);
+    assert_int_equal(api_client_current(world->client), 1);
+    /* and first for a while */
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 2);
+}
+
+static void what_is_not_repeatable_is_sent_once(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = {
+        .method = HTTP_POST,
+        .path = "/x",
+        .body = { .kind = HTTP_BODY_SPAN, .size = 2, .span = span_text("{}") }
+    };
+
+    for (int i = 0; i < 16; i++)
+        world->scripts[0].statuses[i] = 503;
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -EAGAIN);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    spec.repeatable = true;
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -EAGAIN);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 4);
+    spec.method = HTTP_PUT;
+    spec.once = true;
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -EAGAIN);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 5);
+    assert_string_equal(world->scripts[0].last_method, "PUT");
+}
+
+static void retry_after_is_honoured(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    uint64_t start = clock_monotonic_ms();
+
+    world->scripts[0].statuses[0] = 429;
+    world->scripts[0].lines = "Retry-After: 1\r\n";
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_true(clock_monotonic_ms() - start >= 1000);
+    /* too long to wait: said at once */
+    atomic_store(&world->scripts[0].next, 0);
+    world->scripts[0].lines = "Retry-After: 3600\r\n";
+    assert_int_equal(get(world, &result, NULL), -EAGAIN);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+}
+
+static void a_token_does_not_go_in_clear_text(void **state)
+{
+    struct world *world = *state;
+    const char *urls[] = { "https://repo.example.org", "http://repo.example.org" };
+    struct api_client_options options = { .loop = world->loop, .servers = urls, .server_count = 2 };
+    struct api_client *client = NULL;
+    struct error err = { 0 };
+
+    assert_int_equal(secret_from_text("kka_a_b", &options.token, NULL), 0);
+    assert_int_equal(api_client_new(&client, &options, &err), -EACCES);
+    assert_null(strstr(err.text, "kka_a_b"));
+    assert_int_equal(secret_from_text("kka_a_b", &options.token, NULL), 0);
+    options.insecure = true;
+    assert_int_equal(api_client_new(&client, &options, NULL), 0);
+    api_client_free(client);
+    options.token = NULL;
+    options.insecure = false;
+    client = NULL;
+    assert_int_equal(api_client_new(&client, &options, NULL), 0);
+    api_client_free(client);
+    urls[1] = "ftp://x";
+    assert_int_equal(api_client_new(&client, &options, NULL), -EINVAL);
+    options.server_count = 0;
+    assert_int_equal(api_client_new(&client, &options, NULL), -EINVAL);
+}
+
+static void *interrupt_soon(void *context)
+{
+    usleep(100000);
+    api_client_interrupt(context);
+    return NULL;
+}
+
+static void an_interrupt_ends_the_wait(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    uint64_t start = clock_monotonic_ms();
+    pthread_t thread;
+
+    atomic_store(&world->scripts[0].hangs, true);
+    pthread_create(&thread, NULL, interrupt_soon, world->client);
+    assert_int_equal(get(world, &result, NULL), -ECANCELED);
+    assert_true(clock_monotonic_ms() - start < 3000);
+    assert_int_equal(get(world, &result, NULL), -ECANCELED);
+    pthread_join(thread, NULL);
+}
+
+static void answers_are_bounded(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_GET, .path = "/x", .body_maximum = 3 };
+
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -EFBIG);
+}
+
+static void paths_are_made(void **state)
+{
+    cleanup(buf_release) struct buf path = buf_init(1024);
+
+    api_path_blob(&path, "p", "a+b", "v 1", "00ff");
+    assert_string_equal(buf_text(&path), "/projects/p/apps/a%2Bb/versions/v%201/blobs/00ff");
+    buf_clear(&path);
+    api_path_version(&path, "p", "a", "@live");
+    assert_string_equal(buf_text(&path), "/projects/p/apps/a/versions/@live");
+    buf_clear(&path);
+    api_path_version(&path, "..", "a", "../x");
+    assert_string_equal(buf_text(&path), "/projects/%2E%2E/apps/a/versions/..%2Fx");
+}
+
+static int one_call(struct world *world)
+{
+    struct api_client *client = NULL;
+    const char *url = origin_url(world->origins[0]);
+    struct api_client_options options = { .loop = world->loop, .servers = &url, .server_count = 1 };
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_GET, .path = "/projects", .once = true };
+    int r = api_client_new(&client, &options, NULL);
+
+    if (r == 0)
+        r = api_call_run(client, &spec, &result, NULL);
+    api_client_free(client);
+    return r;
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    assert_survives_no_memory(one_call(*state));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_new, world_free)
+        CASE(a_call_is_answered),
+        CASE(what_may_pass_is_tried_again),
+        CASE(in_the_end_it_is_said),
+        CASE(statuses_become_codes),
+        CASE(extra_members_are_read),
+        CASE(a_page_of_a_proxy_is_no_problem_body),
+        CASE(the_next_server_is_asked),
+        CASE(what_is_not_repeatable_is_sent_once),
+        CASE(retry_after_is_honoured),
+        CASE(a_token_does_not_go_in_clear_text),
+        CASE(an_interrupt_ends_the_wait),
+        CASE(answers_are_bounded),
+        CASE(paths_are_made),
+        CASE(no_memory_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/client/blob_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/client/tests/sample.h"
+#include "common/model/merkle.h"
+#include "tests/support/unit.h"
+
+#define MIB (1024 * 1024)
+
+static struct sample *small, *large;
+
+static int samples_new(void **state)
+{
+    small = sample_new(70000, 7);
+    large = sample_new(3 * MIB + 99, 8);
+    return 0;
+}
+
+static int samples_free(void **state)
+{
+    sample_free(small);
+    sample_free(large);
+    return 0;
+}
+
+static struct blob_cache *open_cache(const char *folder, uint64_t quota)
+{
+    struct blob_cache_options options = { .quota_bytes = quota, .descriptors = 4 };
+    struct blob_cache *cache = NULL;
+
+    assert_int_equal(blob_cache_open(folder, &options, &cache, NULL), 0);
+    return cache;
+}
+
+static struct blob_entry *entry_of(struct blob_cache *cache, const struct sample *sample)
+{
+    struct blob_key key = sample_key(sample);
+    struct blob_entry *entry = NULL;
+
+    assert_int_equal(blob_cache_entry(cache, &key, &entry, NULL), 0);
+    return entry;
+}
+
+static void set_levels(struct blob_entry *entry, const struct sample *sample)
+{
+    uint64_t size = blob_levels_size(sample->size);
+
+    if (size > 0)
+        assert_int_equal(blob_entry_set_levels(entry, sample->merkle, (size_t)size, NULL), 0);
+}
+
+static int put(struct blob_entry *entry, const struct sample *sample, uint64_t piece)
+{
+    const uint8_t *bytes = sample->bytes + piece * BLOB_PIECE_SIZE;
+    size_t size = (size_t)blob_piece_size(sample->size, piece);
+
+    assert_int_equal(blob_entry_verify(entry, piece, bytes, size, NULL), 0);
+    return blob_entry_put(entry, piece, bytes, size);
+}
+
+static void fill(struct blob_entry *entry, const struct sample *sample)
+{
+    set_levels(entry, sample);
+    for (uint64_t piece = 0; piece < blob_piece_count(sample->size); piece++)
+        assert_int_equal(put(entry, sample, piece), 0);
+}
+
+static void assert_whole(struct blob_entry *entry, const struct sample *sample)
+{
+    uint8_t *out = malloc(sample->size);
+
+    assert_int_equal(blob_entry_read(entry, 0, out, sample->size), 0);
+    assert_memory_equal(out, sample->bytes, sample->size);
+    free(out);
+}
+
+static char *file_of(const char *folder, const char *below, const struct sample *sample,
+                     bool prefix)
+{
+    static char path[512];
+    char hex[DIGEST_HEX_SIZE];
+
+    digest_hex(&sample->sha256, hex);
+    if (prefix)
+        (void)snprintf(path, sizeof(path), "%s/%s/%.2s/%s", folder, below, hex, hex);
+    else
+        (void)snprintf(path, sizeof(path), "%s/%s/%s", folder, below, hex);
+    return path;
+}
+
+static void what_is_put_can_be_read(void **state)
+{
+    const struct sample *samples[] = { small, large };
+    char *folder = temporary_new();
+    struct stat info;
+
+    for (int round = 0; round < 2; round++) {
+        struct blob_cache *cache = open_cache(folder, 0);
+
+        for (size_t i = 0; i < 2; i++) {
+            struct blob_entry *entry = entry_of(cache, samples[i]);
+            uint8_t byte;
+
+            if (round == 0) {
+                assert_int_equal(blob_entry_read(entry, 0, &byte, 1), -EAGAIN);
+                fill(entry, samples[i]);
+            }
+            assert_whole(entry, samples[i]);
+            assert_true(blob_entry_is_complete(entry));
+            assert_int_equal(blob_entry_cached_bytes(entry), samples[i]->size);
+            blob_entry_unref(entry);
+        }
+        blob_cache_flush(cache);
+        assert_int_equal(stat(file_of(folder, "obj", large, true), &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0444);
+        assert_int_equal(stat(file_of(folder, "obj", small, true), &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0444);
+        assert_int_not_equal(stat(file_of(folder, "part", large, false), &info), 0);
+        blob_cache_close(cache);
+    }
+    assert_int_equal(stat(folder, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0700);
+    temporary_remove(folder);
+}
+
+static void others_may_not_write_to_it(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = NULL;
+
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_int_equal(blob_cache_open(folder, NULL, &cache, NULL), -EACCES);
+    temporary_remove(folder);
+}
+
+static void wrong_bytes_are_not_verified(void **state)
+{
+    struct blob_cache *cache = open_cache(NULL, 0);
+    struct blob_entry *entry = entry_of(cache, large);
+    uint8_t *piece = malloc(BLOB_PIECE_SIZE);
+    uint8_t *levels = malloc((size_t)blob_levels_size(large->size));
+
+    memcpy(piece, large->bytes, BLOB_PIECE_SIZE);
+    assert_int_equal(blob_entry_verify(entry, 0, piece, BLOB_PIECE_SIZE, NULL), -EAGAIN);
+    memcpy(levels, large->merkle, (size_t)blob_levels_size(large->size));
+    levels[3] ^= 1;
+    assert_int_equal(blob_entry_set_levels(entry, levels, (size_t)blob_levels_size(large->size),
+                                           NULL),
+                     -EBADMSG);
+    assert_int_equal(blob_entry_set_levels(entry, levels, 10, NULL), -EBADMSG);
+    set_levels(entry, large);
+    assert_int_equal(blob_entry_verify(entry, 0, piece, BLOB_PIECE_SIZE, NULL), 0);
+    piece[9] ^= 1;
+    assert_int_equal(blob_entry_verify(entry, 0, piece, BLOB_PIECE_SIZE, NULL), -EBADMSG);
+    piece[9] ^= 1;
+    assert_int_equal(blob_entry_verify(entry, 1, piece, BLOB_PIECE_SIZE, NULL), -EBADMSG);
+    assert_int_equal(blob_entry_verify(entry, 0, piece, 10, NULL), -EBADMSG);
+    assert_int_equal(blob_entry_verify(entry, 99, piece, BLOB_PIECE_SIZE, NULL), -EBADMSG);
+    assert_int_equal(blob_entry_put(entry, 0, piece, BLOB_PIECE_SIZE), -ENOSPC); /* keeps nothing */
+    free(piece);
+    free(levels);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+}
+
+static void damage(const char *path, off_t offset)
+{
+    int fd;
+    uint8_t byte;
+
+    assert_int_equal(chmod(path, 0644), 0);
+    fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, offset), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+    close(fd);
+}
+
+static void damage_is_found_dropped_and_healed(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct blob_entry *entry = entry_of(cache, large), *other = entry_of(cache, small);
+    struct blob_cache_stats stats;
+    uint8_t bytes[100];
+
+    fill(entry, large);
+    fill(other, small);
+    blob_entry_unref(entry);
+    blob_entry_unref(other);
+    blob_cache_close(cache);
+    damage(file_of(folder, "obj", large, true), 2 * BLOB_PIECE_SIZE + 5);
+    damage(file_of(folder, "obj", small, true), 69999);
+    cache = open_cache(folder, 0);
+    entry = entry_of(cache, large);
+    other = entry_of(cache, small);
+    assert_int_equal(blob_entry_read(entry, 0, bytes, 100), 0);
+    assert_int_equal(blob_entry_read(entry, 2 * BLOB_PIECE_SIZE + 1000, bytes, 100), -EAGAIN);
+    assert_int_equal(blob_entry_read(other, 0, bytes, 1), -EAGAIN);
+    blob_cache_stats(cache, &stats);
+    assert_int_equal(stats.damaged, 2);
+    /* only the wrong piece is gone, and it can be put again */
+    assert_int_equal(blob_entry_read(entry, 3 * BLOB_PIECE_SIZE, bytes, 100), 0);
+    assert_memory_equal(bytes, large->bytes + 3 * BLOB_PIECE_SIZE, 100);
+    assert_false(blob_entry_is_complete(entry));
+    assert_int_equal(put(entry, large, 2), 0);
+    fill(other, small);
+    assert_whole(entry, large);
+    assert_whole(other, small);
+    blob_cache_flush(cache);
+    assert_int_equal(access(file_of(folder, "obj", large, true), F_OK), 0);
+    blob_entry_unref(entry);
+    blob_entry_unref(other);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
+static void other_damage_is_no_error_either(void **state)
+{
+    char *folder = temporary_new();
+    uint8_t bytes[100];
+
+    for (int what = 0; what < 5; what++) {
+        struct blob_cache *cache = open_cache(folder, 0);
+        struct blob_entry *entry = entry_of(cache, large);
+        char path[512];
+
+        fill(entry, large);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+        (void)snprintf(path, sizeof(path), "%s", file_of(folder, "obj", large, true));
+        assert_int_equal(chmod(path, 0644), 0);
+        switch (what) {
+        case 0:
+            assert_int_equal(truncate(path, 1000), 0);
+            break;
+        case 1:
+            assert_int_equal(truncate(path, 0), 0);
+            break;
+        case 2:
+            assert_int_equal(unlink(path), 0);
+            assert_int_equal(mkdir(path, 0700), 0);
+            break;
+        case 3:
+            assert_int_equal(unlink(path), 0);
+            assert_int_equal(symlink("/etc/passwd", path), 0);
+            break;
+        default: /* the levels */
+            damage(file_of(folder, "mk", large, true), 10);
+            break;
+        }
+        cache = open_cache(folder, 0);
+        entry = entry_of(cache, large);
+        assert_int_equal(blob_entry_read(entry, 0, bytes, 100), -EAGAIN);
+        if (what == 2)
+            rmdir(path);
+        set_levels(entry, large);
+        if (what < 4)
+            fill(entry, large);
+        assert_whole(entry, large);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+    }
+    temporary_remove(folder);
+}
+
+static void damage_while_it_is_open(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct blob_entry *entry = entry_of(cache, large);
+    uint8_t bytes[100];
+
+    fill(entry, large);
+    blob_cache_flush(cache);
+    assert_whole(entry, large);
+    /* cut while it is in use: reads as absent, not as zeros */
+    assert_int_equal(chmod(file_of(folder, "obj", large, true), 0644), 0);
+    assert_int_equal(truncate(file_of(folder, "obj", large, true), 1 * MIB), 0);
+    assert_int_equal(blob_entry_read(entry, 2 * MIB, bytes, 100), -EAGAIN);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
+/* A child fills the cache and is killed somewhere; what the next process reads is right or
+ * absent. */
+static void kill_while_it_writes(void **state)
+{
+    char *folder = temporary_new();
+    unsigned found = 0;
+
+    for (int round = 0; round < 25; round++) {
+        pid_t pid = fork();
+        struct blob_cache *cache;
+        struct blob_entry *entry;
+        uint8_t *out = malloc(BLOB_PIECE_SIZE);
+
+        if (pid == 0) {
+            for (int i = 0;; i++) {
+                cache = open_cache(folder, 0);
+                entry = entry_of(cache, large);
+                if (i % 3 == 2)
+                    blob_entry_drop(entry);
+                fill(entry, large);
+                blob_entry_unref(entry);
+                entry = entry_of(cache, small);
+                if (i % 3 == 2)
+                    blob_entry_drop(entry);
+                fill(entry, small);
+                blob_entry_unref(entry);
+                blob_cache_close(cache);
+            }
+        }
+        usleep(3000 + (useconds_t)round * 1700);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        cache = open_cache(folder, 0);
+        entry = entry_of(cache, large);
+        for (uint64_t piece = 0; piece < blob_piece_count(large->size); piece++) {
+            size_t size = (size_t)blob_piece_size(large->size, piece);
+
+            if (blob_entry_read(entry, piece * BLOB_PIECE_SIZE, out, size) == 0) {
+                assert_memory_equal(out, large->bytes + piece * BLOB_PIECE_SIZE, size);
+                found++;
+            }
+        }
+        fill(entry, large);
+        assert_whole(entry, large);
+        blob_entry_unref(entry);
+        entry = entry_of(cache, small);
+        if (blob_entry_read(entry, 0, out, small->size) == 0)
+            assert_memory_equal(out, small->bytes, small->size);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+        free(out);
+    }
+    assert_true(found > 0);
+    temporary_remove(folder);
+}
+
+static void a_part_is_found_again(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct blob_entry *entry = entry_of(cache, large);
+    uint8_t bytes[100];
+
+    set_levels(entry, large);
+    assert_int_equal(put(entry, large, 1), 0);
+    assert_int_equal(put(entry, large, 4), 0);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    cache = open_cache(folder, 0);
+    entry = entry_of(cache, large);
+    assert_true(blob_entry_has(entry, 1));
+    assert_false(blob_entry_has(entry, 0));
+    assert_int_equal(blob_entry_cached_bytes(entry), 2 * BLOB_PIECE_SIZE);
+    assert_int_equal(blob_entry_read(entry, BLOB_PIECE_SIZE + 7, bytes, 100), 0);
+    assert_memory_equal(bytes, large->bytes + BLOB_PIECE_SIZE + 7, 100);
+    assert_int_equal(blob_entry_read(entry, 2 * BLOB_PIECE_SIZE - 50, bytes, 100), -EAGAIN);
+    /* and its damage too */
+    damage(file_of(folder, "part", large, false), 4 * BLOB_PIECE_SIZE + 1);
+    assert_int_equal(blob_entry_read(entry, 4 * BLOB_PIECE_SIZE + 500, bytes, 100), -EAGAIN);
+    fill(entry, large);
+    assert_whole(entry, large);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
+static void two_processes_share_it(void **state)
+{
+    char *folder = temporary_new();
+    pid_t pids[3];
+
+    for (int p = 0; p < 3; p++) {
+        pids[p] = fork();
+        if (pids[p] == 0) {
+            struct blob_cache *cache = open_cache(folder, 0);
+            uint8_t *out = malloc(large->size);
+            bool right = true;
+
+            for (int i = 0; i < 20 && right; i++) {
+                struct blob_entry *entry = entry_of(cache, large);
+
+                set_levels(entry, large);
+                for (uint64_t piece = 0; piece < blob_piece_count(large->size); piece++)
+                    put(entry, large, (piece + (uint64_t)p * 2) % blob_piece_count(large->size));
+                if (blob_entry_read(entry, 0, out, large->size) == 0)
+                    right = memcmp(out, large->bytes, large->size) == 0;
+                if (i % 5 == p)
+                    blob_entry_drop(entry);
+                blob_entry_unref(entry);
+            }
+            blob_cache_close(cache);
+            _exit(right ? 0 : 1);
+        }
+    }
+    for (int p = 0; p < 3; p++) {
+        int status = -1;
+        waitpid(pids[p], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    temporary_remove(folder);
+}
+
+static void what_one_brings_the_other_finds(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *a = open_cache(folder, 0), *b = open_cache(folder, 0);
+    struct blob_entry *of_a = entry_of(a, large), *of_b = entry_of(b, large);
+    uint8_t bytes[10];
+
+    assert_int_equal(blob_entry_read(of_b, 0, bytes, 10), -EAGAIN);
+    set_levels(of_a, large);
+    set_levels(of_b, large);
+    assert_int_equal(put(of_a, large, 0), 0);
+    assert_int_equal(put(of_b, large, 1), -ENOSPC); /* the part is the other's */
+    fill(of_a, large);
+    blob_cache_flush(a);
+    usleep(1100000); /* it looks again after a second */
+    assert_whole(of_b, large);
+    blob_entry_unref(of_a);
+    blob_entry_unref(of_b);
+    blob_cache_close(a);
+    blob_cache_close(b);
+    temporary_remove(folder);
+}
+
+/* A tree that pairs a SHA-256 with another blob's verity digest must not get bytes under that
+ * name. */
+static void a_false_pair_of_digests_is_not_kept(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct sample *samples[] = { small, large };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct blob_key key = sample_key(samples[i]);
+        struct blob_entry *entry = NULL, *honest;
+        uint8_t byte;
+
+        key.name = digest_of("somebody else", 13);
+        assert_int_equal(blob_cache_entry(cache, &key, &entry, NULL), 0);
+        set_levels(entry, samples[i]);
+        for (uint64_t piece = 0; piece < blob_piece_count(samples[i]->size); piece++)
+            put(entry, samples[i], piece);
+        blob_cache_flush(cache);
+        blob_entry_unref(entry);
+        honest = NULL;
+        assert_int_equal(blob_cache_entry(cache, &key, &honest, NULL), 0);
+        assert_int_equal(blob_entry_read(honest, 0, &byte, 1), -EAGAIN);
+        blob_entry_unref(honest);
+    }
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
+static void a_full_disk_is_no_error(void **state)
+{
+    char *folder = temporary_new();
+    char path[256];
+    struct blob_cache_stats stats;
+    struct blob_cache *cache;
+    struct blob_entry *entry;
+    uint8_t byte;
+
+    if (mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=0700") != 0) {
+        temporary_remove(folder);
+        if (getenv("CI") != NULL)
+            fail_msg("cannot mount a tmpfs");
+        skip();
+    }
+    (void)snprintf(path, sizeof(path), "%s/cache", folder);
+    cache = open_cache(path, 0);
+    entry = entry_of(cache, large);
+    set_levels(entry, large);
+    for (uint64_t piece = 0; piece < blob_piece_count(large->size); piece++)
+        put(entry, large, piece);
+    blob_cache_stats(cache, &stats);
+    assert_true(stats.refused > 0);
+    assert_true(stats.degraded);
+    assert_true(strlen(stats.last_error) > 0);
+    if (blob_entry_read(entry, 0, &byte, 1) == 0)
+        assert_int_equal(byte, large->bytes[0]);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    /* read-only: what is there is read, nothing else fails */
+    assert_int_equal(mount(NULL, folder, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    cache = open_cache(path, 0);
+    entry = entry_of(cache, small);
+    assert_int_equal(put(entry, small, 0), -ENOSPC);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    assert_int_equal(umount2(folder, MNT_DETACH), 0);
+    temporary_remove(folder);
+}
+
+static void the_quota_holds(void **state)
+{
+    char *folder = temporary_new();
+    const size_t count = 40, size = 60000;
+    struct sample *samples[40];
+    struct blob_cache *cache = open_cache(folder, 20 * size);
+    struct blob_entry *held;
+    struct blob_cache_stats stats;
+    uint8_t byte;
+
+    for (size_t i = 0; i < count; i++)
+        samples[i] = sample_new(size, (uint32_t)i + 100);
+    held = entry_of(cache, samples[0]);
+    for (size_t i = 0; i < count; i++) {
+        struct blob_entry *entry = entry_of(cache, samples[i]);
+
+        assert_int_equal(put(entry, samples[i], 0), 0);
+        blob_entry_unref(entry);
+        blob_cache_stats(cache, &stats);
+        assert_true(stats.bytes <= 20 * size);
+    }
+    assert_true(stats.evicted >= 20);
+    assert_true(stats.objects >= 17);
+    assert_whole(held, samples[0]); /* in use: stays */
+    blob_entry_unref(held);
+    blob_cache_close(cache);
+    /* what is there is counted when it is opened again, and an evicted one is absent, not wrong */
+    cache = open_cache(folder, 20 * size);
+    blob_cache_stats(cache, &stats);
+    assert_in_range(stats.bytes, 17 * size, 20 * size);
+    unsigned present = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct blob_entry *entry = entry_of(cache, samples[i]);
+
+        if (blob_entry_read(entry, 0, &byte, 1) == 0) {
+            assert_int_equal(byte, samples[i]->bytes[0]);
+            present++;
+        }
+        blob_entry_unref(entry);
+        sample_free(samples[i]);
+    }
+    assert_int_equal(present, stats.objects);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
+static void complete_files_can_be_opened(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct blob_entry *entry = entry_of(cache, large);
+    uint8_t bytes[16];
+    int fd = -1;
+
+    assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
+    fill(entry, large);
+    blob_cache_flush(cache);
+    assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), 0);
+    assert_int_equal(pread(fd, bytes, 16, 1000), 16);
+    assert_memory_equal(bytes, large->bytes + 1000, 16);
+    close(fd);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    damage(file_of(folder, "obj", large, true), 3 * MIB);
+    cache = open_cache(folder, 0);
+    entry = entry_of(cache, large);
+    assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
+static int open_and_put(const char *folder)
+{
+    struct blob_cache *cache = NULL;
+    struct blob_entry *entry = NULL;
+    struct blob_key key = sample_key(small);
+    int r = blob_cache_open(folder, NULL, &cache, NULL);
+
+    if (r == 0)
+        r = blob_cache_entry(cache, &key, &entry, NULL);
+    if (r == 0)
+        blob_entry_put(entry, 0, small->bytes, small->size); /* may be refused */
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    return r;
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    char *folder = temporary_new();
+
+    for (int64_t n = 0; n < 200; n++) {
+        int r;
+        bool failed;
+
+        memory_fail_after(n);
+        r = open_and_put(folder);
+        failed = memory_failed();
+        memory_fail_after(-1);
+        assert_true(r == 0 || r == -ENOMEM);
+        if (!failed) {
+            assert_int_equal(r, 0);
+            break;
+        }
+    }
+    temporary_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_put_can_be_read),
+        cmocka_unit_test(others_may_not_write_to_it),
+        cmocka_unit_test(wrong_bytes_are_not_verified),
+        cmocka_unit_test(damage_is_found_dropped_and_healed),
+        cmocka_unit_test(other_damage_is_no_error_either),
+        cmocka_unit_test(damage_while_it_is_open),
+        cmocka_unit_test(kill_while_it_writes),
+        cmocka_unit_test(a_part_is_found_again),
+        cmocka_unit_test(two_processes_share_it),
+        cmocka_unit_test(what_one_brings_the_other_finds),
+        cmocka_unit_test(a_false_pair_of_digests_is_not_kept),
+        cmocka_unit_test(a_full_disk_is_no_error),
+        cmocka_unit_test(the_quota_holds),
+        cmocka_unit_test(complete_files_can_be_opened),
+        cmocka_unit_test(no_memory_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, samples_new, samples_free);
+}
