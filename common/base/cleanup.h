@@ -13,7 +13,7 @@
  *
  * cleanup() takes a function of a pointer to the variable. All of them keep errno.
  */
-#define cleanup(function) __attribute__((cleanup(function)))
+#define cleanup(function) __attribute__((cleanup(function), unused))
 #define cleanup_memory cleanup(cleanup_memory_at)
 #define cleanup_fd cleanup(cleanup_fd_at)
 
