@@ -34,8 +34,7 @@ uint64_t clock_monotonic_ms(void)
 }
 
 /* Days from 1970-01-01 to the day, in the proleptic Gregorian calendar. Years are counted from
- * March,
- * so that the leap day is the last of its year, in eras of 400 years. */
+ * March, so that the leap day is the last of its year, in eras of 400 years. */
 static int64_t days_from_date(int64_t year, int month, int day)
 {
     int64_t y = year - (month <= 2);

@@ -76,8 +76,8 @@ int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s,
 int directory_sync(struct directory *directory, struct error *err);
 
 /* Calls `each` for every entry of `path` but . and .. , in no order, until it returns non-zero,
- * which
- * is then returned. kind may be FILE_OTHER when the system did not tell and info must be asked. */
+ * which is then returned. kind may be FILE_OTHER when the system did not tell and info must be
+ * asked. */
 typedef int directory_each(void *context, const char *name, enum file_kind kind, struct error *err);
 int directory_list(struct directory *at, const char *path, directory_each *each, void *context,
                    struct error *err);

@@ -62,8 +62,7 @@ int file_copy(int from, int to, uint64_t size, struct error *err);
 int file_lock(int fd, struct error *err);
 
 /* The first `size` bytes as memory to read; size 0 gives an empty span. Reading behind a file's
- * end that
- * moved down since ends the process, so: only files that nobody shortens. */
+ * end that moved down since ends the process, so: only files that nobody shortens. */
 int file_map(int fd, size_t size, struct span *out_bytes, struct error *err);
 void file_unmap(struct span bytes); /* of file_map(); an empty one is fine */
 

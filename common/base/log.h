@@ -18,7 +18,8 @@ void log_setup(enum log_level level, enum log_form form);
 int log_level_parse(const char *text, enum log_level *out); /* error|warning|info|debug; -EINVAL */
 int log_form_parse(const char *text, enum log_form *out);   /* text|json; -EINVAL */
 
-/* False when a line of this level would be dropped: for callers whose fields cost something to make. */
+/* False when a line of this level would be dropped: for callers whose fields cost something to
+ * make. */
 bool log_enabled(enum log_level level);
 
 /* One line: the message, then ` key=value` for each pair of `fields` (or JSON members).

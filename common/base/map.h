@@ -42,6 +42,5 @@ void *map_remove(struct map *map, struct span key);
 bool map_next(const struct map *map, size_t *at, struct span *out_key, void **out_value);
 
 /* SipHash-1-3, for others who hash what strangers choose (J.-P. Aumasson, D. J. Bernstein,
- * "SipHash: a
- * fast short-input PRF"). */
+ * "SipHash: a fast short-input PRF"). */
 uint64_t map_hash(const uint64_t key[2], struct span bytes);

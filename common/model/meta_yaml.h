@@ -44,8 +44,9 @@ struct tree;
 /* Needs a whole image (-EINVAL). */
 int meta_yaml_write(const struct record *record, const struct tree *tree, struct sink sink,
                     struct error *err);
-/* The same in pieces, for those who write on demand: the record and, when there are entries, `files:`;
- * then each entry in order, with the verity digest of a file (others: it is not looked at). */
+/* The same in pieces, for those who write on demand: the record and, when there are entries,
+ * `files:`; then each entry in order, with the verity digest of a file (others: it is not looked
+ * at). */
 void meta_yaml_write_head(const struct record *record, bool has_entries, struct buf *out);
 void meta_yaml_write_entry(const struct entry *entry, const struct digest *verity, struct buf *out);
 

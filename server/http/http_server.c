@@ -20,8 +20,7 @@
 #define LOST_EXCHANGE_MS 5000
 #define LOOPS_MAX 4
 /* Half of it is one read from the socket. The library clears all of it after each request, so more
- * of it
- * costs every small request: 256 KiB were a quarter of the time of a 64 KiB range. */
+ * of it costs every small request: 256 KiB were a quarter of the time of a 64 KiB range. */
 #define CONNECTION_MEMORY_MIN ((size_t)64 << 10)
 #define BACKLOG 1024
 
@@ -68,9 +67,10 @@ void http_server_stream_end(struct http_server *server)
 
 /* The library's callbacks. */
 
-/* The library would take the query apart too, into memory of the connection: a thousand keys use that
- * up, and then it neither answers nor ends the request (0.9.75). So it is shown an empty query; url.c
- * has its own copy of the target by then. The bytes are the library's own and writable. */
+/* The library would take the query apart too, into memory of the connection: a thousand keys use
+ * that up, and then it neither answers nor ends the request (0.9.75). So it is shown an empty
+ * query; url.c has its own copy of the target by then. The bytes are the library's own and
+ * writable. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http_exchange *exchange = http_exchange_new(context, target);
@@ -333,8 +333,8 @@ struct http_server *http_server_stop(struct http_server *server, uint64_t grace_
 
     MHD_stop_daemon(server->daemon);
 
-    /* The library has ended every connection by now, unless it lost one: then the program ends all the
-     * same, and its memory with it. Threads that still stream are waited for. */
+    /* The library has ended every connection by now, unless it lost one: then the program ends all
+     * the same, and its memory with it. Threads that still stream are waited for. */
     last = deadline_after(LOST_EXCHANGE_MS);
     pthread_mutex_lock(&server->lock);
     while (server->stream_count > 0)

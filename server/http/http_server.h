@@ -104,6 +104,5 @@ int http_server_start(const struct http_options *options,
 uint16_t http_server_port(const struct http_server *server);
 
 /* Stops accepting, lets what is in flight end for up to `grace_ms`, closes what is left and
- * releases
- * the server. Work on a worker is always waited for. NULL is fine; returns NULL. */
+ * releases the server. Work on a worker is always waited for. NULL is fine; returns NULL. */
 struct http_server *http_server_stop(struct http_server *server, uint64_t grace_ms);

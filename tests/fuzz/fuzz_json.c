@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the strict check lets through, the library parses; its texts go out and come back the same. */
+/* What the strict check lets through, the library parses; its texts go out and come back the
+ * same. */
 #include <string.h>
 
 #include "common/base/buf.h"
@@ -7,7 +8,8 @@
 #include "common/codec/json.h"
 #include "tests/fuzz/fuzz.h"
 
-static void write_value(struct json_writer *writer, const char *name, const struct json_value *value)
+static void write_value(struct json_writer *writer, const char *name,
+                        const struct json_value *value)
 {
     const char *text;
     int64_t integer;

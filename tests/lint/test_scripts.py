@@ -49,12 +49,15 @@ def test_units(tmp_path):
     assert units
     paths = []
     for unit in units:
-        text = unit.read_text().replace("@bindir@", str(tmp_path)).replace("@sbindir@", str(tmp_path))
+        text = unit.read_text()
+        for place in ("@bindir@", "@sbindir@"):
+            text = text.replace(place, str(tmp_path))
         for program in re.findall(rf"{re.escape(str(tmp_path))}/([\w.-]+)", text):
             shutil.copy("/bin/true", tmp_path / program)
         path = tmp_path / unit.name.removesuffix(".in")
         path.write_text(text)
         paths.append(str(path))
     code, said = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *paths)
-    said = "\n".join(line for line in said.splitlines() if str(tmp_path) in line or "kkartifact" in line)
+    ours = (str(tmp_path), "kkartifact")
+    said = "\n".join(line for line in said.splitlines() if any(word in line for word in ours))
     assert code == 0 and not said, said
