@@ -7,8 +7,8 @@
 #include "server/api/request.h"
 #include "server/service/content.h"
 
-/* On the loop as long as memory knows token, version and blob; once on a worker when it does not.
- * */
+/* On the loop as long as memory knows token, version and blob; once on a worker when it does
+ * not. */
 int api_blobs_get(struct http_exchange *exchange, void *context, struct error *err)
 {
     struct request *request = request_of(exchange);

@@ -11,8 +11,8 @@ struct json_writer;
 struct project_info;
 struct version_info;
 
-/* json_answer - the JSON objects of the API that more than one handler writes (api/openapi.yaml).
- * */
+/* json_answer - the JSON objects of the API that more than one handler writes
+ * (api/openapi.yaml). */
 
 /* Room for a page of 500 of the largest objects; a JSON answer is never longer. */
 #define JSON_ANSWER_MAX ((size_t)64 << 20)

@@ -31,8 +31,8 @@ static void request_release(void *state)
     memory_free(state);
 }
 
-/* The client's memory of a version is per store: whatever is said below the base says which store.
- * */
+/* The client's memory of a version is per store: whatever is said below the base says which
+ * store. */
 static int store_header(struct http_exchange *exchange, const struct api *api, struct error *err)
 {
     const struct url *url = http_exchange_url(exchange);

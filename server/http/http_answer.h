@@ -31,8 +31,8 @@ int http_answer_header(struct http_exchange *exchange, const char *name, const c
 /* Takes the bytes out of *body. application/json; gzip when asked for and worth it. */
 int http_answer_json(struct http_exchange *exchange, unsigned status, struct buf *body,
                      struct error *err);
-/* The same with a media type of its own; `compress`: gzip may be used (never with a strong ETag).
- * */
+/* The same with a media type of its own; `compress`: gzip may be used (never with a strong
+ * ETag). */
 int http_answer_text(struct http_exchange *exchange, unsigned status, const char *media_type,
                      struct buf *body, bool compress, struct error *err);
 int http_answer_empty(struct http_exchange *exchange, unsigned status, struct error *err);

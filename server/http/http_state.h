@@ -142,8 +142,8 @@ int http_answer_response(struct http_exchange *exchange, unsigned status,
                          struct MHD_Response *response, struct error *err);
 /* Forgets an answer that was not sent. */
 void http_answer_forget(struct http_exchange *exchange);
-/* Answers a failure by the application's fail(), else by its code; a bare 500 when memory is out.
- * */
+/* Answers a failure by the application's fail(), else by its code; a bare 500 when memory is
+ * out. */
 void http_answer_failure(struct http_exchange *exchange, const struct error *failure);
 
 /* http_server.c: suspends, unless the server is being cut (false: close the connection). */

@@ -27,8 +27,8 @@ int content_open_blob(struct services *services, const struct identity *identity
                       const char *project, const char *app, const char *reference,
                       const struct digest *sha256, struct content **out, struct refusal *why,
                       struct error *err);
-/* The merkle object of a blob: -ENOENT REFUSAL_NO_MERKLE up to 4096 bytes. ETag: the verity digest.
- * */
+/* The merkle object of a blob: -ENOENT REFUSAL_NO_MERKLE up to 4096 bytes. ETag: the verity
+ * digest. */
 int content_open_blob_merkle(struct services *services, const struct identity *identity,
                              const char *project, const char *app, const char *reference,
                              const struct digest *sha256, struct content **out, struct refusal *why,

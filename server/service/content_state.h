@@ -22,8 +22,8 @@ struct content {
     char etag[CONTENT_ETAG_SIZE];
 };
 
-/* Takes the reference of `object` (which may be NULL), also on failure. ETag: "<digest><suffix>".
- * */
+/* Takes the reference of `object` (which may be NULL), also on failure. ETag:
+ * "<digest><suffix>". */
 int content_new(struct services *services, struct object *object, const struct digest *named,
                 const char *suffix, struct content **out, struct error *err);
 

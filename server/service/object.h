@@ -32,8 +32,8 @@ uint64_t object_size(const struct object *object);
 int object_descriptor(const struct object *object, uint64_t *out_base);
 int object_read(struct object *object, uint64_t offset, void *out, size_t size, struct error *err);
 
-/* All bytes, living as long as the object: mapped, or read into memory when there is no descriptor.
- * */
+/* All bytes, living as long as the object: mapped, or read into memory when there is no
+ * descriptor. */
 int object_bytes(struct object *object, struct span *out, struct error *err);
 
 /* For the memo: value points to a struct object *. */

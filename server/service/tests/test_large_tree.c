@@ -25,8 +25,8 @@
 #define FILES 100000
 #define PER_DIRECTORY 100
 
-/* A tree of 100,000 files with different bytes, 8 each, made without holding more than the listing.
- * */
+/* A tree of 100,000 files with different bytes, 8 each, made without holding more than the
+ * listing. */
 static void make_blob(uint32_t index, uint8_t out[8])
 {
     bytes_set_u64(out, 0x1234567800000000ull + index);
