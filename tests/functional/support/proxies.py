@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""proxies - what stands between a client and the server in a test.
+
+CountingProxy passes bytes and counts them; it can act when so many have passed. LyingProxy
+understands the requests, and changes the answers that a rule picks.
+"""
+
+import contextlib
+import http.client
+import http.server
+import re
+import socket
+import socketserver
+import threading
+
+
+class CountingProxy:
+    """Passes connections on to 127.0.0.1:`port`; `up` and `down` are the bytes that passed.
+
+    `on_up` is (bytes, function): called once, when that many bytes went to the server.
+    """
+
+    def __init__(self, port):
+        self.port = port
+        self.up = 0
+        self.down = 0
+        self.connections = 0
+        self.on_up = None
+        self._lock = threading.Lock()
+        self._open = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ended = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def total(self):
+        return self.up + self.down
+
+    def reset(self):
+        with self._lock:
+            self.up = self.down = self.connections = 0
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                upstream = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+            except OSError:
+                client.close()
+                continue
+            upstream.settimeout(None)
+            with self._lock:
+                self.connections += 1
+                self._open |= {client, upstream}
+            for source, target, kind in ((client, upstream, "up"), (upstream, client, "down")):
+                threading.Thread(target=self._pass, args=(source, target, kind),
+                                 daemon=True).start()
+
+    def _pass(self, source, target, kind):
+        act = None
+        with contextlib.suppress(OSError):
+            while block := source.recv(65536):
+                with self._lock:
+                    setattr(self, kind, getattr(self, kind) + len(block))
+                    if kind == "up" and self.on_up and self.up >= self.on_up[0]:
+                        act, self.on_up = self.on_up[1], None
+                if act:
+                    act()
+                    act = None
+                target.sendall(block)
+        for end, how in ((target, socket.SHUT_WR), (source, socket.SHUT_RD)):
+            with contextlib.suppress(OSError):
+                end.shutdown(how)
+
+    def cut(self):
+        """Ends every connection there is, as a network that fails."""
+        with self._lock:
+            cut, self._open = self._open, set()
+        for end in cut:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+
+class Reply:
+    """An answer on its way: a rule changes it in place."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers  # list of (name, value)
+        self.body = body
+        self.cut_at = None  # the connection ends after so many bytes of the body
+
+    def header(self, name):
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def set_header(self, name, value):
+        self.headers = [(key, old) for key, old in self.headers if key.lower() != name.lower()]
+        if value is not None:
+            self.headers.append((name, value))
+
+
+class Rule:
+    """Changes the answers to requests whose path matches; `times` limits how often."""
+
+    def __init__(self, pattern, change, *, method="GET", times=None):
+        self.pattern = re.compile(pattern)
+        self.change = change
+        self.method = method
+        self.times = times
+        self.used = 0
+
+    def applies(self, method, path):
+        if method != self.method or not self.pattern.search(path):
+            return False
+        return self.times is None or self.used < self.times
+
+
+class LyingProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """Passes requests on to a Server and lies by `rules`; `seen` are (method, path, range)."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, server):
+        self.upstream = server
+        self.rules = []
+        self.seen = []
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def lie(self, pattern, change, **options):
+        rule = Rule(pattern, change, **options)
+        self.rules.append(rule)
+        return rule
+
+    def handle_error(self, request, client_address):
+        pass  # a client that went away
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def log_message(self, *arguments):
+        pass
+
+    def _pass_on(self):
+        proxy = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name: value for name, value in self.headers.items()
+                   if name.lower() not in ("host", "connection")}
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.upstream.port, timeout=60)
+        try:
+            connection.request(self.command, self.path, body=body or None, headers=headers)
+            answer = connection.getresponse()
+            reply = Reply(answer.status, [(name, value) for name, value in answer.getheaders()
+                                          if name.lower() not in ("connection", "keep-alive")],
+                          answer.read())
+        finally:
+            connection.close()
+        with proxy.lock:
+            proxy.seen.append((self.command, self.path, self.headers.get("Range")))
+            chosen = [rule for rule in proxy.rules if rule.applies(self.command, self.path)]
+            for rule in chosen:
+                rule.used += 1
+        for rule in chosen:
+            rule.change(reply)
+        self._answer(reply)
+
+    def _answer(self, reply):
+        length = reply.header("Content-Length")
+        if self.command != "HEAD" and reply.status not in (204, 304):
+            reply.set_header("Transfer-Encoding", None)
+            if length is None or int(length) != len(reply.body):
+                reply.set_header("Content-Length", str(len(reply.body)))
+        self.send_response_only(reply.status)
+        for name, value in reply.headers:
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body[:reply.cut_at])
+        if reply.cut_at is not None:
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _pass_on
