@@ -96,9 +96,12 @@ def test_installed_programs_work(installed, keeper, tmp_path):
 
 def test_mount_by_fstab_s_way(installed, server, keeper, tmp_path):
     """`mount -t kkartifact`, as an entry of fstab is done: mount(8) finds the helper in sbin."""
-    helper = installed / "usr/local/sbin/mount.kkartifact"
+    helper = tmp_path / "sbin" / "mount.kkartifact"
     mount = tmp_path / "mnt"
     mount.mkdir()
+    helper.parent.mkdir()
+    # A link as an administrator makes it, when the prefix is not /usr.
+    helper.symlink_to(installed / "usr/local/sbin/mount.kkartifact")
     (tmp_path / "token").touch(0o600)
     (tmp_path / "token").write_text(server.all_rights + "\n")
     # mount(8) looks in /sbin only: in a mount namespace of its own it finds ours there.
