@@ -4,10 +4,8 @@
 #include "common/base/error.h"
 #include "server/db/transaction.h"
 
-static int add(struct transaction *tx, void *context, struct error *err)
+int audit_write(struct transaction *tx, const struct audit_entry *entry, struct error *err)
 {
-    const struct audit_entry *entry = context;
-
     return transaction_run(
         tx,
         "INSERT INTO audit (at, actor, token_id, address, request_id, operation, project, app,"
@@ -18,6 +16,11 @@ static int add(struct transaction *tx, void *context, struct error *err)
                value_text(entry->project), value_text(entry->app), value_text(entry->version),
                value_text(entry->result), value_text(entry->data)),
         err);
+}
+
+static int add(struct transaction *tx, void *context, struct error *err)
+{
+    return audit_write(tx, context, err);
 }
 
 int audit_add(struct database *database, const struct audit_entry *entry, struct error *err)

@@ -3,6 +3,7 @@
 
 struct database;
 struct error;
+struct transaction;
 
 /* audit - who did what. Texts may be NULL; data is JSON. */
 struct audit_entry {
@@ -16,4 +17,8 @@ struct audit_entry {
     const char *data;
 };
 
+/* What changes the database is told in the same transaction: both are there, or neither. */
+int audit_write(struct transaction *tx, const struct audit_entry *entry, struct error *err);
+
+/* What changes nothing (a refusal, a look): in a transaction of its own. */
 int audit_add(struct database *database, const struct audit_entry *entry, struct error *err);

@@ -3,6 +3,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "server/db/audit.h"
 #include "server/db/blob_rows.h"
 #include "server/db/events_outbox.h"
 #include "server/db/names.h"
@@ -110,15 +111,25 @@ static int tell(struct transaction *tx, const struct committing *self, struct er
                                  .app = self->push.app,
                                  .version = self->commit->version,
                                  .actor = self->commit->pushed_by };
+    struct audit_entry entry = { .operation = "version.create",
+                                 .actor = self->commit->pushed_by,
+                                 .token_id = self->push.token_id,
+                                 .project = self->push.project,
+                                 .app = self->push.app,
+                                 .version = self->commit->version,
+                                 .result = "ok" };
     char data[DIGEST_HEX_SIZE + 16] = "{\"content\":\"";
     char *at = data + 12;
+    int r;
 
     digest_hex(&self->commit->content, at);
     at[DIGEST_HEX_SIZE - 1] = '"';
     at[DIGEST_HEX_SIZE] = '}';
     at[DIGEST_HEX_SIZE + 1] = '\0';
     event.data = data;
-    return event_add(tx, &event, err);
+    entry.data = data;
+    r = event_add(tx, &event, err);
+    return r < 0 ? r : audit_write(tx, &entry, err);
 }
 
 static int create(struct transaction *tx, struct committing *self, struct error *err)

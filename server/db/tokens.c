@@ -2,11 +2,13 @@
 #include "server/db/tokens.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/audit.h"
 #include "server/db/driver.h"
 #include "server/db/events_outbox.h"
 #include "server/db/transaction.h"
@@ -22,14 +24,30 @@ struct change {
     bool changed;
 };
 
+/* Which token, and who did it to it, as an event and in the audit. */
+static int tell(struct transaction *tx, const char *event_type, const char *operation,
+                const struct token *token, const char *actor, struct error *err)
+{
+    const char *project = token->project[0] == '\0' ? NULL : token->project;
+    const char *app = token->app[0] == '\0' ? NULL : token->app;
+    const struct event_draft event = {
+        .type = event_type, .project = project, .app = app, .actor = actor
+    };
+    struct audit_entry entry = {
+        .operation = operation, .actor = actor, .project = project, .app = app, .result = "ok"
+    };
+    char data[sizeof(token->id) + 16];
+    int r = event_add(tx, &event, err);
+
+    snprintf(data, sizeof(data), "{\"token\":\"%s\"}", token->id);
+    entry.data = data;
+    return r < 0 ? r : audit_write(tx, &entry, err);
+}
+
 static int create(struct transaction *tx, void *context, struct error *err)
 {
     struct change *change = context;
     const struct token *token = change->token;
-    struct event_draft event = { .type = "token.created",
-                                 .project = token->project[0] == '\0' ? NULL : token->project,
-                                 .app = token->app[0] == '\0' ? NULL : token->app,
-                                 .actor = change->actor };
     int r = transaction_run(
         tx,
         "INSERT INTO tokens (id, hash, name, project, app, permissions, created_at, created_by,"
@@ -42,7 +60,7 @@ static int create(struct transaction *tx, void *context, struct error *err)
 
     if (r == -EEXIST)
         return error_set(err, r, "token %s is there already", token->id);
-    return r < 0 ? r : event_add(tx, &event, err);
+    return r < 0 ? r : tell(tx, "token.created", "token.create", token, change->actor, err);
 }
 
 int token_create(struct database *database, const struct token *token, const char *actor,
@@ -144,7 +162,6 @@ static int revoke(struct transaction *tx, void *context, struct error *err)
 {
     struct change *change = context;
     struct lookup lookup = { .id = change->id };
-    struct event_draft event = { .type = "token.revoked", .actor = change->actor };
     int r = get(tx, &lookup, err);
 
     change->changed = false;
@@ -155,9 +172,7 @@ static int revoke(struct transaction *tx, void *context, struct error *err)
     if (r < 0)
         return r;
     change->changed = true;
-    event.project = lookup.token.project[0] == '\0' ? NULL : lookup.token.project;
-    event.app = lookup.token.app[0] == '\0' ? NULL : lookup.token.app;
-    return event_add(tx, &event, err);
+    return tell(tx, "token.revoked", "token.revoke", &lookup.token, change->actor, err);
 }
 
 int token_revoke(struct database *database, const char *id, const char *actor, struct error *err)

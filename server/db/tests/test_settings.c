@@ -37,11 +37,11 @@ static void a_shared_key_stays(void **state)
 
 static void audit_is_kept(void **state)
 {
-    struct audit_entry entry = { .operation = "token.create", .actor = "host", .result = "ok" };
+    struct audit_entry entry = { .operation = "token.use", .actor = "host", .result = "ok" };
 
     assert_true(audit_add(DB(state), &entry, NULL) >= 0);
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM audit"
-                                                " WHERE operation = 'token.create'"),
+                                                " WHERE operation = 'token.use'"),
                      1);
 }
 

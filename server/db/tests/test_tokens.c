@@ -20,6 +20,9 @@ static void a_token_is_found_as_it_was_made(void **state)
 
     assert_int_equal(token_create(DB(state), &made, "host", NULL), 0);
     assert_int_equal(token_create(DB(state), &made, "host", NULL), -EEXIST);
+    assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM audit WHERE operation ="
+                                                " 'token.create' AND data LIKE '%abcdefghijkl%'"),
+                     1);
     assert_int_equal(token_get(DB(state), made.id, &found, NULL), 0);
     assert_string_equal(found.hash, made.hash);
     assert_string_equal(found.name, made.name);
@@ -51,6 +54,9 @@ static void every_change_moves_the_epoch(void **state)
     assert_int_equal(token_get(DB(state), made.id, &found, NULL), 0);
     assert_int_equal(found.revoked_at_s, fixture_now);
     assert_int_equal(token_revoke(DB(state), "nnnnnnnnnnnn", "host", NULL), -ENOENT);
+    assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM audit WHERE actor = 'host'"
+                                                " AND operation = 'token.revoke'"),
+                     1);
 }
 
 static void use_is_noted_once_a_minute(void **state)
