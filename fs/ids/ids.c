@@ -164,6 +164,9 @@ static int take_fact(struct ids *ids, struct span line, struct error *err)
     return 0;
 }
 
+/* A line that cannot be written ends the file, not the mount: later numbers are kept in
+ * memory. No sync: what was written outlives this process, and after a power cut no kernel
+ * remembers a number. */
 static int append(struct ids *ids, struct span line, struct error *err)
 {
     cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
@@ -178,12 +181,13 @@ static int append(struct ids *ids, struct span line, struct error *err)
     if (r < 0)
         return r;
     end = lseek(ids->fd, 0, SEEK_END);
-    r = file_write(ids->fd, text.bytes, text.size, err);
-    if (r == 0)
-        r = file_sync_data(ids->fd, err);
-    if (r < 0 && ftruncate(ids->fd, end) < 0)
-        return error_prefix(err, r, "node ids");
-    return r;
+    if (end < 0 || file_write(ids->fd, text.bytes, text.size, NULL) < 0) {
+        if (end >= 0 && ftruncate(ids->fd, end) < 0)
+            end = -1; /* a torn last line, which the next one to open it cuts off */
+        close(ids->fd);
+        ids->fd = -1;
+    }
+    return 0;
 }
 
 static int load_lines(struct ids *ids, struct span text, size_t *out_good, struct error *err)
@@ -226,7 +230,9 @@ static int load(struct ids *ids, const char *path, struct error *err)
     ids->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (ids->fd < 0)
         return error_system(err, errno, "%s", path);
-    r = file_load(path, &text, err);
+    r = file_lock(ids->fd, err);
+    if (r == 0)
+        r = file_load(path, &text, err);
     if (r == 0)
         r = load_lines(ids, buf_span(&text), &good, err);
     if (r < 0)

@@ -15,14 +15,14 @@ struct error;
  *
  * Slot 0 holds what stands above the versions: the root (node 1), projects and apps, numbered as
  * they are first met. Every other slot is one version: index 0 its directory, index i its tree's
- * record i,
- * and what is shown besides the tree (the manifest) stands behind the last record.
+ * record i, and what is shown besides the tree (the manifest) stands behind the last record.
  *
  * A slot belongs to (store, project, app, version, tree digest) and to nothing else for as long as
- * its file lives: the kernel believes what it was told about a node for ever. So a new fact
- * is on disk (appended, synced) before the id is handed out. A torn last line is cut off at open; a
- * line that is damaged elsewhere makes the file unusable (-EBADMSG): ids must not shift.
- * Without a file (path NULL) ids last as long as the process.
+ * its file lives: the kernel believes what it was told about a node for ever. So a new fact is
+ * written before the id is handed out, and outlives the process. A torn last line is cut off at
+ * open; a line that is damaged elsewhere makes the file unusable (-EBADMSG): ids must not shift.
+ * One process at a time has the file (-EBUSY). When it cannot be written any more the ids that
+ * follow last as long as the process, as all do without a file (path NULL).
  *
  * Any thread.
  */
@@ -48,7 +48,7 @@ struct ids_place {
 int ids_open(const char *path, const char *store, struct ids **out_ids, struct error *err);
 struct ids *ids_close(struct ids *ids); /* NULL is fine; returns NULL */
 
-/* The node of a project (app NULL) or an app. -ENOSPC: too many, or the file cannot be written. */
+/* The node of a project (app NULL) or an app. -ENOSPC: too many. */
 int ids_above(struct ids *ids, const char *project, const char *app, uint64_t *out_node,
               struct error *err);
 /* The slot of a version. */

@@ -15,10 +15,11 @@
 
 #define TABLE_MAX (64 * 1024 * 1024)
 
-/* `id parent major:minor root mountpoint options...`, see proc(5). */
+/* `id parent major:minor root mountpoint options fields... - type source options`, see proc(5). */
 struct line {
     uint64_t device;
     struct span mountpoint; /* with octal escapes */
+    struct span type;
 };
 
 static bool parse_device(struct span text, uint64_t *out)
@@ -45,7 +46,10 @@ static bool parse_line(struct span text, struct line *out)
             return false;
     }
     out->mountpoint = field;
-    return true;
+    while (span_cut(&text, ' ', &field))
+        if (span_equal_text(field, "-"))
+            return span_cut(&text, ' ', &out->type);
+    return false;
 }
 
 /* Space, tab, newline and backslash stand as \ooo. */
@@ -67,7 +71,8 @@ static int load(struct buf *out, struct error *err)
     return file_load("/proc/self/mountinfo", out, err);
 }
 
-int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device)
+int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device,
+                     struct span *out_type)
 {
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);
     struct span text;
@@ -83,6 +88,8 @@ int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_de
             return -ENOMEM;
         if (span_equal_text(buf_span(&path), mountpoint)) {
             *out_device = line.device; /* later lines are mounted over earlier ones */
+            if (out_type != NULL)
+                *out_type = line.type;
             found = true;
         }
     }
@@ -96,9 +103,29 @@ int mount_table_device(const char *mountpoint, uint64_t *out_device, struct erro
 
     if (r < 0)
         return r;
-    r = mount_table_find(buf_span(&table), mountpoint, out_device);
+    r = mount_table_find(buf_span(&table), mountpoint, out_device, NULL);
     if (r < 0)
         return error_set(err, r, "nothing is mounted at %s", mountpoint);
+    return 0;
+}
+
+int mount_table_type(const char *mountpoint, char **out_type, struct error *err)
+{
+    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);
+    struct span type;
+    uint64_t device;
+    char *copy;
+    int r = load(&table, err);
+
+    if (r < 0)
+        return r;
+    r = mount_table_find(buf_span(&table), mountpoint, &device, &type);
+    if (r < 0)
+        return error_set(err, r, "nothing is mounted at %s", mountpoint);
+    copy = memory_copy(type.bytes, type.size);
+    if (copy == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out_type = copy;
     return 0;
 }
 

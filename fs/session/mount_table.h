@@ -18,8 +18,13 @@ struct error;
  * there. */
 int mount_table_device(const char *mountpoint, uint64_t *out_device, struct error *err);
 
+/* The type of what is on top at `mountpoint` ("fuse.kkartifact"); memory_free() it. -ENOENT. */
+int mount_table_type(const char *mountpoint, char **out_type, struct error *err);
+
 /* The mount point that has this device; memory_free() it. -ENOENT. */
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err);
 
-/* The pure part, for tests: the device of the last line of `table` that mounts `mountpoint`. */
-int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device);
+/* The pure part, for tests: device and type (part of `table`; may be NULL) of the last line of
+ * `table` that mounts `mountpoint`. */
+int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device,
+                     struct span *out_type);

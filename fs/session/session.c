@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fuse_lowlevel.h>
@@ -40,6 +41,8 @@ struct session {
     uint64_t device;
     bool by_helper; /* fusermount3 mounted it, and takes it away */
     atomic_bool stopping;
+    pthread_mutex_t lock; /* of the wait for the end */
+    pthread_cond_t stopped;
 };
 
 /* A request is libfuse's, under our name. */
@@ -288,6 +291,8 @@ int session_mount(struct session **out_session, const char *mountpoint,
     session->ops = ops;
     session->context = context;
     session->options = *options;
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_cond_init(&session->stopped, NULL);
     session->mountpoint = memory_text(mountpoint);
     if (session->mountpoint == NULL)
         r = error_set(err, -ENOMEM, "out of memory");
@@ -332,8 +337,8 @@ static void read_requests(struct reader *reader)
     }
     free(buffer.mem);
     reader->result = r == -EINTR || r == -EAGAIN || r > 0 ? 0 : r;
-    session_stop(session); /* one reader's end is everyone's */
     atomic_store(&reader->ended, true);
+    session_stop(session); /* one reader's end is everyone's */
 }
 
 static void *reader_main(void *context)
@@ -360,40 +365,61 @@ static void join_reader(struct reader *reader)
     pthread_join(reader->thread, NULL);
 }
 
+static void wait_for_stop(struct session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    while (!atomic_load(&session->stopping))
+        pthread_cond_wait(&session->stopped, &session->lock);
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* Fewer readers are slower, not wrong; none is an error. */
+static size_t start_readers(struct session *session, struct reader *readers, size_t count)
+{
+    size_t started = 0;
+
+    while (started < count) {
+        readers[started].session = session;
+        if (platform_thread_start(&readers[started].thread, reader_main, &readers[started]) != 0)
+            break;
+        started++;
+    }
+    return started;
+}
+
 int session_run(struct session *session, struct error *err)
 {
     size_t count =
         session->options.thread_count != 0 ? session->options.thread_count : DEFAULT_THREADS;
     struct sigaction action = { .sa_handler = ignore_kick }, old;
-    struct reader own = { .session = session };
     cleanup_memory struct reader *readers = memory_array(count, sizeof(*readers));
     size_t started = 0;
-    int r = 0;
+    int result = 0;
 
     if (readers == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     sigaction(KICK_SIGNAL, &action, &old);
-    while (r == 0 && started + 1 < count) {
-        readers[started].session = session;
-        r = platform_thread_start(&readers[started].thread, reader_main, &readers[started]);
-        if (r == 0)
-            started++;
-    }
-    /* Fewer readers are slower, not wrong: this thread always reads. */
-    own.thread = pthread_self();
-    read_requests(&own);
-    for (size_t i = 0; i < started; i++)
+    started = start_readers(session, readers, count);
+    if (started > 0)
+        wait_for_stop(session);
+    for (size_t i = 0; i < started; i++) {
         join_reader(&readers[i]);
+        if (readers[i].result < 0)
+            result = readers[i].result;
+    }
     sigaction(KICK_SIGNAL, &old, NULL);
-    if (own.result < 0)
-        return error_system(err, -own.result, "reading from /dev/fuse");
-    return 0;
+    if (started == 0)
+        return error_set(err, -EAGAIN, "no thread could be started");
+    return result < 0 ? error_system(err, -result, "reading from /dev/fuse") : 0;
 }
 
 void session_stop(struct session *session)
 {
+    pthread_mutex_lock(&session->lock);
     atomic_store(&session->stopping, true);
     fuse_session_exit(session->fuse);
+    pthread_cond_broadcast(&session->stopped);
+    pthread_mutex_unlock(&session->lock);
 }
 
 /* Something else may have been mounted over or instead of ours since. */
@@ -416,6 +442,8 @@ struct session *session_close(struct session *session)
             umount2(session->mountpoint, MNT_DETACH);
         fuse_session_destroy(session->fuse);
     }
+    pthread_mutex_destroy(&session->lock);
+    pthread_cond_destroy(&session->stopped);
     memory_free(session->mountpoint);
     return memory_free(session);
 }

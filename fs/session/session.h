@@ -96,7 +96,7 @@ int session_mount(struct session **out_session, const char *mountpoint,
                   void *context, struct error *err);
 
 /* Answers requests until the file system is unmounted (0), session_stop() is called (0), or the
- * connection breaks (negative errno). The caller's thread is one of the readers. */
+ * connection breaks (negative errno). Readers are threads of their own. */
 int session_run(struct session *session, struct error *err);
 
 /* Makes session_run return soon; safe in any thread, not in a signal handler. */

@@ -2,9 +2,11 @@
 #include "fs/ids/ids.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,6 +142,48 @@ static void damage_and_other_stores_are_refused(void **state)
     unlink(kept.path);
 }
 
+static void one_process_at_a_time(void **state)
+{
+    cleanup(cleanup_ids) struct ids *ids = NULL;
+    struct ids *second = NULL;
+    struct kept kept;
+
+    keep(&kept);
+    assert_int_equal(ids_open(kept.path, "store", &ids, NULL), 0);
+    assert_int_equal(ids_open(kept.path, "store", &second, NULL), -EBUSY);
+    unlink(kept.path);
+}
+
+/* A file that takes no more: numbers go on, in memory. */
+static void a_full_disk_does_not_end_it(void **state)
+{
+    cleanup(cleanup_ids) struct ids *ids = NULL;
+    struct rlimit limit, small;
+    struct ids_place place;
+    struct kept kept;
+    uint32_t slot = 0;
+
+    keep(&kept);
+    assert_int_equal(ids_open(kept.path, "store", &ids, NULL), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = (struct rlimit){ .rlim_cur = 16, .rlim_max = limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ids_slot(ids, "p", "a",
+                                  i == 0   ? "n1"
+                                  : i == 1 ? "n2"
+                                           : "n3",
+                                  &tree_two, &slot, NULL),
+                         0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(ids_find(ids, ids_node(slot, 0), &place, NULL), 0);
+    assert_string_equal(place.version, "n3");
+    ids = ids_close(ids);
+    assert_int_equal(ids_open(kept.path, "store", &ids, NULL), 0);
+    unlink(kept.path);
+}
+
 static int use(void)
 {
     cleanup(cleanup_ids) struct ids *ids = NULL;
@@ -167,6 +211,8 @@ int main(void)
         cmocka_unit_test(they_outlive_the_process),
         cmocka_unit_test(a_torn_line_is_cut_and_its_number_used_again),
         cmocka_unit_test(damage_and_other_stores_are_refused),
+        cmocka_unit_test(one_process_at_a_time),
+        cmocka_unit_test(a_full_disk_does_not_end_it),
         cmocka_unit_test(survives_no_memory),
     };
 

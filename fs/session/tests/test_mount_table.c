@@ -18,27 +18,29 @@ static void finds_by_path(void **state)
 {
     uint64_t device = 0;
 
-    assert_int_equal(mount_table_find(span_text(table), "/", &device), 0);
+    assert_int_equal(mount_table_find(span_text(table), "/", &device, NULL), 0);
     assert_int_equal(device, makedev(254, 0));
-    assert_int_equal(mount_table_find(span_text(table), "/srv/a b", &device), 0);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/a b", &device, NULL), 0);
     assert_int_equal(device, makedev(0, 40));
 }
 
 static void the_topmost_counts(void **state)
 {
+    struct span type = { NULL, 0 };
     uint64_t device = 0;
 
-    assert_int_equal(mount_table_find(span_text(table), "/srv/over", &device), 0);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/over", &device, &type), 0);
     assert_int_equal(device, makedev(0, 42));
+    assert_true(span_equal_text(type, "fuse.kkartifact"));
 }
 
 static void absent_and_malformed(void **state)
 {
     uint64_t device = 7;
 
-    assert_int_equal(mount_table_find(span_text(table), "/srv", &device), -ENOENT);
-    assert_int_equal(mount_table_find(span_text(table), "/srv/bad", &device), -ENOENT);
-    assert_int_equal(mount_table_find(span_text(""), "/", &device), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(table), "/srv", &device, NULL), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/bad", &device, NULL), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(""), "/", &device, NULL), -ENOENT);
     assert_int_equal(device, 7);
 }
 
@@ -54,6 +56,10 @@ static void the_real_table_has_proc(void **state)
     assert_int_equal(mount_table_mountpoint(device, &mountpoint, NULL), 0);
     assert_string_equal(mountpoint, "/proc");
     memory_free(mountpoint);
+    assert_int_equal(mount_table_type("/proc", &mountpoint, NULL), 0);
+    assert_string_equal(mountpoint, "proc");
+    memory_free(mountpoint);
+    assert_int_equal(mount_table_type("/proc/none", &mountpoint, NULL), -ENOENT);
 }
 
 int main(void)
