@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/session/session.h"
+
+struct api_client;
+struct blob_cache;
+struct blob_fetch;
+struct buf;
+struct catalog;
+struct catalog_item;
+struct digest;
+struct error;
+struct http_loop;
+struct ids;
+struct known_versions;
+struct reader;
+struct tree_set;
+struct workers;
+
+/*
+ * ops - the kernel's questions, answered from the rooms below.
+ *
+ * What is in memory or in the cache is answered on the session's thread. The rest waits as a
+ * `struct question` and is answered from the loop's thread; no thread waits. A question that is
+ * waiting is looked at every 50 ms: one whose task is being killed is answered EINTR, one past the
+ * deadline EIO.
+ */
+struct ops;
+
+struct ops_options { /* all outlive the ops */
+    struct http_loop *loop;
+    struct api_client *client;
+    struct blob_fetch *engine;
+    struct blob_cache *cache;
+    struct known_versions *known;
+    struct workers *workers;
+    struct ids *ids;
+    struct catalog *catalog;
+    struct tree_set *trees;
+    struct reader *reader;
+    uint64_t deadline_ms; /* the longest wait of a question */
+    uint32_t umask;
+    bool strict_auth; /* nothing is shown while the server says 401 or 403 */
+};
+
+int ops_new(struct ops **out_ops, const struct ops_options *options, struct error *err);
+/* All that waits is answered EIO; what comes for it later is dropped. Loop thread, or none
+ * running. */
+void ops_end(struct ops *ops);
+bool ops_is_idle(struct ops *ops); /* nothing waits */
+/* After ops_end and after everything that may still call back has ended. NULL is fine. */
+struct ops *ops_free(struct ops *ops);
+
+/* For session_mount; the context is the struct ops. */
+extern const struct session_ops ops_table;
+
+/* For the rooms that ask for numbers: context is the struct ids and the known versions. A version
+ * that is known goes by the tree that is known, whatever a list says. */
+struct ops_numbers {
+    struct ids *ids;
+    struct known_versions *known;
+};
+int ops_number(void *context, const char *project, const char *app, const struct catalog_item *item,
+               uint64_t *out_node);
+int ops_slot(void *context, const char *project, const char *app, const char *version,
+             const struct digest *tree, uint32_t *out_slot, struct error *err);
+
+/* JSON, for the control socket; any thread but the loop's. status: the members of the object, which
+ * the caller begins and ends (he adds mountpoint, server, worker). */
+struct json_writer;
+void ops_status_json(struct ops *ops, struct json_writer *writer);
+/* What is at a node: 0, or -ENOENT, -ESTALE and those of opening a version. Waits. */
+int ops_node_json(struct ops *ops, uint64_t node, struct json_writer *writer, struct error *err);

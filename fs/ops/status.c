@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* What status and stat tell (CONTRACT 4), as JSON. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/client/api_client.h"
+#include "common/client/blob_cache.h"
+#include "common/client/blob_fetch.h"
+#include "common/client/tree_fetch.h"
+#include "common/codec/json.h"
+#include "fs/ops/faults.h"
+#include "fs/ops/question.h"
+#include "fs/reader/reader.h"
+#include "fs/tree_mount/tree_set.h"
+
+#define STAT_WAIT_MS 5000
+
+struct telling {
+    struct ops *ops;
+    struct json_writer *writer;
+};
+
+static int tell_version(void *context, const struct tree_set_version *version)
+{
+    struct telling *telling = context;
+    struct json_writer *writer = telling->writer;
+    struct version_state state = { NULL, 0 };
+
+    json_begin_object(writer, NULL);
+    json_text(writer, "project", version->project);
+    json_text(writer, "app", version->app);
+    json_text(writer, "version", version->version);
+    /* A closed tree was shown and not used for long: what it has is not counted. */
+    if (version->mount != NULL)
+        state = version_state_of(telling->ops, version->mount);
+    json_text(writer, "state", state.text != NULL ? state.text : "partial");
+    json_integer(writer, "cached_bytes", (int64_t)state.cached_bytes);
+    json_integer(writer, "bytes", (int64_t)version->bytes);
+    json_bool(writer, "pinned", false);
+    json_end(writer);
+    return 0;
+}
+
+static void tell_cache(struct ops *ops, struct json_writer *writer)
+{
+    struct blob_cache_stats stats;
+
+    blob_cache_stats(ops->options.cache, &stats);
+    json_begin_object(writer, "cache");
+    json_integer(writer, "bytes", (int64_t)stats.bytes);
+    json_integer(writer, "limit", (int64_t)stats.quota_bytes);
+    json_integer(writer, "files", (int64_t)stats.objects);
+    json_integer(writer, "hit_bytes", (int64_t)stats.hit_bytes);
+    json_integer(writer, "damaged", (int64_t)stats.damaged);
+    json_integer(writer, "evicted", (int64_t)stats.evicted);
+    json_bool(writer, "degraded", stats.degraded);
+    json_text(writer, "last_error", stats.last_error);
+    json_end(writer);
+}
+
+static void tell_engine(struct ops *ops, struct json_writer *writer)
+{
+    struct blob_fetch_stats stats;
+    char last[ERROR_TEXT_SIZE];
+
+    blob_fetch_stats(ops->options.engine, &stats);
+    faults_last(ops->faults, last);
+    json_integer(writer, "requests", (int64_t)http_loop_request_count(ops->options.loop));
+    json_integer(writer, "fetched_bytes", (int64_t)stats.fetched_bytes);
+    json_integer(writer, "hit_bytes", (int64_t)stats.hit_bytes);
+    json_integer(writer, "integrity_failures", (int64_t)stats.integrity_failures);
+    json_integer(writer, "memory_bytes", (int64_t)stats.memory_bytes);
+    json_text(writer, "last_error", last[0] != '\0' ? last : stats.last_error);
+}
+
+void ops_status_json(struct ops *ops, struct json_writer *writer)
+{
+    struct telling telling = { ops, writer };
+
+    json_bool(writer, "online", api_client_online(ops->options.client));
+    json_begin_array(writer, "versions");
+    tree_set_walk(ops->options.trees, tell_version, &telling);
+    json_end(writer);
+    tell_cache(ops, writer);
+    tell_engine(ops, writer);
+}
+
+/* Waits for a callback of the loop's thread, which comes for sure: by the deadline, or at the
+ * end. */
+struct awaited {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool done;
+    struct tree_mount *mount;
+    uint32_t slot;
+    struct error err;
+};
+
+static void set_done(struct awaited *awaited, const struct error *err)
+{
+    pthread_mutex_lock(&awaited->lock);
+    awaited->done = true;
+    if (err != NULL)
+        awaited->err = *err;
+    pthread_cond_signal(&awaited->changed);
+    pthread_mutex_unlock(&awaited->lock);
+}
+
+static void tree_came(void *context, struct tree_mount *mount, uint32_t slot,
+                      const struct error *err)
+{
+    struct awaited *awaited = context;
+
+    awaited->slot = slot;
+    awaited->mount = mount != NULL ? tree_mount_ref(mount) : NULL;
+    set_done(awaited, err);
+}
+
+static void digests_came(void *context, int result, const struct error *err)
+{
+    set_done(context, result < 0 ? err : NULL);
+}
+
+static int await(struct awaited *awaited, struct error *err)
+{
+    pthread_mutex_lock(&awaited->lock);
+    while (!awaited->done)
+        pthread_cond_wait(&awaited->changed, &awaited->lock);
+    pthread_mutex_unlock(&awaited->lock);
+    if (awaited->err.code < 0)
+        return error_set(err, awaited->err.code, "%s", awaited->err.text);
+    return 0;
+}
+
+static void awaited_init(struct awaited *awaited)
+{
+    memset(awaited, 0, sizeof(*awaited));
+    pthread_mutex_init(&awaited->lock, NULL);
+    pthread_cond_init(&awaited->changed, NULL);
+}
+
+static void awaited_release(struct awaited *awaited)
+{
+    pthread_mutex_destroy(&awaited->lock);
+    pthread_cond_destroy(&awaited->changed);
+}
+
+static int open_place(struct ops *ops, const struct ids_place *place, struct tree_mount **out_mount,
+                      struct error *err)
+{
+    struct awaited awaited;
+    int r;
+
+    *out_mount = tree_set_get(ops->options.trees, place->slot);
+    if (*out_mount != NULL)
+        return 0;
+    awaited_init(&awaited);
+    r = tree_set_open(ops->options.trees, place->project, place->app, place->version,
+                      clock_monotonic_ms() + STAT_WAIT_MS, tree_came, &awaited, err);
+    if (r == 0)
+        r = await(&awaited, err);
+    if (r == 0 && awaited.slot != place->slot) {
+        tree_mount_unref(awaited.mount);
+        r = error_set(err, -ESTALE, "the version has another tree now");
+    }
+    if (r == 0)
+        *out_mount = awaited.mount;
+    awaited_release(&awaited);
+    return r;
+}
+
+static int bring_digests(struct ops *ops, const struct reader_file *file,
+                         struct reader_digests *out, struct error *err)
+{
+    struct awaited awaited;
+    int r = reader_digests_try(file, &out->sha256, &out->verity);
+
+    if (r == 0)
+        return 0;
+    awaited_init(&awaited);
+    r = reader_digests_start(ops->options.reader, file, out, clock_monotonic_ms() + STAT_WAIT_MS,
+                             digests_came, &awaited, err);
+    if (r == 0)
+        r = await(&awaited, err);
+    awaited_release(&awaited);
+    return r;
+}
+
+static int tell_file(struct ops *ops, struct tree_mount *mount, const struct tree_node *node,
+                     struct json_writer *writer, struct error *err)
+{
+    struct reader_file file = { tree_mount_fetch(mount), node->digest_index, node->size };
+    struct reader_digests digests;
+    char hex[DIGEST_HEX_SIZE];
+    uint64_t cached = 0;
+    int r = bring_digests(ops, &file, &digests, err);
+
+    if (r < 0)
+        return r;
+    digest_hex(&digests.sha256, hex);
+    json_text(writer, "sha256", hex);
+    digest_hex(&digests.verity, hex);
+    json_text(writer, "verity", hex);
+    reader_cached_bytes(ops->options.reader, &file, &cached);
+    json_integer(writer, "cached_bytes", (int64_t)cached);
+    json_text(writer, "state",
+              cached == node->size ? "complete"
+              : cached > 0         ? "partial"
+                                   : "remote");
+    return 0;
+}
+
+static void tell_root(struct ops *ops, struct tree_mount *mount, struct json_writer *writer)
+{
+    struct version_state state = version_state_of(ops, mount);
+    char hex[DIGEST_HEX_SIZE];
+
+    digest_hex(&tree_mount_view(mount)->tree.header.content, hex);
+    json_text(writer, "content", hex);
+    json_text(writer, "state", state.text);
+    json_integer(writer, "cached_bytes", (int64_t)state.cached_bytes);
+    json_integer(writer, "bytes", (int64_t)tree_fetch_facts(tree_mount_fetch(mount))->bytes);
+}
+
+static int tell_inside(struct ops *ops, const struct ids_place *place, struct tree_mount *mount,
+                       struct json_writer *writer, struct error *err)
+{
+    static const char *const kinds[] = {
+        [ENTRY_DIRECTORY] = "directory", [ENTRY_FILE] = "file", [ENTRY_LINK] = "link"
+    };
+    struct tree_node node;
+    int r = tree_view_node(tree_mount_view(mount), place->index, &node);
+
+    if (r < 0)
+        return error_set(err, -ESTALE, "there is no such node");
+    json_text(writer, "kind", kinds[node.kind]);
+    json_integer(writer, "size", (int64_t)node.size);
+    if (place->index == TREE_ROOT)
+        tell_root(ops, mount, writer);
+    else if (node.kind == ENTRY_FILE && !node.is_manifest)
+        r = tell_file(ops, mount, &node, writer, err);
+    return r;
+}
+
+int ops_node_json(struct ops *ops, uint64_t node, struct json_writer *writer, struct error *err)
+{
+    struct tree_mount *mount = NULL;
+    struct ids_place place;
+    int r = ids_find(ops->options.ids, node, &place, err);
+
+    if (r < 0)
+        return r;
+    json_text(writer, "project", place.project);
+    json_text(writer, "app", place.app);
+    json_text(writer, "version", place.version);
+    if (place.kind != IDS_IS_VERSION) {
+        json_text(writer, "kind", "directory");
+        return 0;
+    }
+    r = open_place(ops, &place, &mount, err);
+    if (r == 0)
+        r = tell_inside(ops, &place, mount, writer, err);
+    tree_mount_unref(mount);
+    return r;
+}
