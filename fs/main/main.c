@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* kkartifact-fs - shows versions as directories; also mount.kkartifact, by the name it is called
+ * with. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "fs/main/exit_code.h"
+#include "fs/main/verbs.h"
+
+#define HELPER "mount.kkartifact"
+
+enum verb { VERB_MOUNT, VERB_UMOUNT, VERB_STATUS, VERB_STAT, VERB_VERSION, VERB_COMPLETION };
+
+static const struct option_spec mount_flags[] = {
+    { "options", 'o', OPTION_LIST, "OPTION,...", "options of the mount; \"-o help\" lists them" },
+    { "foreground", 'f', OPTION_SWITCH, NULL, "stay in the foreground, log to stderr" },
+    { 0 },
+};
+
+static const struct option_spec umount_flags[] = {
+    { "lazy", 'z', OPTION_SWITCH, NULL, "take it away now, let open files end by themselves" },
+    { 0 },
+};
+
+static const struct option_spec json_flags[] = {
+    { "json", 0, OPTION_SWITCH, NULL, "print JSON" },
+    { 0 },
+};
+
+static const struct verb_spec verbs[] = {
+    { "mount", "SERVER MOUNTPOINT", 0, 2, "show what is on a server; returns when it answers",
+      mount_flags, VERB_MOUNT },
+    { "umount", "MOUNTPOINT", 1, 1, "unmount", umount_flags, VERB_UMOUNT },
+    { "status", "[MOUNTPOINT]", 0, 1, "what a mount does, or every mount of this user", json_flags,
+      VERB_STATUS },
+    { "stat", "PATH", 1, 1, "digests, state and version of what is at a path", json_flags,
+      VERB_STAT },
+    { "version", "", 0, 0, "print the version", NULL, VERB_VERSION },
+    { "completion", "bash|zsh|fish", 1, 1, "print a shell's completion script", NULL,
+      VERB_COMPLETION },
+    { 0 },
+};
+
+static const struct program_spec program = {
+    .name = "kkartifact-fs",
+    .summary = "mounts versions of kkartifact, read-only and verified",
+    .verbs = verbs,
+    .version = KKARTIFACT_VERSION,
+};
+
+static int print(struct buf *text, struct error *err)
+{
+    if (buf_check(text, err) < 0)
+        return EXIT_OTHER;
+    fputs(buf_text(text), stdout);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_OTHER;
+}
+
+static int complete(const struct options *options, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
+    int r = options_completion(&program, options_operand(options, 0), &text, err);
+
+    return r < 0 ? exit_code_of(EXIT_OF_WORDS, r) : print(&text, err);
+}
+
+static int run(const struct options *options, struct error *err)
+{
+    switch ((enum verb)options_verb(options)->id) {
+    case VERB_MOUNT:
+        return verb_mount(options, err);
+    case VERB_UMOUNT:
+        return verb_umount(options, err);
+    case VERB_STATUS:
+        return verb_status(options, err);
+    case VERB_STAT:
+        return verb_stat(options, err);
+    case VERB_VERSION:
+        printf("kkartifact-fs %s\n", KKARTIFACT_VERSION);
+        return EXIT_DONE;
+    case VERB_COMPLETION:
+        return complete(options, err);
+    }
+    return EXIT_USAGE;
+}
+
+static int run_words(int argc, char *const argv[], struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
+    struct options *options = NULL;
+    int code, r = options_parse(&program, argc, argv, &options, &text, err);
+
+    if (r < 0)
+        return exit_code_of(EXIT_OF_WORDS, r);
+    if (options == NULL)
+        return print(&text, err);
+    code = run(options, err);
+    options_free(options);
+    return code;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+int main(int argc, char *argv[])
+{
+    bool is_helper = argc > 0 && strcmp(base_name(argv[0]), HELPER) == 0;
+    struct error err = { 0 };
+    int code;
+
+    log_setup(LOG_INFO, LOG_TEXT);
+    code = is_helper ? mount_helper(argc, argv, &err) : run_words(argc, argv, &err);
+    if (code != EXIT_DONE && err.text[0] != '\0')
+        fprintf(stderr, "%s: %s\n", is_helper ? HELPER : "kkartifact-fs", err.text);
+    return code;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct error;
+
+/*
+ * mount_options - what a mount is told: `-o OPTION,...` of the command line and of fstab.
+ *
+ * One table names the options, reads them, and makes the help; a test holds the manual against it.
+ * An unknown option, a bad value, an option given twice that may be given once: -EINVAL, naming it.
+ * What mount(8) passes to every helper (ro, rw, noauto, _netdev, user, x-...) is taken and says
+ * nothing: a mount of ours is always read-only, nosuid, nodev, noatime.
+ */
+struct mount_options {
+    char **servers; /* the one that was named first is tried first */
+    size_t server_count;
+    char *mountpoint;
+    char *token_file; /* or NULL */
+    char *cache;
+    char *ca_file;                 /* or NULL */
+    char *only_project, *only_app; /* or NULL */
+    uint64_t cache_size;           /* bytes; 0: no limit */
+    uint64_t cache_free;           /* bytes, or */
+    uint32_t cache_free_percent;   /* ... of the file system when cache_free is 0 */
+    uint64_t deadline_ms;
+    bool strict_auth, xattr, insecure;
+    uint32_t uid, gid, umask;
+    uint64_t seen; /* bits of the table: which were given */
+};
+
+/* Nothing but the defaults of the user who runs this. -ENOMEM. */
+int mount_options_init(struct mount_options *options, struct error *err);
+void mount_options_release(struct mount_options *options);
+
+int mount_options_add_server(struct mount_options *options, const char *url, struct error *err);
+int mount_options_set_mountpoint(struct mount_options *options, const char *path,
+                                 struct error *err);
+/* One `-o` text. */
+int mount_options_parse(struct mount_options *options, const char *text, struct error *err);
+
+/* A line for each: "  name=VALUE   what it does". */
+void mount_options_help(struct buf *out);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Server and client together, through a socket in the user's own directory. */
+#include "fs/main/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/codec/json.h"
+#include "fs/main/control_client.h"
+#include "fs/main/control_path.h"
+#include "tests/support/unit.h"
+
+#define DEVICE makedev(4095, 1048000) /* no mount has it */
+
+static int answer(void *context, const struct json_value *question, struct json_writer *writer,
+                  struct error *err)
+{
+    const char *ask = "";
+
+    json_text(writer, "before", "x");
+    json_member_text(question, "ask", &ask, NULL);
+    if (strcmp(ask, "many") == 0) {
+        json_begin_array(writer, "items");
+        for (int i = 0; i < 100000; i++)
+            json_integer(writer, NULL, i);
+        json_end(writer);
+    }
+    return strcmp(ask, "nothing") == 0 ? error_set(err, -ENOENT, "there is nothing") : 0;
+}
+
+static struct control *start(void)
+{
+    struct buf directory = buf_init(4096), path = buf_init(4096);
+    struct control *control = NULL;
+
+    assert_int_equal(control_path_directory(&directory, NULL), 0);
+    control_path_socket(&path, buf_text(&directory), DEVICE);
+    assert_int_equal(control_start(&control, buf_text(&path), answer, NULL, NULL), 0);
+    buf_release(&directory);
+    buf_release(&path);
+    return control;
+}
+
+static int count_ours(void *context, uint64_t device, struct error *err)
+{
+    *(int *)context += device == DEVICE;
+    return 0;
+}
+
+static void what_is_asked_is_answered(void **state)
+{
+    struct control *control = start();
+    struct json *json = NULL;
+    struct error err = { 0 };
+    int count = 0;
+
+    assert_int_equal(control_ask(DEVICE, "{\"ask\":\"many\"}", &json, &err), 0);
+    assert_int_equal(json_count(json_member(json_root(json), "items")), 100000);
+    json_free(json);
+    assert_int_equal(control_ask(DEVICE, "{\"ask\":\"nothing\"}", &json, &err), -ENOENT);
+    assert_string_equal(err.text, "there is nothing");
+    assert_true(control_ask(DEVICE, "no json", &json, &err) < 0);
+    assert_int_equal(control_list(count_ours, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    control_stop(control);
+    assert_int_equal(control_ask(DEVICE, "{}", &json, &err), -ENOENT);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = { cmocka_unit_test(what_is_asked_is_answered) };
+    char directory[] = "/tmp/test-control-XXXXXX";
+
+    if (geteuid() != 0 && mkdtemp(directory) != NULL)
+        setenv("XDG_RUNTIME_DIR", directory, 1);
+    return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/main/mount_options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "tests/support/unit.h"
+
+static int parse(struct mount_options *options, const char *text, struct error *err)
+{
+    assert_int_equal(mount_options_init(options, NULL), 0);
+    return mount_options_parse(options, text, err);
+}
+
+static void all_are_taken(void **state)
+{
+    struct mount_options options;
+
+    assert_int_equal(
+        parse(&options,
+              "token_file=/t,server=http://a:1,server=https://b,cache=/c,cache_size=4G,"
+              "cache_free=1G,deadline=500ms,strict_auth,xattr=on,insecure,ca_file=/ca,"
+              "uid=12,gid=root,umask=027,only=demo/web",
+              NULL),
+        0);
+    assert_string_equal(options.token_file, "/t");
+    assert_int_equal(options.server_count, 2);
+    assert_string_equal(options.servers[1], "https://b");
+    assert_string_equal(options.cache, "/c");
+    assert_true(options.cache_size == 4ull << 30);
+    assert_true(options.cache_free == 1ull << 30);
+    assert_int_equal(options.cache_free_percent, 0);
+    assert_int_equal(options.deadline_ms, 500);
+    assert_true(options.strict_auth && options.xattr && options.insecure);
+    assert_int_equal(options.uid, 12);
+    assert_int_equal(options.gid, 0);
+    assert_int_equal(options.umask, 027);
+    assert_string_equal(options.only_project, "demo");
+    assert_string_equal(options.only_app, "web");
+    mount_options_release(&options);
+}
+
+static void defaults(void **state)
+{
+    struct mount_options options;
+
+    assert_int_equal(parse(&options, "", NULL), 0);
+    assert_true(options.cache_size == 10ull << 30);
+    assert_int_equal(options.cache_free_percent, 5);
+    assert_int_equal(options.deadline_ms, 30000);
+    assert_false(options.xattr);
+    assert_int_equal(options.uid, getuid());
+    if (geteuid() == 0)
+        assert_string_equal(options.cache, "/var/cache/kkartifact");
+    mount_options_release(&options);
+}
+
+static void what_mount_passes_is_taken(void **state)
+{
+    struct mount_options options;
+
+    assert_int_equal(parse(&options,
+                           "rw,defaults,noauto,_netdev,user,nofail,x-systemd.automount,,ro", NULL),
+                     0);
+    mount_options_release(&options);
+}
+
+static void the_rest_is_refused_by_name(void **state)
+{
+    static const char *const wrong[] = {
+        "token",
+        "cache",
+        "cache=",
+        "xattr=maybe",
+        "strict_auth=1",
+        "deadline=0",
+        "deadline=soon",
+        "cache_size=x",
+        "cache_free=100%",
+        "cache_free=-1",
+        "umask=8",
+        "umask=1777",
+        "umask=",
+        "uid=nobody-such",
+        "only=a/b/c",
+        "only=/",
+        "server=ftp://x",
+        "server=x",
+        "token_file=/a,token_file=/b",
+        "offline",
+        "passthrough=on",
+        "prefetch=all",
+        "TOKEN_FILE=/x",
+    };
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        struct mount_options options;
+        struct error err = { 0 };
+        char name[32] = "";
+        if (parse(&options, wrong[i], &err) != -EINVAL)
+            fail_msg("taken: %s", wrong[i]);
+        memcpy(name, wrong[i], strcspn(wrong[i], "=,"));
+        if (strstr(err.text, name) == NULL)
+            fail_msg("%s is not named in: %s", wrong[i], err.text);
+        mount_options_release(&options);
+    }
+}
+
+static void mountpoints_are_resolved(void **state)
+{
+    struct mount_options options;
+    struct error err = { 0 };
+
+    assert_int_equal(mount_options_init(&options, NULL), 0);
+    assert_int_equal(mount_options_set_mountpoint(&options, "/tmp/../tmp/.", NULL), 0);
+    assert_string_equal(options.mountpoint, "/tmp");
+    assert_int_equal(mount_options_set_mountpoint(&options, "/nonexistent", &err), -ENOENT);
+    assert_non_null(strstr(err.text, "/nonexistent"));
+    mount_options_release(&options);
+}
+
+static void help_has_a_line_each(void **state)
+{
+    struct buf text = buf_init(BUF_UNLIMITED);
+
+    mount_options_help(&text);
+    assert_non_null(strstr(buf_text(&text), "  token_file=FILE"));
+    assert_non_null(strstr(buf_text(&text), "  only=P[/A]"));
+    buf_release(&text);
+}
+
+static int use(void)
+{
+    struct mount_options options;
+    int r = mount_options_init(&options, NULL);
+
+    if (r == 0)
+        r = mount_options_parse(&options,
+                                "token_file=/t,server=http://a:1,server=http://b:1,only=p/a", NULL);
+    mount_options_release(&options);
+    return r;
+}
+
+static void survives_no_memory(void **state)
+{
+    assert_survives_no_memory(use());
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_are_taken),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(what_mount_passes_is_taken),
+        cmocka_unit_test(the_rest_is_refused_by_name),
+        cmocka_unit_test(mountpoints_are_resolved),
+        cmocka_unit_test(help_has_a_line_each),
+        cmocka_unit_test(survives_no_memory),
+    };
+
+    return cmocka_run_group_tests_name("mount_options", tests, NULL, NULL);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/main/verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "fs/main/daemon.h"
+#include "fs/main/exit_code.h"
+#include "fs/main/mount_options.h"
+#include "fs/main/mounted.h"
+
+int mount_and_serve(const struct mount_options *options, int foreground, struct error *err)
+{
+    enum exit_place place = EXIT_OF_LOCAL;
+    struct mounted *mounted = NULL;
+    int ready = -1, code, r;
+
+    if (!foreground) {
+        code = daemon_split(&ready, err);
+        if (code >= 0)
+            return code;
+    }
+    r = mounted_open(&mounted, options, &place, err);
+    if (r < 0) {
+        code = exit_code_of(place, r);
+        daemon_failed(&ready, code, err);
+        return code;
+    }
+    if (foreground)
+        log_info("%s is mounted at %s", options->servers[0], options->mountpoint);
+    daemon_ready(&ready, mounted_log_path(mounted));
+    r = mounted_run(mounted, err);
+    mounted_close(mounted);
+    return exit_code_of(EXIT_OF_LOCAL, r);
+}
+
+static int show_help(void)
+{
+    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
+
+    mount_options_help(&text);
+    fputs(buf_text(&text), stdout);
+    return EXIT_DONE;
+}
+
+static int mount_with(const struct options *words, struct mount_options *options, struct error *err)
+{
+    const char *text;
+    int r = mount_options_init(options, err);
+
+    if (r == 0)
+        r = mount_options_add_server(options, options_operand(words, 0), err);
+    for (size_t i = 0; r == 0 && (text = options_list(words, "options", i)) != NULL; i++)
+        r = mount_options_parse(options, text, err);
+    if (r < 0)
+        return exit_code_of(EXIT_OF_WORDS, r);
+    r = mount_options_set_mountpoint(options, options_operand(words, 1), err);
+    if (r < 0)
+        return exit_code_of(EXIT_OF_LOCAL, r);
+    return mount_and_serve(options, options_has(words, "foreground"), err);
+}
+
+int verb_mount(const struct options *words, struct error *err)
+{
+    struct mount_options options = { 0 };
+    const char *first = options_list(words, "options", 0);
+    int code;
+
+    if (first != NULL && strcmp(first, "help") == 0)
+        return show_help();
+    if (options_operand_count(words) != 2) {
+        error_set(err, -EINVAL, "mount takes SERVER and MOUNTPOINT");
+        return EXIT_USAGE;
+    }
+    code = mount_with(words, &options, err);
+    mount_options_release(&options);
+    return code;
+}

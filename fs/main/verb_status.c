@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/main/verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/number.h"
+#include "common/base/options.h"
+#include "common/codec/json.h"
+#include "fs/main/control_client.h"
+#include "fs/main/exit_code.h"
+#include "fs/main/json_print.h"
+#include "fs/session/mount_table.h"
+
+#define ASK "{\"ask\":\"status\"}"
+
+CLEANUP_DEFINE(json, json_free);
+
+static int64_t integer(const struct json_value *object, const char *name)
+{
+    int64_t value = 0;
+
+    json_member_integer(object, name, &value, NULL);
+    return value;
+}
+
+static const char *text(const struct json_value *object, const char *name)
+{
+    const char *value = "";
+
+    json_member_text(object, name, &value, NULL);
+    return value;
+}
+
+static void print_version(const struct json_value *version)
+{
+    char cached[NUMBER_SIZE_TEXT], all[NUMBER_SIZE_TEXT];
+
+    number_format_size((uint64_t)integer(version, "cached_bytes"), cached);
+    number_format_size((uint64_t)integer(version, "bytes"), all);
+    printf("  %s/%s/%s  %s, %s of %s\n", text(version, "project"), text(version, "app"),
+           text(version, "version"), text(version, "state"), cached, all);
+}
+
+/* For people. */
+static void print_mount(const struct json_value *mount)
+{
+    const struct json_value *cache = json_member(mount, "cache"), *at = NULL;
+    const struct json_value *versions = json_member(mount, "versions");
+    char kept[NUMBER_SIZE_TEXT], limit[NUMBER_SIZE_TEXT], fetched[NUMBER_SIZE_TEXT];
+    bool online = false;
+
+    json_member_bool(mount, "online", &online, NULL);
+    number_format_size((uint64_t)integer(cache, "bytes"), kept);
+    number_format_size((uint64_t)integer(cache, "limit"), limit);
+    number_format_size((uint64_t)integer(mount, "fetched_bytes"), fetched);
+    printf("%s  %s, %s, pid %lld\n", text(mount, "mountpoint"), text(mount, "server"),
+           online ? "online" : "offline", (long long)integer(json_member(mount, "worker"), "pid"));
+    printf("  cache %s of %s; fetched %s in %lld requests; %lld integrity failures\n", kept, limit,
+           fetched, (long long)integer(mount, "requests"),
+           (long long)integer(mount, "integrity_failures"));
+    if (text(mount, "last_error")[0] != '\0')
+        printf("  last error: %s\n", text(mount, "last_error"));
+    while ((at = json_next(versions, at)) != NULL)
+        print_version(at);
+}
+
+struct showing {
+    bool as_json;
+    struct buf out;
+    struct json_writer writer;
+};
+
+/* One that does not answer any more is passed over: it has left its socket behind. */
+static int show_each(void *context, uint64_t device, struct error *err)
+{
+    struct showing *showing = context;
+    cleanup(cleanup_json) struct json *json = NULL;
+
+    if (control_ask(device, ASK, &json, NULL) < 0)
+        return 0;
+    if (showing->as_json)
+        json_print(&showing->writer, NULL, json_root(json));
+    else
+        print_mount(json_root(json));
+    return 0;
+}
+
+static int show_all(struct showing *showing, struct error *err)
+{
+    int r;
+
+    if (showing->as_json)
+        json_begin_array(&showing->writer, NULL);
+    r = control_list(show_each, showing, err);
+    if (showing->as_json)
+        json_end(&showing->writer);
+    return r;
+}
+
+static int show_one(struct showing *showing, const char *path, struct error *err)
+{
+    cleanup(cleanup_json) struct json *json = NULL;
+    char *mountpoint = realpath(path, NULL);
+    uint64_t device;
+    int r;
+
+    if (mountpoint == NULL)
+        return error_system(err, errno, "%s", path);
+    r = mount_table_device(mountpoint, &device, err);
+    free(mountpoint);
+    if (r == 0)
+        r = control_ask(device, ASK, &json, err);
+    if (r < 0)
+        return error_prefix(err, r, "%s", path);
+    if (showing->as_json)
+        json_print(&showing->writer, NULL, json_root(json));
+    else
+        print_mount(json_root(json));
+    return 0;
+}
+
+int verb_status(const struct options *options, struct error *err)
+{
+    struct showing showing = { .as_json = options_has(options, "json"),
+                               .out = buf_init(BUF_UNLIMITED) };
+    int r;
+
+    showing.writer = json_writer_init(&showing.out);
+    if (options_operand_count(options) == 0)
+        r = show_all(&showing, err);
+    else
+        r = show_one(&showing, options_operand(options, 0), err);
+    if (r == 0)
+        r = buf_check(&showing.out, err);
+    if (r == 0 && showing.as_json)
+        printf("%s\n", buf_text(&showing.out));
+    buf_release(&showing.out);
+    return exit_code_of(r == -ENOENT ? EXIT_OF_SERVER : EXIT_OF_LOCAL, r);
+}

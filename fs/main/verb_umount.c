@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/main/verbs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/options.h"
+#include "common/codec/json.h"
+#include "fs/main/control_client.h"
+#include "fs/main/exit_code.h"
+#include "fs/session/mount_table.h"
+
+#define TYPE "fuse.kkartifact"
+#define END_WAIT_MS 10000
+
+CLEANUP_DEFINE(json, json_free);
+
+static int check_type(const char *mountpoint, struct error *err)
+{
+    cleanup_memory char *type = NULL;
+    int r = mount_table_type(mountpoint, &type, err);
+
+    if (r == 0 && strcmp(type, TYPE) != 0)
+        r = error_set(err, -EINVAL, "%s is a mount of type %s, not of kkartifact", mountpoint,
+                      type);
+    return r;
+}
+
+static int run_fusermount(const char *mountpoint, bool lazy, struct error *err)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u", "--", mountpoint, (char *)NULL);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        return error_system(err, errno, "fusermount3");
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return error_set(err, -EBUSY, "fusermount3 could not unmount %s", mountpoint);
+    return 0;
+}
+
+static int unmount(const char *mountpoint, bool lazy, struct error *err)
+{
+    if (geteuid() != 0)
+        return run_fusermount(mountpoint, lazy, err);
+    if (umount2(mountpoint, lazy ? MNT_DETACH : 0) < 0)
+        return error_system(err, errno, "%s", mountpoint);
+    return 0;
+}
+
+/* The daemon's process, to wait for; -1: none answers. */
+static int find_daemon(uint64_t device)
+{
+    cleanup(cleanup_json) struct json *answer = NULL;
+    int64_t pid = 0;
+
+    if (control_ask(device, "{\"ask\":\"pid\"}", &answer, NULL) < 0 ||
+        json_member_integer(json_root(answer), "pid", &pid, NULL) < 0 || pid <= 0 || pid > INT_MAX)
+        return -1;
+    return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+}
+
+/* It ends by itself; then its cache and its place are free. */
+static void wait_for_end(int daemon)
+{
+    struct pollfd polled = { .fd = daemon, .events = POLLIN };
+
+    if (daemon >= 0)
+        poll(&polled, 1, END_WAIT_MS);
+}
+
+int verb_umount(const struct options *options, struct error *err)
+{
+    char *mountpoint = realpath(options_operand(options, 0), NULL);
+    bool lazy = options_has(options, "lazy");
+    cleanup_fd int daemon = -1;
+    uint64_t device = 0;
+    int r = 0;
+
+    if (mountpoint == NULL) {
+        error_system(err, errno, "%s", options_operand(options, 0));
+        return EXIT_LOCAL;
+    }
+    r = check_type(mountpoint, err);
+    if (r == 0)
+        r = mount_table_device(mountpoint, &device, err);
+    if (r == 0 && !lazy)
+        daemon = find_daemon(device);
+    if (r == 0)
+        r = unmount(mountpoint, lazy, err);
+    if (r == 0 && !lazy)
+        wait_for_end(daemon);
+    free(mountpoint);
+    return exit_code_of(EXIT_OF_LOCAL, r);
+}
