@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""kkartifact-fs as a program: verbs, exit codes, the helper of mount(8), life and end."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from agent import clean_environment, run
+from keeper import is_mounted
+from server import program
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+FS = "kkartifact-fs"
+
+
+def fs(*words, **options):
+    return run([program(FS), *words], within=60, **options)
+
+
+def test_status_and_stat(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"hello", "dir/other": b"x" * 1000})
+    mount = new_mount(server.url, server.all_rights)
+    top = mount / project / "app" / "v1"
+    assert (top / "file").read_bytes() == b"hello"
+    status = mount.status()
+    assert {"mountpoint", "server", "online", "versions", "cache", "requests", "fetched_bytes",
+            "hit_bytes", "integrity_failures", "last_error", "worker"} <= set(status)
+    assert status["mountpoint"] == str(mount.path)
+    assert status["server"] == server.url
+    assert status["online"] is True
+    assert {"bytes", "limit", "files"} <= set(status["cache"])
+    assert status["worker"]["restarts"] == 0
+    assert pathlib.Path(f"/proc/{status['worker']['pid']}").exists()
+    [version] = status["versions"]
+    assert version == {"project": project, "app": "app", "version": "v1", "state": "partial",
+                       "cached_bytes": 5, "bytes": 1005, "pinned": False}
+    file = mount.verb("stat", top / "file", "--json").expect(0).json()
+    assert file["sha256"] == \
+        "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    assert file["cached_bytes"] == 5 and file["state"] == "complete" and file["version"] == "v1"
+    other = mount.verb("stat", top / "dir" / "other", "--json").expect(0).json()
+    assert other["cached_bytes"] == 0 and other["state"] == "remote"
+    folder = mount.verb("stat", top / "dir", "--json").expect(0).json()
+    assert folder["kind"] == "directory"
+    whole = mount.verb("stat", top, "--json").expect(0).json()
+    assert re.fullmatch("[0-9a-f]{64}", whole["content"])
+    assert str(mount.path) in mount.verb("status").expect(0).stdout
+    assert status["mountpoint"] in [one["mountpoint"] for one in
+                                    mount.verb("status", "--json").expect(0).json()]
+    mount.verb("stat", "/etc/passwd").expect(5)
+    mount.verb("status", "/").expect(5)
+
+
+def test_umount_ends_the_daemon(server, new_mount):
+    mount = new_mount(server.url, server.all_rights)
+    mount.umount()
+    assert not is_mounted(mount.path)
+    assert mount.verb("umount", mount.path).code == 9
+    mount.mount()
+    mount.umount()
+
+
+def test_umount_of_another_kind_is_refused():
+    assert fs("umount", "/proc").code == 9
+    assert pathlib.Path("/proc/self").exists()
+
+
+def test_a_busy_mount_stays_unless_lazy(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"hello"})
+    mount = new_mount(server.url, server.all_rights)
+    with open(mount / project / "app" / "v1" / "file", "rb") as file:
+        done = mount.verb("umount", mount.path)
+        assert done.code == 9 and is_mounted(mount.path)
+        mount.verb("umount", mount.path, "--lazy").expect(0)
+        assert not is_mounted(mount.path)
+        assert file.read() == b"hello"
+    mount.await_end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it(server, new_mount, number):
+    mount = new_mount(server.url, server.all_rights)
+    os.listdir(mount.path)
+    os.kill(mount.worker[0], number)
+    mount.await_end()
+    assert not is_mounted(mount.path)
+
+
+def test_sighup_does_not(server, new_mount):
+    mount = new_mount(server.url, server.all_rights)
+    os.kill(mount.worker[0], signal.SIGHUP)
+    time.sleep(0.3)
+    assert mount.status()["worker"]["pid"] == mount.worker[0]
+
+
+def test_in_the_foreground(server, new_mount, tmp_path):
+    mount = new_mount(server.url, server.all_rights, mounted=False)
+    mount.keeper.mount(mount.path)
+    process = subprocess.Popen([str(word) for word in mount.line()] + ["-f"],
+                               stderr=subprocess.PIPE, env=clean_environment(tmp_path), text=True)
+    assert "mounted" in process.stderr.readline()
+    assert mount.status()["worker"]["pid"] == process.pid
+    mount.verb("umount", mount.path).expect(0)
+    assert process.wait(10) == 0
+    process.stderr.close()
+
+
+def test_the_helper_of_mount(server, project, push, new_mount, tmp_path):
+    push(server, f"{project}/app/v1", {"file": b"hello"})
+    mount = new_mount(server.url, server.all_rights, mounted=False)
+    helper = tmp_path / "mount.kkartifact"
+    helper.symlink_to(program(FS))
+    mount.keeper.mount(mount.path)
+    options = f"rw,noauto,_netdev,user,token_file={mount.token_file},cache={mount.cache}"
+    run([helper, server.url, mount.path, "-n", "-s", "-v", "-o", options],
+        env=clean_environment(tmp_path)).expect(0)
+    assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
+    mount.verb("umount", mount.path).expect(0)
+    for words in ([server.url], [server.url, mount.path, "more"],
+                  [server.url, mount.path, "-o"], [server.url, mount.path, "-o", "nonsense"],
+                  [server.url, mount.path, "--token", "x"]):
+        done = run([helper, *words], env=clean_environment(tmp_path)).expect(2)
+        assert done.stderr.startswith("mount.kkartifact: ")
+
+
+def test_two_mounts_share_a_cache(server, project, push, new_mount):
+    data = os.urandom(1_500_000)
+    push(server, f"{project}/app/v1", {"file": data})
+    one = new_mount(server.url, server.all_rights)
+    two = new_mount(server.url, server.all_rights, cache=one.cache)
+    assert (one / project / "app" / "v1" / "file").read_bytes() == data
+    assert (two / project / "app" / "v1" / "file").read_bytes() == data
+    one.umount()
+    assert (two / project / "app" / "v1" / "file").read_bytes() == data
+    one.mount()
+    assert (one / project / "app" / "v1" / "file").read_bytes() == data
+    assert one.status()["fetched_bytes"] < 100_000
+
+
+def test_mounted_over_itself(server, project, push, new_mount):
+    """A second mount at the same place works, and so does the first when it is gone."""
+    push(server, f"{project}/app/v1", {"file": b"hello"})
+    mount = new_mount(server.url, server.all_rights)
+    below = mount.worker
+    assert mount.try_mount().code == 0
+    assert mount.worker != below
+    assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
+    mount.umount()
+    assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
+    mount.worker = below
+
+
+@pytest.mark.parametrize("words, code, said", [
+    (["mount"], 2, "SERVER"),
+    (["mount", "http://127.0.0.1:1"], 2, "SERVER"),
+    (["mount", "ftp://x", "/tmp"], 2, "ftp://x"),
+    (["mount", "http://127.0.0.1:1", "/tmp", "-o", "offline"], 2, "offline"),
+    (["mount", "http://127.0.0.1:1", "/tmp", "-o", "deadline=never"], 2, "deadline"),
+    (["mount", "http://127.0.0.1:1", "/nonexistent"], 9, "/nonexistent"),
+    (["mount", "http://127.0.0.1:1", "/tmp", "-o", "token_file=/nonexistent"], 2, "token_file"),
+    (["mount", "--nonsense", "a", "b"], 2, "nonsense"),
+    (["nonsense"], 2, "nonsense"),
+    (["umount"], 2, "umount"),
+    (["umount", "/nonexistent"], 9, "/nonexistent"),
+    (["stat", "/nonexistent"], 5, "/nonexistent"),
+    (["completion", "tcsh"], 2, "tcsh"),
+])
+def test_what_is_wrong_is_named(words, code, said, tmp_path):
+    done = fs(*words, env=clean_environment(tmp_path)).expect(code)
+    assert said in done.stderr and not done.stdout
+
+
+def test_a_token_does_not_go_over_plain_http(new_mount):
+    mount = new_mount("http://192.0.2.1:80", "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False)
+    started = time.monotonic()
+    done = mount.try_mount().expect(4)
+    assert "insecure" in done.stderr or "clear" in done.stderr
+    assert time.monotonic() - started < 5
+
+
+def test_few_descriptors(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {f"f{i}": b"%d" % i for i in range(300)})
+    mount = new_mount(server.url, server.all_rights, mounted=False)
+    mount.keeper.mount(mount.path)
+    line = " ".join(str(word) for word in mount.line())
+    run(["sh", "-c", f"ulimit -n 64; exec {line}"], env=clean_environment(mount.home)).expect(0)
+    for i in range(300):
+        assert (mount / project / "app" / "v1" / f"f{i}").read_bytes() == b"%d" % i
+
+
+def test_help_version_and_completion():
+    assert "mount" in fs("--help").expect(0).stdout
+    assert fs("version").expect(0).stdout.startswith("kkartifact-fs ")
+    for shell in ("bash", "zsh", "fish"):
+        assert "umount" in fs("completion", shell).expect(0).stdout
+    assert "token_file=FILE" in fs("mount", "-o", "help").expect(0).stdout
+
+
+def test_the_manual_has_every_option():
+    """The table's options and the manual's, both ways; and every verb."""
+    told = set(re.findall(r"^  ([a-z_]+)", fs("mount", "-o", "help").expect(0).stdout, re.M))
+    manual = (ROOT / "man" / "kkartifact-fs.8").read_text()
+    written = set(re.findall(r"^\.It (?:Cm|Ic) ([a-z_]+)$|^\.TP\n\.BR? ([a-z_]+)(?:$| ?=| \\fR)",
+                             manual, re.M))
+    written = {name for pair in written for name in pair if name}
+    assert told <= written, told - written
+    verbs = set(re.findall(r"^  ([a-z]+) ", fs("--help").expect(0).stdout, re.M))
+    for verb in verbs & {"mount", "umount", "status", "stat", "version", "completion"}:
+        assert f"kkartifact-fs {verb}" in manual.replace("\\-", "-"), verb
+
+
+def test_json_is_json(server, new_mount):
+    mount = new_mount(server.url, server.all_rights)
+    assert isinstance(json.loads(mount.verb("status", "--json").stdout), list)

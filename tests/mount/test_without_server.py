@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""The server is away, silent, or says no."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from mounts import forget_pages
+from proxies import CountingProxy, LyingProxy
+
+
+def fails_with(number, function, *arguments):
+    with pytest.raises(OSError) as raised:
+        function(*arguments)
+    assert raised.value.errno == number, raised.value
+
+
+def test_what_is_known_goes_on(new_server, project, push, new_mount):
+    server = new_server()
+    source = push(server, f"{project}/app/v1", {"a": b"1", "b/c": os.urandom(700_000), "d": b"4"})
+    mount = new_mount(server.url, server.all_rights, deadline="2s")
+    top = mount / project / "app" / "v1"
+    assert (top / "a").read_bytes() == b"1"
+    assert (top / "b" / "c").read_bytes() == (source / "b" / "c").read_bytes()
+    server.kill()
+    forget_pages()
+    assert (top / "a").read_bytes() == b"1"
+    assert (top / "b" / "c").read_bytes() == (source / "b" / "c").read_bytes()
+    assert os.listdir(mount / project / "app") == ["v1"]
+    started = time.monotonic()
+    fails_with(errno.EIO, (top / "d").read_bytes)
+    assert time.monotonic() - started < 8
+    assert mount.status()["last_error"]
+    assert mount.status()["online"] is False
+    mount.umount()
+    # And mounted again, with nobody there.
+    mount.mount()
+    forget_pages()
+    assert (top / "a").read_bytes() == b"1"
+    assert (top / "b" / "c").read_bytes() == (source / "b" / "c").read_bytes()
+    assert os.listdir(mount.path) == [project]
+    assert os.listdir(mount / project) == ["app"]
+    assert os.listdir(mount / project / "app") == ["v1"]
+    fails_with(errno.EIO, (mount / project / "app" / "v2").stat)
+    # It comes back.
+    again = new_server(server.data, listen=f"127.0.0.1:{server.port or _port(mount.url)}")
+    until = time.monotonic() + 20
+    while True:
+        try:
+            assert (top / "d").read_bytes() == b"4"
+            break
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    assert again.url == mount.url
+
+
+def _port(url):
+    return url.rsplit(":", 1)[1]
+
+
+def test_a_server_that_was_never_there(new_mount):
+    mount = new_mount("http://127.0.0.1:9", "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False,
+                      deadline="2s")
+    done = mount.try_mount().expect(7)
+    assert "127.0.0.1:9" in done.stderr
+
+
+def test_a_token_that_is_wrong(server, new_mount):
+    new_mount(server.url, "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False).try_mount().expect(4)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_token_that_is_taken_away(new_server, project, push, new_mount, strict):
+    server = new_server()
+    push(server, f"{project}/app/v1", {"a": b"1", "b": b"2"})
+    push(server, f"{project}/app/v2", {"a": b"3"})
+    token = server.token("pull")
+    options = {"strict_auth": True} if strict else {}
+    mount = new_mount(server.url, token, deadline="3s", **options)
+    app = mount / project / "app"
+    assert (app / "v1" / "a").read_bytes() == b"1"
+    server.revoke(token)
+    until = time.monotonic() + 10
+    if strict:
+        while True:
+            try:
+                (app / "v1").stat()
+            except PermissionError:
+                break
+            assert time.monotonic() < until
+            time.sleep(0.3)
+        fails_with(errno.EACCES, os.listdir, app)
+        return
+    time.sleep(2)
+    forget_pages()
+    assert (app / "v1" / "a").read_bytes() == b"1"
+    while True:
+        try:
+            (app / "v1" / "b").read_bytes()
+            assert time.monotonic() < until
+        except OSError as error:
+            assert error.errno == errno.EACCES
+            break
+    fails_with(errno.EACCES, (app / "unheard").stat)
+
+
+class Silence:
+    """A proxy whose answers to some paths are held back until `let`."""
+
+    def __init__(self, server, pattern):
+        self.go = threading.Event()
+        self.proxy = LyingProxy(server)
+        self.rule = self.proxy.lie(pattern, lambda reply: self.go.wait(60))
+        self.rule.times = 0
+
+    def hold(self):
+        self.rule.times = None
+
+    def let(self):
+        self.go.set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.let()
+        self.proxy.shutdown()
+        self.proxy.server_close()
+
+
+READER = "import sys; open(sys.argv[1], 'rb').read(); print('read')"
+
+
+def start_reader(path):
+    return subprocess.Popen([sys.executable, "-c", READER, str(path)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def test_a_read_ends_at_the_deadline(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"slow": os.urandom(2_000_000), "fast": b"1"})
+    with Silence(server, r"/blobs/") as silence:
+        mount = new_mount(silence.proxy.url, server.all_rights, deadline="2s")
+        top = mount / project / "app" / "v1"
+        assert (top / "fast").read_bytes() == b"1"
+        silence.hold()
+        started = time.monotonic()
+        fails_with(errno.EIO, (top / "slow").read_bytes)
+        assert 1.5 < time.monotonic() - started < 6
+        # What is here is answered meanwhile.
+        forget_pages()
+        started = time.monotonic()
+        assert (top / "fast").read_bytes() == b"1"
+        assert time.monotonic() - started < 1.5
+        assert mount.status()["last_error"]
+
+
+@pytest.mark.parametrize("where", ["bytes", "tree", "names"])
+def test_who_waits_can_be_killed(server, project, push, new_mount, where):
+    push(server, f"{project}/app/v1", {"slow": os.urandom(2_000_000)})
+    pattern = {"bytes": r"/blobs/", "tree": r"/tree", "names": r"/versions"}[where]
+    with Silence(server, pattern) as silence:
+        mount = new_mount(silence.proxy.url, server.all_rights, deadline="50s")
+        silence.hold()
+        reader = start_reader(mount / project / "app" / "v1" / "slow")
+        with pytest.raises(subprocess.TimeoutExpired):
+            reader.wait(1.5)
+        reader.send_signal(signal.SIGKILL)
+        started = time.monotonic()
+        reader.wait(10)
+        assert time.monotonic() - started < 2
+        # The mount lives.
+        assert os.listdir(mount.path)
+        silence.let()
+        assert (mount / project / "app" / "v1" / "slow").stat().st_size == 2_000_000
+
+
+def test_other_signals_do_not_break_a_read(server, project, push, new_mount):
+    source = push(server, f"{project}/app/v1", {"slow": os.urandom(2_000_000)})
+    program = ("import signal,sys,hashlib; signal.signal(signal.SIGALRM, lambda *a: None); "
+               "signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05); "
+               "print(hashlib.sha256(open(sys.argv[1],'rb').read()).hexdigest())")
+    with Silence(server, r"/(blobs/|versions|tree)") as silence:
+        mount = new_mount(silence.proxy.url, server.all_rights)
+        silence.hold()
+        reader = subprocess.Popen([sys.executable, "-c", program,
+                                   str(mount / project / "app" / "v1" / "slow")],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1)
+        silence.let()
+        out, err = reader.communicate(timeout=30)
+        assert reader.returncode == 0, err
+        import hashlib
+        assert out.decode().strip() == hashlib.sha256((source / "slow").read_bytes()).hexdigest()
+
+
+def test_lists_of_a_silent_server_are_shown_as_they_were(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"a": b"1"})
+    with Silence(server, r"/(projects|apps|versions)") as silence:
+        mount = new_mount(silence.proxy.url, server.all_rights)
+        assert os.listdir(mount / project / "app") == ["v1"]
+        assert (mount / project / "app" / "v1" / "a").read_bytes() == b"1"
+        silence.hold()
+        time.sleep(2)  # longer than lists are believed
+        started = time.monotonic()
+        for _ in range(5):
+            assert os.listdir(mount / project / "app") == ["v1"]
+            assert (mount / project / "app" / "v1" / "a").read_bytes() == b"1"
+        assert time.monotonic() - started < 3
+
+
+def test_a_second_server_takes_over(new_server, project, push, new_mount):
+    server = new_server()
+    push(server, f"{project}/app/v1", {"a": b"1", "b": b"2" * 100_000})
+    with CountingProxy(server.port) as first:
+        mount = new_mount(first.url, server.all_rights, server=server.url)
+        assert (mount / project / "app" / "v1" / "a").read_bytes() == b"1"
+    assert (mount / project / "app" / "v1" / "b").read_bytes() == b"2" * 100_000
