@@ -88,9 +88,8 @@ struct session_options {
     size_t thread_count; /* readers of requests; 0: 2 */
 };
 
-/* Opens /dev/fuse, mounts at `mountpoint` (an existing directory; resolved before) and
- * negotiates. As
- * root by mount(2), else through fusermount3. Nothing is answered before session_run. */
+/* Opens /dev/fuse, mounts at `mountpoint` (an existing directory; resolved before) and negotiates.
+ * As root by mount(2), else through fusermount3. Nothing is answered before session_run. */
 int session_mount(struct session **out_session, const char *mountpoint,
                   const struct session_options *options, const struct session_ops *ops,
                   void *context, struct error *err);
@@ -103,8 +102,7 @@ int session_run(struct session *session, struct error *err);
 void session_stop(struct session *session);
 
 /* Takes the mount away if it is still ours (lazily: users of open files go on), closes. Requests
- * that
- * were not answered yet must be answered before. NULL is fine. */
+ * that were not answered yet must be answered before. NULL is fine. */
 struct session *session_close(struct session *session);
 
 /* The device number of the mount (stat's st_dev), which tells its connection in
