@@ -9,7 +9,8 @@
 # Prints the boot, start time and program of the process $1; fails when there is none.
 process_identity() {
     local stat exe fields
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    # Not $(<file): when the file is gone that ends the whole shell.
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }         # the name before it may hold anything
     [ "${stat%% *}" != Z ] || return 1
     exe=$(readlink "/proc/$1/exe") || return 1

@@ -250,6 +250,55 @@ static int refuse_place(const char *name, const struct yaml_event *event, struct
                      (int)event->text.size, event->text.bytes, rule);
 }
 
+#define DISTANCE_MAX 2
+#define KEY_MAX_SIZE 64
+
+/* Edits (insert, delete, change) from a to b: Levenshtein's distance, by rows. */
+static size_t edit_distance(struct span a, struct span b)
+{
+    size_t row[KEY_MAX_SIZE + 1];
+
+    if (a.size > KEY_MAX_SIZE || b.size > KEY_MAX_SIZE)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b.size; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.size; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.size; j++) {
+            size_t changed = diagonal + (a.bytes[i - 1] != b.bytes[j - 1]);
+            size_t shorter = row[j - 1] < row[j] ? row[j - 1] + 1 : row[j] + 1;
+            diagonal = row[j];
+            row[j] = changed < shorter ? changed : shorter;
+        }
+    }
+    return row[b.size];
+}
+
+/* The key that was probably meant, or the keys there are. */
+static int refuse_key(const struct settings *settings, const char *name,
+                      const struct yaml_event *event, struct error *err)
+{
+    cleanup(buf_release) struct buf rule = buf_init(ERROR_TEXT_SIZE * 16);
+    const struct setting_spec *spec, *near = NULL;
+    size_t least = DISTANCE_MAX + 1;
+
+    for (size_t i = 0; (spec = settings_spec(settings, i)) != NULL; i++) {
+        size_t distance = edit_distance(event->text, span_text(spec->key));
+        if (distance < least) {
+            least = distance;
+            near = spec;
+        }
+    }
+    if (near != NULL)
+        buf_format(&rule, "unknown key, did you mean %s?", near->key);
+    else
+        buf_add_text(&rule, "unknown key; there are");
+    for (size_t i = 0; near == NULL && (spec = settings_spec(settings, i)) != NULL; i++)
+        buf_format(&rule, " %s", spec->key);
+    return refuse_place(name, event, err, buf_text(&rule));
+}
+
 static int read_list(struct yaml_reader *reader, struct value *fresh,
                      const struct setting_spec *spec, const char *place, struct error *err)
 {
@@ -280,7 +329,7 @@ static int read_value(struct settings *settings, struct yaml_reader *reader,
     int r;
 
     if (value == NULL)
-        return refuse_place(name, key, err, "unknown key");
+        return refuse_key(settings, name, key, err);
     buf_format(&place, "%s:%llu", name, (unsigned long long)key->line);
     r = buf_check(&place, err);
     if (r == 0)

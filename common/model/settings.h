@@ -91,9 +91,10 @@ const char *settings_place(const struct settings *settings, const char *key);
 /* The table's lines, in order; NULL behind the last. */
 const struct setting_spec *settings_spec(const struct settings *settings, size_t index);
 
-/* All of them as `key: "value"  # place`; secrets as (hidden). */
+/* All of them, each with what it means and what is allowed as a comment before it, as `key: "value"
+ * # place`; secrets as "(hidden)", what has no value as a comment. */
 void settings_print(const struct settings *settings, struct buf *out);
-/* One JSON object key -> {value, place}; secrets: value null. */
+/* One JSON object key -> {value, place, help, allowed}; secrets: value null. */
 void settings_print_json(const struct settings *settings, struct buf *out);
 /* What is allowed for a key: "a size from 64 KiB to 64 MiB", "one of text|json". */
 void settings_print_allowed(const struct setting_spec *spec, struct buf *out);

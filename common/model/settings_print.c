@@ -2,6 +2,7 @@
 /* What settings.h writes for people: values, what is allowed, an example. */
 
 #include "common/base/buf.h"
+#include "common/base/cleanup.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
 #include "common/codec/yaml.h"
@@ -72,9 +73,9 @@ static void print_value(const struct settings *settings, const struct setting_sp
                         struct buf *out)
 {
     if (!settings_has(settings, spec->key)) {
-        buf_add_text(out, spec->type == SETTING_LIST ? "[]" : "(none)");
+        buf_add_text(out, "[]");
     } else if (spec->type == SETTING_SECRET) {
-        buf_add_text(out, "(hidden)");
+        buf_add_text(out, "\"(hidden)\"");
     } else if (spec->type == SETTING_LIST) {
         buf_add_byte(out, '[');
         for (size_t i = 0; i < settings_list_count(settings, spec->key); i++) {
@@ -92,9 +93,16 @@ void settings_print(const struct settings *settings, struct buf *out)
     const struct setting_spec *spec;
 
     for (size_t i = 0; (spec = settings_spec(settings, i)) != NULL; i++) {
-        buf_format(out, "%s: ", spec->key);
-        print_value(settings, spec, out);
-        buf_format(out, "  # %s\n", settings_place(settings, spec->key));
+        bool is_set = settings_has(settings, spec->key) || spec->type == SETTING_LIST;
+        buf_format(out, "%s# %s: ", i == 0 ? "" : "\n", spec->help);
+        settings_print_allowed(spec, out);
+        /* What has no value stands as a comment, so that the whole can be read as a file. */
+        buf_format(out, "\n%s%s:", is_set ? "" : "#", spec->key);
+        if (is_set) {
+            buf_add_byte(out, ' ');
+            print_value(settings, spec, out);
+        }
+        buf_format(out, "  # %s\n", is_set ? settings_place(settings, spec->key) : "not set");
     }
 }
 
@@ -117,6 +125,7 @@ static void print_json_value(const struct settings *settings, const struct setti
 
 void settings_print_json(const struct settings *settings, struct buf *out)
 {
+    cleanup(buf_release) struct buf allowed = buf_init(4096);
     struct json_writer writer = json_writer_init(out);
     const struct setting_spec *spec;
 
@@ -125,6 +134,10 @@ void settings_print_json(const struct settings *settings, struct buf *out)
         json_begin_object(&writer, spec->key);
         print_json_value(settings, spec, &writer);
         json_text(&writer, "place", settings_place(settings, spec->key));
+        json_text(&writer, "help", spec->help);
+        settings_print_allowed(spec, &allowed);
+        json_text(&writer, "allowed", buf_text(&allowed));
+        buf_clear(&allowed);
         json_end(&writer);
     }
     json_end(&writer);

@@ -61,6 +61,15 @@ static void json_time(struct json_writer *writer, const char *name, int64_t time
         json_text(writer, name, text);
 }
 
+static const char *state_of(const struct token_info *info)
+{
+    if (info->revoked_at_s != 0)
+        return "revoked";
+    if (info->identity.expires_at_s != 0 && info->identity.expires_at_s <= clock_now_s())
+        return "expired";
+    return "valid";
+}
+
 static void json_token(struct json_writer *writer, const struct token_info *info, const char *text)
 {
     const struct identity *identity = &info->identity;
@@ -79,6 +88,7 @@ static void json_token(struct json_writer *writer, const struct token_info *info
          i++)
         json_text(writer, NULL, permission);
     json_end(writer);
+    json_text(writer, "state", state_of(info));
     json_time(writer, "created_at", info->created_at_s);
     json_time(writer, "expires_at", identity->expires_at_s);
     json_time(writer, "last_used_at", info->last_used_at_s);
@@ -135,15 +145,6 @@ static void add_time(struct buf *out, int64_t time_s, const char *none)
         buf_format(out, "  %-20s", none);
     else
         buf_format(out, "  %-20s", text);
-}
-
-static const char *state_of(const struct token_info *info)
-{
-    if (info->revoked_at_s != 0)
-        return "revoked";
-    if (info->identity.expires_at_s != 0 && info->identity.expires_at_s <= clock_now_s())
-        return "expired";
-    return "valid";
 }
 
 static void add_line(struct buf *out, const struct token_info *info)

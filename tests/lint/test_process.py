@@ -58,3 +58,7 @@ def test_no_record(tmp_path):
     assert shell('process_recorded "$1"', tmp_path / "none") == (1, "")
     (tmp_path / "broken").write_text("")
     assert shell('process_recorded "$1"', tmp_path / "broken") == (1, "")
+
+
+def test_a_process_that_is_gone_does_not_end_the_script():
+    assert shell('process_identity 999999999 || echo gone') == (0, "gone")
