@@ -292,6 +292,7 @@ static void entry_destroy(struct blob_entry *entry)
     piece_map_release(&entry->present);
     piece_map_release(&entry->verified);
     memory_free(entry->levels);
+    pthread_mutex_destroy(&entry->writing);
     pthread_mutex_destroy(&entry->lock);
     memory_free(entry);
 }
@@ -357,6 +358,7 @@ static struct blob_entry *entry_new(struct blob_cache *cache, const struct blob_
     entry->key = *key;
     entry->refs = 1;
     pthread_mutex_init(&entry->lock, NULL);
+    pthread_mutex_init(&entry->writing, NULL);
     if (merkle_shape_of(key->size, &entry->shape, NULL) < 0 ||
         piece_map_init(&entry->present, entry->shape.piece_count) < 0 ||
         piece_map_init(&entry->verified, entry->shape.piece_count) < 0) {

@@ -87,6 +87,7 @@ struct blob_entry {
     bool is_idle;
 
     pthread_mutex_t lock;
+    pthread_mutex_t writing; /* of pieces; no other lock is taken under it */
     struct merkle_shape shape;
     uint8_t *levels;    /* NULL until known; none needed up to one piece */
     bool levels_sought; /* on disk, in vain */

@@ -95,12 +95,12 @@ void entry_drop_piece(struct blob_entry *entry, uint64_t piece)
     atomic_fetch_add(&entry->cache->damaged, 1);
     piece_map_remove(&entry->verified, piece);
     piece_map_remove(&entry->present, piece);
-    if (entry->present.set == 0)
+    if (entry->place != PLACE_COMPLETE)
+        entry->dirty_bytes += 1; /* so that the map is written again; others may write just now */
+    else if (entry->present.set == 0)
         entry_drop_all(entry);
-    else if (entry->place == PLACE_COMPLETE)
-        entry_demote(entry);
     else
-        entry->dirty_bytes += 1; /* so that the map is written again */
+        entry_demote(entry);
 }
 
 void entry_load(struct blob_entry *entry)
@@ -468,7 +468,11 @@ static int put_large(struct blob_entry *entry, uint64_t piece, const void *bytes
     if (file == NULL)
         return -EBUSY;
     pthread_mutex_unlock(&entry->lock);
+    /* A file system takes one write of a file at a time, and the others would wait for it with the
+     * processor busy. */
+    pthread_mutex_lock(&entry->writing);
     r = file_write_at(file->fd, piece * BLOB_PIECE_SIZE, bytes, size, NULL);
+    pthread_mutex_unlock(&entry->writing);
     if (r < 0)
         cache_failed(entry->cache, r, "writing to the cache");
     pthread_mutex_lock(&entry->lock);

@@ -92,6 +92,62 @@ static int move_to_complete(struct blob_entry *entry)
     return 0;
 }
 
+/* The pieces that do not fit the verity digest, as they are on disk; how many, or < 0: nothing can
+ * be said. */
+static int find_wrong_pieces(struct blob_entry *entry, int fd, struct piece_map *out_wrong)
+{
+    cleanup_memory uint8_t *bytes = memory_resize(NULL, BLOB_PIECE_SIZE, 1);
+    int count = 0;
+
+    if (bytes == NULL)
+        return -ENOMEM;
+    for (uint64_t piece = 0; piece < out_wrong->count; piece++) {
+        size_t size = (size_t)blob_piece_size(entry->key.size, piece), got = 0;
+        int r = file_read_at(fd, piece * BLOB_PIECE_SIZE, bytes, size, &got, NULL);
+
+        if (r == 0)
+            r = got == size ? blob_entry_verify(entry, piece, bytes, size, NULL) : -EBADMSG;
+        if (r == -EBADMSG) {
+            piece_map_add(out_wrong, piece);
+            count++;
+        } else if (r < 0) {
+            return r;
+        }
+    }
+    return count;
+}
+
+/* The whole is not what its name says. Pieces that were believed and are wrong go, the others stay.
+ * When each fits the verity digest, whoever paired the two digests was wrong, and the object must
+ * not get that name (entry locked, and unlocked while the disk works). */
+static void drop_wrong(struct blob_entry *entry, struct cache_file *file)
+{
+    struct piece_map wrong;
+    int count;
+
+    if (piece_map_init(&wrong, entry->present.count) < 0) {
+        entry_drop_all(entry);
+        return;
+    }
+    piece_map_fill(&entry->verified, false); /* what gets a bit from here on came since */
+    pthread_mutex_unlock(&entry->lock);
+    count = find_wrong_pieces(entry, file->fd, &wrong);
+    pthread_mutex_lock(&entry->lock);
+    if (!cache_file_is(entry, file)) {
+        /* dropped in between */
+    } else if (count <= 0) {
+        atomic_fetch_add(&entry->cache->damaged, 1);
+        entry->not_to_be_kept = count == 0;
+        entry_drop_all(entry);
+    } else {
+        for (uint64_t piece = 0; piece < wrong.count; piece++) {
+            if (piece_map_has(&wrong, piece) && !piece_map_has(&entry->verified, piece))
+                entry_drop_piece(entry, piece);
+        }
+    }
+    piece_map_release(&wrong);
+}
+
 /* Every piece is there (entry locked, and unlocked while the disk works). */
 static void seal(struct blob_entry *entry, struct cache_file *file)
 {
@@ -103,11 +159,7 @@ static void seal(struct blob_entry *entry, struct cache_file *file)
         r = file_sync(file->fd, NULL);
     pthread_mutex_lock(&entry->lock);
     if (r == -EBADMSG && cache_file_is(entry, file)) {
-        /* The pieces fit the verity digest, the whole not the SHA-256: whoever paired the two was
-         * wrong, or the disk is. Either way it must not get that name. */
-        atomic_fetch_add(&entry->cache->damaged, 1);
-        entry->not_to_be_kept = true;
-        entry_drop_all(entry);
+        drop_wrong(entry, file);
         return;
     }
     if (!cache_file_is(entry, file)) /* dropped in between; what came since asks for itself */

@@ -278,6 +278,59 @@ static void retry_after_is_honoured(void **state)
     assert_int_equal(atomic_load(&world->scripts[0].next), 1);
 }
 
+struct ending {
+    bool done;
+    int code, status;
+    bool has_headers;
+    size_t body_size;
+};
+
+static void note_ending(void *context, const struct api_answer *answer)
+{
+    struct ending *ending = context;
+
+    *ending = (struct ending){ .done = true,
+                               .code = answer->code,
+                               .status = answer->status,
+                               .has_headers = answer->headers != NULL,
+                               .body_size = answer->body.size };
+}
+
+static bool is_offline(void *context)
+{
+    return !api_client_online(context);
+}
+
+/* What the last try answered is gone with its request. */
+static void a_call_that_waits_can_be_cancelled(void **state)
+{
+    struct world *world = *state;
+    struct ending ending = { 0 };
+    struct api_call_spec spec = {
+        .method = HTTP_GET, .path = "/x", .done = note_ending, .context = &ending
+    };
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call *call = NULL;
+
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_true(api_client_online(world->client));
+    world->scripts[0].statuses[1] = 503;
+    world->scripts[0].lines = "Retry-After: 1\r\nContent-Type: application/problem+json\r\n";
+    world->scripts[0].body = "{\"code\":\"not-ready\"}";
+    assert_int_equal(api_call_start(world->client, &spec, &call, NULL), 0);
+    /* the first try is over, the second waits for what Retry-After says */
+    assert_int_equal(http_loop_run_until(world->loop, is_offline, world->client,
+                                         clock_monotonic_ms() + 10000, NULL),
+                     0);
+    assert_false(ending.done);
+    api_call_cancel(call);
+    assert_true(ending.done);
+    assert_int_equal(ending.code, -ECANCELED);
+    assert_int_equal(ending.status, 0);
+    assert_false(ending.has_headers);
+    assert_int_equal(ending.body_size, 0);
+}
+
 static void a_token_does_not_go_in_clear_text(void **state)
 {
     struct world *world = *state;
@@ -382,6 +435,7 @@ int main(void)
         CASE(the_next_server_is_asked),
         CASE(what_is_not_repeatable_is_sent_once),
         CASE(retry_after_is_honoured),
+        CASE(a_call_that_waits_can_be_cancelled),
         CASE(a_token_does_not_go_in_clear_text),
         CASE(an_interrupt_ends_the_wait),
         CASE(answers_are_bounded),

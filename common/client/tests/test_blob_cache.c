@@ -227,6 +227,67 @@ static void damage_is_found_dropped_and_healed(void **state)
     temporary_remove(folder);
 }
 
+static void overwrite(const char *path)
+{
+    uint8_t bytes[4096];
+    struct stat info;
+    int fd;
+
+    memset(bytes, 0x5a, sizeof(bytes));
+    assert_int_equal(chmod(path, 0644), 0);
+    fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &info), 0);
+    for (off_t at = 0; at < info.st_size; at += (off_t)sizeof(bytes)) {
+        size_t left = (size_t)(info.st_size - at);
+        size_t size = left < sizeof(bytes) ? left : sizeof(bytes);
+
+        assert_int_equal(pwrite(fd, bytes, size, at), size);
+    }
+    close(fd);
+}
+
+/* All is found wrong piece by piece, also by the look at the whole that the first good piece brings
+ * about; what comes instead is kept. */
+static void what_replaces_garbage_is_kept(void **state)
+{
+    for (int what = 0; what < 4; what++) { /* bits: only a part; all that is read comes first */
+        char *folder = temporary_new();
+        struct blob_cache *cache = open_cache(folder, 0);
+        struct blob_entry *entry = entry_of(cache, large);
+        uint64_t count = blob_piece_count(large->size), begin = (what & 1) != 0 ? 1 : 0;
+        uint8_t bytes[100];
+
+        set_levels(entry, large);
+        for (uint64_t piece = begin; piece < count; piece++)
+            assert_int_equal(put(entry, large, piece), 0);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+        overwrite(file_of(folder, begin > 0 ? "part" : "obj", large, begin == 0));
+        cache = open_cache(folder, 0);
+        entry = entry_of(cache, large);
+        for (uint64_t piece = 0; piece < count; piece++) {
+            assert_int_equal(blob_entry_read(entry, piece * BLOB_PIECE_SIZE, bytes, 10), -EAGAIN);
+            if ((what & 2) != 0)
+                continue;
+            assert_int_equal(put(entry, large, piece), 0);
+            blob_cache_flush(cache);
+        }
+        for (uint64_t piece = 0; piece < count && (what & 2) != 0; piece++)
+            assert_int_equal(put(entry, large, piece), 0);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+        assert_int_equal(access(file_of(folder, "obj", large, true), F_OK), 0);
+        cache = open_cache(folder, 0);
+        entry = entry_of(cache, large);
+        assert_true(blob_entry_is_complete(entry));
+        assert_whole(entry, large);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+        temporary_remove(folder);
+    }
+}
+
 static void other_damage_is_no_error_either(void **state)
 {
     char *folder = temporary_new();
@@ -625,6 +686,7 @@ int main(void)
         cmocka_unit_test(others_may_not_write_to_it),
         cmocka_unit_test(wrong_bytes_are_not_verified),
         cmocka_unit_test(damage_is_found_dropped_and_healed),
+        cmocka_unit_test(what_replaces_garbage_is_kept),
         cmocka_unit_test(other_damage_is_no_error_either),
         cmocka_unit_test(damage_while_it_is_open),
         cmocka_unit_test(kill_while_it_writes),
