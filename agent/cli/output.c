@@ -39,6 +39,12 @@ void output_warning(const struct output *output, const char *text)
         write_line("warning: ", text);
 }
 
+void output_notice(const struct output *output, const char *text)
+{
+    if (!output->quiet && !output->json)
+        write_line("", text);
+}
+
 void output_detail(const struct output *output, const char *format, ...)
 {
     struct error line;

@@ -24,5 +24,7 @@ int output_write(struct buf *bytes, struct error *err);
 /* A line on stderr: "kkartifact-agent: text". */
 void output_error(const char *text);
 void output_warning(const struct output *output, const char *text);
+/* What a person wants to know and no script reads: not with --quiet, not with --json. */
+void output_notice(const struct output *output, const char *text);
 void output_detail(const struct output *output, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

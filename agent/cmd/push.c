@@ -117,6 +117,10 @@ static int write_result(struct job *job, const struct push_options *options,
     char hex[DIGEST_HEX_SIZE];
 
     if (!job->command->output.json) {
+        if (options->dry_run)
+            output_notice(&job->command->output, "a dry run: nothing was sent");
+        else if (result->exists)
+            output_notice(&job->command->output, "this version exists already, with this content");
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
     }

@@ -314,12 +314,13 @@ int file_make_directories(const char *path, uint32_t mode, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     for (char *at = partial;; at++) {
         char saved = *at;
+        int failure;
         if (saved != '/' && saved != '\0')
             continue;
         *at = '\0';
-        if (at != partial && mkdir(partial, (mode_t)mode) != 0 && errno != EEXIST &&
-            !(stat(partial, &st) == 0 && S_ISDIR(st.st_mode)))
-            return error_system(err, errno, "%s", partial);
+        failure = at == partial || mkdir(partial, (mode_t)mode) == 0 ? 0 : errno;
+        if (failure != 0 && failure != EEXIST && !(stat(partial, &st) == 0 && S_ISDIR(st.st_mode)))
+            return error_system(err, failure, "%s", partial);
         *at = saved;
         if (saved == '\0')
             break;
