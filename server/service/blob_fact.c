@@ -64,7 +64,8 @@ int blob_object_failed(struct services *services, const struct blob *blob, int f
     enum blob_state state = failure == -ENOENT ? BLOB_MISSING : BLOB_CORRUPT;
 
     refusal_set(why, REFUSAL_STORAGE, 0);
-    if (failure == -EAGAIN || failure == -ENOMEM || failure == -EMFILE || failure == -ENFILE)
+    if (failure == -EAGAIN || failure == -ENOMEM || failure == -EMFILE || failure == -ENFILE ||
+        failure == -ENOSPC)
         return failure;
     blob_fact_forget(services, &blob->sha256);
     memo_forget(services->objects, span_text(blob->key));

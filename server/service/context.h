@@ -18,7 +18,7 @@ struct token_verifier;
  * context - the inside of struct services, for this folder only.
  *
  * The memos hold facts that do not change: what is behind a version's name, where
- * a blob's bytes are, open objects and mapped trees. Each is asked first and filled
+ * a blob's bytes are, open objects and trees. Each is asked first and filled
  * from the database when it does not know. `busy` holds the names of what one
  * request works on alone (a blob of a push); it is the guard inside this process,
  * the store's own guards unfinished objects between processes.

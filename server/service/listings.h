@@ -11,7 +11,7 @@
 
 /*
  * listings - a version's files for people and programs: pages of entries, and
- * meta.yaml as a stream. Both are made from the mapped tree image; neither holds
+ * meta.yaml as a stream. Both are made from the tree image; neither holds
  * the whole in memory.
  */
 enum listed_kind { LISTED_DIRECTORY = 1, LISTED_FILE = 2, LISTED_LINK = 3 };

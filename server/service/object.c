@@ -4,24 +4,25 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/service/context.h"
 #include "server/service/memo.h"
+#include "server/service/scratch.h"
+
+/* Of a copy. Hundreds of objects are open at a time: what is larger goes into a file. */
+#define OBJECT_MEMORY_MAX ((uint64_t)64 << 10)
+#define LOAD_PIECE ((size_t)1 << 20)
 
 struct object {
     atomic_uint references;
     struct blob_reader reader;
-    pthread_mutex_t lock; /* of what follows */
-    uint8_t *bytes;
-    void *mapping; /* `bytes` lies in it; NULL: `bytes` is from the heap */
-    size_t mapping_size;
+    pthread_mutex_t lock;     /* of what follows */
+    struct scratch copy;      /* all bytes; empty until they are asked for */
+    const char *scratch_path; /* the services' own */
 };
 
 struct object *object_ref(struct object *object)
@@ -34,10 +35,7 @@ struct object *object_unref(struct object *object)
 {
     if (object == NULL || atomic_fetch_sub(&object->references, 1) != 1)
         return NULL;
-    if (object->mapping != NULL)
-        munmap(object->mapping, object->mapping_size);
-    else
-        memory_free(object->bytes);
+    scratch_release(&object->copy);
     blob_reader_release(&object->reader);
     pthread_mutex_destroy(&object->lock);
     return memory_free(object);
@@ -85,6 +83,7 @@ int object_open(struct services *services, const char *key, uint64_t size, struc
             return error_set(err, -ENOMEM, "out of memory");
         atomic_init(&object->references, 1);
         pthread_mutex_init(&object->lock, NULL);
+        object->scratch_path = services->scratch_path;
         r = blob_store_open(services->store, key, 0, UINT64_MAX, &object->reader, err);
         if (r < 0)
             return r;
@@ -114,34 +113,28 @@ int object_read(struct object *object, uint64_t offset, void *out, size_t size, 
     return blob_reader_read(&object->reader, offset, out, size, err);
 }
 
-/* The mapping starts at a page; the object may start behind it. */
-static int map_descriptor(struct object *object, struct error *err)
-{
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t before = object->reader.fd_offset % page;
-    size_t size = (size_t)(object->reader.size + before);
-    void *mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, object->reader.fd,
-                         (off_t)(object->reader.fd_offset - before));
-
-    if (mapping == MAP_FAILED)
-        return error_system(err, errno, "map a stored object");
-    object->mapping = mapping;
-    object->mapping_size = size;
-    object->bytes = (uint8_t *)mapping + before;
-    return 0;
-}
-
+/* In our own memory or a file without a name: a mapping of the store's file would end the server by
+ * a signal when that file is cut, or a page of it cannot be read. A disk too full for the copy does
+ * not stop reading: then it is memory. */
 static int load(struct object *object, struct error *err)
 {
-    cleanup_memory uint8_t *bytes = memory_new((size_t)object->reader.size);
-    int r;
+    const uint64_t size = object->reader.size;
+    cleanup(scratch_release) struct scratch copy = { 0 };
+    int r =
+        scratch_map_file(size > OBJECT_MEMORY_MAX ? object->scratch_path : NULL, size, &copy, err);
 
-    if (bytes == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = blob_reader_read(&object->reader, 0, bytes, (size_t)object->reader.size, err);
+    if (r == -ENOSPC || r == -EDQUOT)
+        r = scratch_map_file(NULL, size, &copy, err);
+    for (uint64_t at = 0; r == 0 && at < size; at += LOAD_PIECE) {
+        const uint64_t left = size - at;
+
+        r = blob_reader_read(&object->reader, at, copy.bytes + at,
+                             left < LOAD_PIECE ? (size_t)left : LOAD_PIECE, err);
+    }
     if (r < 0)
         return r;
-    object->bytes = take_pointer(&bytes);
+    object->copy = copy;
+    copy = (struct scratch){ 0 };
     return 0;
 }
 
@@ -154,12 +147,10 @@ int object_bytes(struct object *object, struct span *out, struct error *err)
         return 0;
     }
     pthread_mutex_lock(&object->lock);
-    if (object->bytes == NULL && object->reader.fd >= 0)
-        r = map_descriptor(object, err);
-    else if (object->bytes == NULL)
+    if (object->copy.bytes == NULL)
         r = load(object, err);
     if (r == 0)
-        *out = span_of(object->bytes, (size_t)object->reader.size);
+        *out = span_of(object->copy.bytes, object->copy.size);
     pthread_mutex_unlock(&object->lock);
     return r;
 }

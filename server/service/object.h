@@ -12,8 +12,8 @@ struct services;
 /*
  * object - a stored object, open, shared by those who read it.
  *
- * Counted references; the last one closes it. Bytes of an object do not change, so
- * one descriptor and one mapping serve everybody. Any thread.
+ * Counted references; the last one closes it, before the services end. Bytes of an object do not
+ * change, so one descriptor and one copy serve everybody. Any thread.
  */
 struct object;
 
@@ -32,8 +32,9 @@ uint64_t object_size(const struct object *object);
 int object_descriptor(const struct object *object, uint64_t *out_base);
 int object_read(struct object *object, uint64_t offset, void *out, size_t size, struct error *err);
 
-/* All bytes, living as long as the object: mapped, or read into memory when there is no
- * descriptor. */
+/* All bytes, living as long as the object: a copy (in memory when small, else in a scratch file)
+ * that is made at the first call, which blocks. What happens to the stored file then touches
+ * nobody. Cut or unreadable before: -EIO or -EBADMSG. */
 int object_bytes(struct object *object, struct span *out, struct error *err);
 
 /* For the memo: value points to a struct object *. */

@@ -46,10 +46,11 @@ static int open_held(struct services *services, const struct push *push,
         return refuse_missing(why, err, what);
     if (r == 0)
         r = blob_object_open(services, &row.blob, &object, why, err);
-    if (r == 0)
-        r = object_bytes(object, out, err);
     if (r < 0)
         return r;
+    r = object_bytes(object, out, err);
+    if (r < 0)
+        return blob_object_failed(services, &row.blob, r, why, err);
     *out_object = take_pointer(&object);
     return 0;
 }

@@ -48,6 +48,11 @@ static int reserve(int fd, uint64_t size, struct error *err)
 
 int scratch_map(const char *directory, uint64_t size, struct scratch *out, struct error *err)
 {
+    return scratch_map_file(size > SCRATCH_SMALL ? directory : NULL, size, out, err);
+}
+
+int scratch_map_file(const char *directory, uint64_t size, struct scratch *out, struct error *err)
+{
     cleanup_fd int fd = -1;
     void *bytes;
     int r;
@@ -58,7 +63,7 @@ int scratch_map(const char *directory, uint64_t size, struct scratch *out, struc
     }
     if (size > SIZE_MAX / 2)
         return error_set(err, -EFBIG, "scratch of %llu bytes", (unsigned long long)size);
-    if (directory != NULL && size > SCRATCH_SMALL) {
+    if (directory != NULL) {
         r = scratch_file(directory, &fd, err);
         if (r < 0)
             return r;

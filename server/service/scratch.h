@@ -24,6 +24,8 @@ struct scratch {
 
 /* directory NULL: anonymous memory. size 0 gives an empty one. */
 int scratch_map(const char *directory, uint64_t size, struct scratch *out, struct error *err);
+/* In a file however small it is. */
+int scratch_map_file(const char *directory, uint64_t size, struct scratch *out, struct error *err);
 void scratch_release(struct scratch *scratch);
 
 /* A file without a name in that directory, open for reading and writing. */

@@ -33,7 +33,7 @@ struct services_settings {
     uint32_t part_size;        /* what a PATCH may carry; 0: the default */
     uint64_t listing_max;      /* bytes; 0: 4 GiB */
     size_t facts_max;          /* entries of each in-process memory; 0: 65536 */
-    size_t open_max;           /* mapped trees, and open blobs, kept for the next request; 0: 256 */
+    size_t open_max;           /* trees, and open blobs, kept for the next request; 0: 256 */
     unsigned password_checks;  /* argon2 computations at once; 0: 2 */
 };
 

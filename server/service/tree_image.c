@@ -77,7 +77,7 @@ int tree_image_open_cached(struct services *services, const struct version_fact 
                            struct tree_image **out, struct error *err)
 {
     if (!memo_get(services->trees, span_of(version->tree.bytes, DIGEST_SIZE), out))
-        return error_set(err, -EAGAIN, "tree image not mapped");
+        return error_set(err, -EAGAIN, "tree image not read yet");
     return 0;
 }
 

@@ -10,9 +10,9 @@ struct refusal;
 struct services;
 
 /*
- * tree_image - a version's tree image, mapped, checked and shared.
+ * tree_image - a version's tree image, read, checked and shared.
  *
- * Checked once when it is mapped: its verity digest is the version's, and every
+ * Checked once when it is read: its verity digest is the version's, and every
  * field. Counted references. Any thread.
  */
 struct tree_image;
@@ -21,7 +21,7 @@ struct tree_image;
  * reported. Blocks. */
 int tree_image_open(struct services *services, const struct version_fact *version,
                     struct tree_image **out, struct refusal *why, struct error *err);
-/* Only if it is mapped; never blocks (pages may still have to be read). -EAGAIN. */
+/* Only if it was read already; never blocks (pages may still have to come back). -EAGAIN. */
 int tree_image_open_cached(struct services *services, const struct version_fact *version,
                            struct tree_image **out, struct error *err);
 struct tree_image *tree_image_ref(struct tree_image *image);

@@ -273,7 +273,7 @@ static int reader_read(struct blob_reader *reader, uint64_t offset, void *out, s
         if (n < 0)
             return file_tree_error(err, errno, "reading an object");
         if (n == 0)
-            return error_set(err, -EIO, "the object ends before its size");
+            return error_set(err, -EBADMSG, "the object ends before its size");
         at += n;
         size -= (size_t)n;
         from += (uint64_t)n;

@@ -18,6 +18,7 @@
 #include "common/model/tree.h"
 #include "server/db/database.h"
 #include "server/service/content.h"
+#include "server/service/listings.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 #include "server/storage/blob_store.h"
@@ -409,6 +410,114 @@ static void test_damaged_tree_is_no_tree(void **state)
     sample_release(&other);
 }
 
+static void cut(uint64_t object_size, off_t size)
+{
+    char path[256];
+
+    object_path(object_size, path, sizeof(path));
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(truncate(path, size), 0);
+}
+
+/* Every call that walks the tree image of p/APP/1; each must give `wanted`. */
+static void walk_tree(const char *app, const struct sample *of, int wanted)
+{
+    const struct identity *identity = &world.caller.identity;
+    const struct page_request page_request = { .limit = 500 };
+    struct refusal why = { 0 };
+    struct meta_stream *stream = NULL;
+    struct content *content = NULL;
+    struct listed_page page = { 0 };
+    char bytes[4096];
+    size_t size = 1;
+
+    assert_int_equal(open_blob(identity, app, "1", &of->blobs[of->count - 1].sha256, &why), wanted);
+    assert_int_equal(content_open_file(world.services, identity, "p", app, "1",
+                                       span_text("d/f0000007"), &content, &why, NULL),
+                     wanted);
+    content_close(content);
+    assert_int_equal(listings_page(world.services, identity, "p", app, "1", span_text("d"),
+                                   &page_request, &page, &why, NULL),
+                     wanted);
+    listed_page_release(&page);
+    assert_int_equal(meta_stream_open(world.services, identity, "p", app, "1", &stream, &why, NULL),
+                     wanted);
+    while (stream != NULL && size > 0)
+        assert_int_equal(meta_stream_read(stream, bytes, sizeof(bytes), &size, NULL), 0);
+    meta_stream_close(stream);
+    if (wanted < 0)
+        assert_int_equal(why.code, REFUSAL_STORAGE);
+}
+
+/* A tree image that is cut while it is open: whoever has it reads on, whoever opens it later is
+ * refused, and nobody is ended by a signal. Once small enough for memory, once not. */
+static void test_tree_cut_while_it_is_open(void **state)
+{
+    static const struct {
+        const char *app;
+        size_t count;
+    } cases[] = { { "cut-small", 250 }, { "cut-large", 900 } };
+
+    if (world.kind == WORLD_MEMORY)
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        cleanup(version_info_release) struct version_info info = { 0 };
+        const char *app = cases[i].app;
+        struct content *content;
+        struct sample other;
+        enum pushes_outcome outcome;
+        uint8_t bytes[100];
+
+        sample_make(&other, 300 + (uint32_t)i, cases[i].count, 5);
+        assert_int_equal(sample_push(&world, &world.caller, "p", app, "1", &other, &outcome, NULL,
+                                     NULL, NULL),
+                         0);
+        assert_int_equal(versions_get(world.services, &world.caller.identity, "p", app, "1", &info,
+                                      NULL, NULL),
+                         0);
+        assert_int_equal(info.record.tree_size > 64 * 1024, i);
+        walk_tree(app, &other, 0);
+        assert_int_equal(content_open_tree(world.services, &world.caller.identity, "p", app, "1",
+                                           &content, NULL, NULL),
+                         0);
+        cut(info.record.tree_size, 4096);
+        walk_tree(app, &other, 0);
+        assert_true(content_read(content, info.record.tree_size - sizeof(bytes), bytes,
+                                 sizeof(bytes), NULL) < 0);
+        content_close(content);
+        world_restart(&world);
+        walk_tree(app, &other, -EIO);
+        sample_release(&other);
+    }
+}
+
+/* A listing that is cut while it is open: the next push that needs it is refused, by name. */
+static void test_listing_cut_while_it_is_open(void **state)
+{
+    struct content *content;
+    struct sample other;
+    enum pushes_outcome outcome;
+    struct refusal why = { 0 };
+
+    if (world.kind == WORLD_MEMORY)
+        return;
+    sample_make(&other, 310, 900, 5);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "listing", "1", &other, &outcome, NULL,
+                                 NULL, NULL),
+                     0);
+    world_restart(&world);
+    assert_int_equal(content_open_blob(world.services, &world.caller.identity, "p", "listing", "1",
+                                       &other.content, &content, NULL, NULL),
+                     0);
+    cut(other.listing.size, 4096);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "listing", "2", &other, &outcome, NULL,
+                                 &why, NULL),
+                     -EIO);
+    assert_int_equal(why.code, REFUSAL_STORAGE);
+    content_close(content);
+    sample_release(&other);
+}
+
 /* Without its merkle object a blob gets a new one. */
 static void test_lost_merkle_is_made_again(void **state)
 {
@@ -456,6 +565,8 @@ static void test_store_away(void **state)
         cmocka_unit_test(test_small_blobs_have_no_merkle), cmocka_unit_test(test_warm),           \
         cmocka_unit_test(test_descriptor), cmocka_unit_test(test_damage_is_seen_and_healed),      \
         cmocka_unit_test(test_damaged_tree_is_no_tree),                                           \
+        cmocka_unit_test(test_tree_cut_while_it_is_open),                                         \
+        cmocka_unit_test(test_listing_cut_while_it_is_open),                                      \
         cmocka_unit_test(test_lost_merkle_is_made_again), cmocka_unit_test(test_store_away)
 
 /* The argument names the store: "memory" or "file". */
