@@ -11,6 +11,7 @@
 #include "server/api/api_state.h"
 #include "server/api/request.h"
 #include "server/api/route.h"
+#include "server/service/access.h"
 #include "server/service/services.h"
 
 static uint64_t body_max(const struct route *route, const struct api *api)
@@ -56,9 +57,17 @@ struct api *api_free(struct api *api)
     return memory_free(api);
 }
 
+static bool actor_alive(const char *actor, void *context)
+{
+    const struct api *api = context;
+
+    return access_alive(api->options.services, actor);
+}
+
 struct http_application api_application(struct api *api)
 {
-    return (struct http_application){ api, request_match, request_admit, request_fail };
+    return (struct http_application){ api, request_match, request_admit, request_fail,
+                                      actor_alive };
 }
 
 void api_write_routes(struct buf *out)

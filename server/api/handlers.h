@@ -7,8 +7,7 @@ struct http_sink;
 
 /*
  * handlers - what the lines of routes.c call; each lives in the file of its noun. All of them take
- * the
- * request (request.h) as the exchange's state, and answer or return a failure.
+ * the request (request.h) as the exchange's state, and answer or return a failure.
  */
 typedef int handler(struct http_exchange *exchange, void *context, struct error *err);
 

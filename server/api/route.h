@@ -15,10 +15,9 @@ struct url;
  * route - the table of operations, and which line of it a request means.
  *
  * A pattern's segments are literal, `{name}`, or at the end `{name...}`, which takes one or more
- * segments. A literal's colon and all other bytes stand for themselves. The first
- * line that fits in path and method is meant; HEAD means the GET of the same path where it has no
- * line
- * of its own.
+ * segments. A literal's colon and all other bytes stand for themselves. The first line that fits
+ * in path and method is meant; HEAD means the GET of the same path where it has no line of its
+ * own.
  */
 enum permit {
     PERMIT_OPEN,    /* no token is looked at */

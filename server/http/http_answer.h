@@ -39,18 +39,15 @@ int http_answer_empty(struct http_exchange *exchange, unsigned status, struct er
 
 /*
  * problem: RFC 9457, application/problem+json. `code` is one of common/model/problem.h's table,
- * which
- * gives status and title. detail may be NULL; it is sent for 4xx only. `extra` (may be NULL)
- * writes further
- * members. WWW-Authenticate (401), Retry-After (429, 503) are added here.
+ * which gives status and title. detail may be NULL; it is sent for 4xx only. `extra` (may be NULL)
+ * writes further members. WWW-Authenticate (401), Retry-After (429, 503) are added here.
  */
 int http_answer_problem(struct http_exchange *exchange, const char *code, const char *detail,
                         void (*extra)(void *context, struct json_writer *writer), void *context,
                         struct error *err);
 
 /* The problem that belongs to an error code (err->code), with err->text for 4xx. What handlers
- * return
- * as a failure is answered with this by the server itself. */
+ * return as a failure is answered with this by the server itself. */
 int http_answer_error(struct http_exchange *exchange, const struct error *failure,
                       struct error *err);
 
@@ -79,8 +76,7 @@ int http_content_file(struct http_exchange *exchange, int *fd, uint64_t offset, 
 /* From memory; takes the bytes out of *body, whose size is *out_size. */
 int http_content_bytes(struct http_exchange *exchange, struct buf *body, struct error *err);
 /* From memory that somebody else owns: `bytes` are exactly *out_size; `release(owner)` is called
- * once,
- * when they have left or never will, on any thread (also on failure). */
+ * once, when they have left or never will, on any thread (also on failure). */
 int http_content_memory(struct http_exchange *exchange, struct span bytes, void *owner,
                         void (*release)(void *owner), struct error *err);
 /* From a source, see below. Takes the source, also on failure. */
@@ -90,12 +86,9 @@ int http_content_source(struct http_exchange *exchange, const struct http_source
 
 /*
  * source - bytes that come piece by piece. read() is called on a worker, one call at a time, until
- * it
- * gives 0 bytes; a failure cuts the connection, so that the client sees an incomplete body.
- * close() is
- * called exactly once, whatever happens, on a worker or (when the exchange could not be answered)
- * by
- * the caller's thread.
+ * it gives 0 bytes; a failure cuts the connection, so that the client sees an incomplete body.
+ * close() is called exactly once, whatever happens, on a worker or (when the exchange could not be
+ * answered) by the caller's thread.
  */
 struct http_source {
     void *context;

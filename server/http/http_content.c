@@ -116,9 +116,12 @@ static int content_answer(struct http_exchange *exchange, struct MHD_Response *r
 {
     int r = http_answer_response(exchange, exchange->content.status, response, err);
 
-    if (r == 0)
-        exchange->sent_size = exchange->content.size;
-    return r;
+    if (r < 0)
+        return r;
+    exchange->sent_size = exchange->content.size;
+    if (exchange->content.size > HTTP_WATCH_SIZE)
+        http_watch_add(exchange);
+    return 0;
 }
 
 /* A part of a file that is read on workers. */

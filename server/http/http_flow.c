@@ -73,6 +73,7 @@ static int advance_sink(struct http_exchange *exchange)
     if (!exchange->may_block)
         return HTTP_BLOCKS;
     upload->begun = true;
+    http_watch_add(exchange);
     r = exchange->operation->sink->begin(exchange, exchange->server->application.context,
                                          &upload->sink, &err);
     if (r < 0)
@@ -297,8 +298,7 @@ static bool overflow(struct http_exchange *exchange, size_t size)
 }
 
 /* The library reads on only after a new event of the socket, and misses an end that came together
- * with
- * the last bytes: it would wait out the idle time, and the body's owner with it. */
+ * with the last bytes: it would wait out the idle time, and the body's owner with it. */
 static bool peer_is_gone(const struct http_exchange *exchange)
 {
     const union MHD_ConnectionInfo *info;
@@ -386,6 +386,7 @@ void http_flow_end(struct http_exchange *exchange)
         .sent_bytes = sent ? exchange->sent_size : 0,
     };
 
+    http_watch_remove(exchange);
     if (exchange->connection != NULL) {
         access_log_write(exchange, duration_ns);
         if (exchange->server->options.metrics != NULL)

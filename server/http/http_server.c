@@ -218,6 +218,7 @@ static struct http_server *server_free(struct http_server *server)
     for (size_t i = 0; i < server->trusted_proxy_count; i++)
         memory_free(server->trusted_proxies[i]);
     memory_free(server->trusted_proxies);
+    http_watch_stop(server);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     return memory_free(server);
@@ -271,6 +272,9 @@ int http_server_start(const struct http_options *options,
         r = listen_at(options, &fd, &server->port, &six, err);
     if (r < 0)
         return r;
+    r = http_watch_start(server);
+    if (r < 0)
+        return error_set(err, r, "the HTTP server cannot start a thread");
     server->daemon = daemon_start(server, fd, six);
     if (server->daemon == NULL)
         return error_set(err, options->tls_certificate != NULL ? -EINVAL : -EIO,
@@ -344,5 +348,6 @@ struct http_server *http_server_stop(struct http_server *server, uint64_t grace_
         r = pthread_cond_timedwait(&server->quiet, &server->lock, &last);
     lost = server->exchange_count > 0;
     pthread_mutex_unlock(&server->lock);
+    http_watch_stop(server);
     return lost ? NULL : server_free(server);
 }

@@ -75,6 +75,10 @@ struct http_application {
     /* Answers what one of the above, an operation or a sink returned as a failure; NULL, or an
      * exchange left unanswered: http_answer_error(). */
     void (*fail)(struct http_exchange *exchange, void *context, const struct error *failure);
+    /* May whoever http_exchange_set_actor() named go on? Asked about twice a second while a body
+     * of theirs is on its way in or out; false resets those connections. May block. On a thread of
+     * its own, beside the others; NULL: nobody is asked. */
+    bool (*alive)(const char *actor, void *context);
 };
 
 struct http_options {

@@ -15,6 +15,7 @@
 #include "server/http/http_exchange.h"
 #include "server/http/http_metrics.h"
 #include "server/http/http_server.h"
+#include "server/http/http_watch.h"
 #include "server/http/url.h"
 
 /*
@@ -30,6 +31,7 @@
 #define HTTP_ACTOR_MAX 63
 #define HTTP_HEADERS_MAX 16
 #define HTTP_PIECE_SIZE ((size_t)256 << 10) /* of bodies, to sinks and from sources */
+#define HTTP_WATCH_SIZE ((uint64_t)256 << 10) /* of an answer that may last */
 #define HTTP_DRAIN_MAX ((uint64_t)16 << 20) /* a refused body up to here is read and dropped */
 #define HTTP_EXCESS_MAX \
     ((uint64_t)1 << 20) /* so much beyond a limit, before the connection is cut */
@@ -106,6 +108,10 @@ struct http_exchange {
     char *query_text[4];  /* made by http_exchange_query */
     size_t query_text_count;
 
+    struct http_exchange *watch_previous, *watch_next; /* http_watch.h; under the server's lock */
+    int watch_fd;
+    bool watched; /* of whoever has the exchange */
+
     void *state;
     void (*state_release)(void *state);
 };
@@ -126,6 +132,7 @@ struct http_server {
     size_t exchange_count;
     size_t suspended_count;
     size_t stream_count;
+    struct http_watch watch;
     _Atomic bool stopping; /* answers say Connection: close */
     bool cutting;          /* nothing may be suspended any more */
 };

@@ -7,10 +7,9 @@
 
 /*
  * One answer that is pulled from a source. The loop sends from `piece`; when that is empty it
- * suspends the
- * connection and a worker fills it again, so that the two never touch it at once and no lock is
- * needed. The
- * library frees the stream after the connection was resumed for the last time.
+ * suspends the connection and a worker fills it again, so that the two never touch it at once and
+ * no lock is needed. The library frees the stream after the connection was resumed for the last
+ * time.
  */
 struct http_stream {
     struct http_server *server;
@@ -114,6 +113,7 @@ int http_stream_response(struct http_exchange *exchange, uint64_t size,
             stream_destroy(stream);
             return error_set(err, -ENOMEM, "out of memory");
         }
+        http_watch_add(exchange);
         *out = response;
         return 0;
     }

@@ -130,6 +130,18 @@ int access_identify(struct services *services, struct span token, struct identit
     return 0;
 }
 
+bool access_alive(struct services *services, const char *id)
+{
+    struct token_fact fact;
+    int r = 0;
+
+    if (!fact_cached(services, id, &fact))
+        r = fact_load(services, id, &fact, NULL, NULL);
+    if (r == 0)
+        r = check_alive(services, &fact.token, NULL, NULL);
+    return r != -EPERM;
+}
+
 int access_check(struct services *services, const struct identity *identity, uint32_t permissions,
                  enum access_reach reach, const char *project, const char *app, struct refusal *why,
                  struct error *err)

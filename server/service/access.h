@@ -58,5 +58,9 @@ int access_check(struct services *services, const struct identity *identity, uin
                  enum access_reach reach, const char *project, const char *app, struct refusal *why,
                  struct error *err);
 
+/* Is the token of that id neither revoked nor expired? Blocks when tokens changed since it was last
+ * looked at. What cannot be found out for now counts as yes: it was let in once. */
+bool access_alive(struct services *services, const char *id);
+
 /* Writes the times of last use that were remembered since. A job calls it. */
 int access_flush_used(struct services *services, struct error *err);

@@ -3,12 +3,13 @@
 
 import hashlib
 import json
+import socket
 import subprocess
 import time
 
 import pytest
 
-from pusher import Pusher
+from pusher import File, Pusher
 from sample import LARGE
 from server import program
 
@@ -182,6 +183,62 @@ def test_revocation_counts_at_once(server, version):
     server.revoke(token)
     answer = server.request("GET", path, token=token)
     assert (answer.status, answer.code) == (401, "token-revoked")
+
+
+def begin(server, head):
+    """A connection on which a request was sent, and nothing was read."""
+    connection = socket.create_connection((server.host, server.port))
+    connection.settimeout(30)
+    connection.sendall(head.encode())
+    return connection
+
+
+def rest(connection):
+    """How many bytes still come before the server closes or resets."""
+    size = 0
+    with connection:
+        try:
+            while data := connection.recv(1 << 20):
+                size += len(data)
+        except ConnectionResetError:
+            pass
+    return size
+
+
+def test_revocation_ends_open_streams(server, admin):
+    data = bytes(48_000_000)  # more than the sockets of both sides hold
+    sha256 = hashlib.sha256(data).hexdigest()
+    maker = Pusher(server, admin, "stream", "app")
+    maker.begin({"big": File(data)}, version="v1")
+    for offset in range(0, len(data), 8_000_000):
+        part = maker.patch(sha256, data[offset:offset + 8_000_000], offset, len(data))
+        assert part.status == 204, part
+    assert maker.commit().status == 201
+    token = server.token("pull,push", project="stream")
+    pusher = Pusher(server, token, "stream", "app")
+    pusher.begin({"other": File(b"x" * 1_000_000)}, version="v2")
+    other = hashlib.sha256(b"x" * 1_000_000).hexdigest()
+    common = f"Host: x\r\nAuthorization: Bearer {token}\r\n"
+    path = f"/api/v1/projects/stream/apps/app/versions/v1/blobs/{sha256}"
+    read = begin(server, f"GET {path} HTTP/1.1\r\n{common}\r\n")
+    kept = begin(server, f"GET {path} HTTP/1.1\r\n{common.replace(token, admin)}\r\n")
+    path = f"{pusher.base}/pushes/{pusher.id}/blobs/{other}"
+    sent = begin(server, f"PATCH {path} HTTP/1.1\r\n{common}"
+                         "Upload-Offset: 0\r\nUpload-Length: 1000000\r\n"
+                         "Content-Length: 1000000\r\n\r\nxxxx")
+    assert read.recv(1) and kept.recv(1)
+    server.revoke(token)
+    started = time.monotonic()
+    assert rest(sent) == 0  # without an answer
+    assert time.monotonic() - started < 5
+    time.sleep(max(0, started + 1.5 - time.monotonic()))  # a slow reader comes back
+    assert rest(read) < len(data)
+    with kept:
+        size = 1
+        while size < len(data):
+            got = len(kept.recv(1 << 20))
+            assert got > 0, size
+            size += got
 
 
 def test_expiry_counts_in_memory(server, version):

@@ -48,7 +48,7 @@ void fixture_start(struct fixture *fixture, const struct http_operation *operati
 {
     const struct fixture_options none = { 0 }, *wish = given != NULL ? given : &none;
     const char *proxies[] = { wish->trusted_proxy, NULL };
-    struct http_application application = { fixture, match, admit, NULL };
+    struct http_application application = { fixture, match, admit, NULL, wish->alive };
     struct http_options options = {
         .address = "127.0.0.1",
         .loop_count = wish->loop_count != 0 ? wish->loop_count : 2,

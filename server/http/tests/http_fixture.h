@@ -13,8 +13,8 @@
 
 /*
  * http_fixture - a server on a free port of 127.0.0.1 whose operations are a test's table, and a
- * client
- * that writes raw bytes. An operation is found by its label: "/x" is the first segment of the path.
+ * client that writes raw bytes. An operation is found by its label: "/x" is the first segment of
+ * the path.
  */
 struct fixture {
     struct workers *workers;
@@ -33,6 +33,7 @@ struct fixture_options {
     unsigned loop_count;
     size_t header_max;
     const char *trusted_proxy;
+    bool (*alive)(const char *actor, void *context);
 };
 
 struct reply {
