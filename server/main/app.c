@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,21 +110,32 @@ static int data_path(const struct settings *settings, const char *name, char **o
     return *out != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
-/* *out_unclean: the last process that served did not come to its end. */
+/* One server on a data directory: the guards of unfinished work are in the memory of one process.
+ * The lock ends with the process, however that ends. *out_unclean: the last process that served
+ * did not come to its end. */
 static int put_marker(const struct settings *settings, struct app *app, bool *out_unclean,
                       struct error *err)
 {
     cleanup_memory char *path = NULL;
     cleanup_fd int fd = -1;
+    struct stat info;
     int r = data_path(settings, ".serving", &path, err);
 
     if (r < 0)
         return r;
-    *out_unclean = access(path, F_OK) == 0;
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_system(err, errno, "%s", path);
-    app->marker = take_pointer(&path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return error_set(err, -EBUSY, "the data directory %s is served by another process",
+                         settings_text(settings, "data"));
+    if (fstat(fd, &info) < 0)
+        return error_system(err, errno, "%s", path);
+    *out_unclean = info.st_size > 0;
+    if (info.st_size == 0 && write(fd, "1\n", 2) != 2)
+        return error_system(err, errno, "%s", path);
+    app->marker = take_fd(&fd);
+    app->is_serving = true;
     return 0;
 }
 
@@ -190,9 +202,13 @@ void app_close(struct app *app)
     app->cache = cache_free(app->cache);
     app->store = blob_store_free(app->store);
     app->database = database_close(app->database);
-    if (app->marker != NULL)
-        unlink(app->marker);
-    app->marker = memory_free(app->marker);
+    /* Emptied, not removed: two that start at once must meet at the same file. */
+    if (!app->is_serving)
+        return;
+    if (ftruncate(app->marker, 0) < 0)
+        log_warning("the data directory stays marked: the next start looks through the database");
+    cleanup_fd_at(&app->marker);
+    app->is_serving = false;
 }
 
 int app_migrate(const struct settings *settings, bool check, struct error *err)

@@ -21,11 +21,12 @@ struct app {
     struct blob_store *store;
     struct cache *cache;
     struct services *services;
-    char *marker; /* a file that tells of an unclean end; NULL: none was put */
+    bool is_serving; /* `marker` is open, locked, and tells of an unclean end */
+    int marker;
 };
 
-/* `serving`: this process serves, and marks the data directory until app_close(); after an unclean
- * end the
+/* `serving`: this process serves, and has the data directory for itself until app_close() (-EBUSY:
+ * another one has it; those that do not serve may come beside it). After an unclean end the
  * database is looked through first. */
 int app_open(const struct settings *settings, bool serving, struct app *out_app, struct error *err);
 void app_close(struct app *app); /* a zeroed one is fine */

@@ -7,8 +7,7 @@ struct settings;
 
 /*
  * verbs - what the program does, one function a verb. They print their result on stdout and return
- * 0 or
- * a negative errno; main.c tells the error and makes the exit code of it.
+ * 0 or a negative errno; main.c tells the error and makes the exit code of it.
  */
 int verb_serve(const struct options *options, struct settings *settings, struct error *err);
 int verb_token_create(const struct options *options, struct settings *settings, struct error *err);

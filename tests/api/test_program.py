@@ -98,6 +98,22 @@ def test_migrate(stopped):
     assert stopped.command("migrate", "--check").returncode == 0
 
 
+def test_one_server_on_a_data_directory(tmp_path):
+    server = Server(tmp_path / "data").start()
+    second = server.command("serve", "--listen", "127.0.0.1:0")
+    assert second.returncode == 1, second
+    assert "served by another process" in second.stderr and "listening" not in second.stderr
+    token = server.token("pull")  # verbs that do not serve work beside it
+    assert server.request("GET", "/api/v1/projects", token=token).status == 200
+    server.kill()
+    server.start()  # the lock went with the process
+    assert any("ended without a stop" in line for line in server.log), server.log
+    assert server.stop() == 0
+    server.start()
+    assert not any("ended without a stop" in line for line in server.log[-3:]), server.log
+    assert server.stop() == 0
+
+
 def test_used_port(stopped, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
