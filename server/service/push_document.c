@@ -157,6 +157,37 @@ static int end_listing(struct push_document *document, struct refusal *why, stru
     return push_files_want(services, &document->identity, push, &totals.content, bytes, why, err);
 }
 
+/* What only the listing tells of times: a link has none. */
+static int check_links(struct push_document *document, struct span bytes, struct refusal *why,
+                       struct error *err)
+{
+    cleanup(object_unref_at) struct object *object = NULL;
+    cleanup_memory struct listing_cursor *cursor = memory_new(sizeof(*cursor));
+    struct span listing;
+    struct entry entry;
+    struct times times;
+    uint64_t index = 0;
+    int r;
+
+    if (cursor == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = push_listing_need(document->services, &document->identity, &document->push, &object,
+                          &listing, why, err);
+    if (r == 0)
+        r = times_open(bytes, document->times.count, &times, err);
+    if (r == 0)
+        r = listing_cursor_init(cursor, listing, err);
+    while (r == 0 && (r = listing_cursor_next(cursor, &entry, err)) > 0) {
+        r = 0;
+        if (entry.kind == ENTRY_LINK && times_get(&times, index) != 0)
+            return refuse(error_set(err, -EBADMSG, "offset %llu: a link's time is 0",
+                                    (unsigned long long)times_size(index)),
+                          why, err);
+        index++;
+    }
+    return r;
+}
+
 static int end_times(struct push_document *document, struct refusal *why, struct error *err)
 {
     struct services *services = document->services;
@@ -172,7 +203,10 @@ static int end_times(struct push_document *document, struct refusal *why, struct
         return refuse_digest(&push->times, &sha256, why, err);
     r = spool_bytes(&document->spool, &bytes, err);
     if (r == 0)
-        r = deposit_bytes(services, push->number, &scope, &sha256, bytes, err);
+        r = check_links(document, bytes, why, err);
+    if (r < 0)
+        return r;
+    r = deposit_bytes(services, push->number, &scope, &sha256, bytes, err);
     if (r == 0)
         r = push_part_set(services->database, push->number, PUSH_PART_TIMES, &sha256, err);
     return push_result_of(r, why, err);

@@ -322,6 +322,17 @@ def test_refused_listings(pusher, listing):
     assert pusher.request("GET", f"/pushes/{pusher.id}/missing").status == 409
 
 
+def test_times_of_links_are_refused_at_their_put(pusher):
+    tree = {"a": File(b"a"), "b": "a"}
+    assert pusher.create().status == 201
+    assert pusher.put("listing", listing_of(tree)).status == 204
+    bad = times_of(tree)[:-8] + (1).to_bytes(8, "little")
+    answer = pusher.put("times", bad)
+    assert (answer.status, answer.code) == (422, "validation"), answer
+    assert "a link's time is 0" in answer.json()["errors"][0]["detail"]
+    assert pusher.put("times", times_of(tree)).status == 204
+
+
 def test_listing_against_content(pusher):
     tree = {"a": File(b"a")}
     assert pusher.create(content="1" * 64).status == 201
