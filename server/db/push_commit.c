@@ -114,6 +114,8 @@ static int tell(struct transaction *tx, const struct committing *self, struct er
     struct audit_entry entry = { .operation = "version.create",
                                  .actor = self->commit->pushed_by,
                                  .token_id = self->push.token_id,
+                                 .address = self->commit->address,
+                                 .request_id = self->commit->request_id,
                                  .project = self->push.project,
                                  .app = self->push.app,
                                  .version = self->commit->version,

@@ -100,6 +100,7 @@ struct push_commit {
     uint64_t tree_size, file_count, bytes;
     const struct version_metadata *metadata;
     const char *pushed_by; /* or NULL */
+    const char *address, *request_id; /* of the commit, for the audit log; or NULL */
 };
 
 /* One transaction: every wanted blob held by this push, live, of the right size; the version, its

@@ -120,6 +120,8 @@ static int commit(struct services *services, const struct caller *caller, const 
         .bytes = tree->bytes,
         .metadata = &metadata,
         .pushed_by = caller->identity.name,
+        .address = caller->address,
+        .request_id = caller->request_id,
     };
     int r = read_metadata(push, &metadata, err);
 
