@@ -116,7 +116,7 @@ def test_file_that_never_rests(agent, server, names, tmp_path):
 def test_file_that_grows_while_it_is_sent(server, names, tmp_path):
     """It changes between its hash and the end of its upload: told apart by name or pushed anew."""
     source = tmp_path / "source"
-    trees.write(source, "growing.log", trees.random_bytes(24 << 20))
+    trees.write(source, "growing.log", trees.random_bytes(24 << 20, "growing"))
     with CountingProxy(server.port) as proxy:
         agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
 
@@ -142,7 +142,7 @@ def test_file_that_grows_while_it_is_sent(server, names, tmp_path):
 def test_file_that_changes_while_it_is_sent(how, server, names, tmp_path):
     source = tmp_path / "source"
     victim = source / "victim"
-    trees.write(source, "victim", trees.random_bytes(24 << 20))
+    trees.write(source, "victim", trees.random_bytes(24 << 20, names.project))
     with CountingProxy(server.port) as proxy:
         agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
 
@@ -173,7 +173,8 @@ def test_directory_that_changes_while_it_is_pushed(server, names, tmp_path):
     """A file that comes while others are sent is in the version or named as the reason."""
     source = tmp_path / "source"
     for number in range(6):
-        trees.write(source, f"sub/{number}", trees.random_bytes(4 << 20, number))
+        # Bytes that no other test has pushed: what the server has is not sent.
+        trees.write(source, f"sub/{number}", trees.random_bytes(4 << 20, f"late {number}"))
     with CountingProxy(server.port) as proxy:
         agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
         proxy.on_up = (4 << 20, lambda: trees.write(source, "sub/late", b"late"))

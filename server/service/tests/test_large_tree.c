@@ -22,6 +22,12 @@
 #include "server/service/tests/world.h"
 #include "server/storage/blob_store.h"
 
+/* Sanitizers keep what was freed. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_COUNTS 0
+#else
+#define MEMORY_COUNTS 1
+#endif
 #define FILES 100000
 #define PER_DIRECTORY 100
 
@@ -179,7 +185,8 @@ static void test_hundred_thousand_files(void **state)
     assert_int_equal(r, 0);
     lap("commit", &at, before);
     /* The tree image (about 15 MB) is in the store's memory; scratch is in files. */
-    assert_true(own_memory() - before < 64 * 1024);
+    if (MEMORY_COUNTS)
+        assert_true(own_memory() - before < 64 * 1024);
     version_info_release(&info);
 
     assert_int_equal(content_open_tree_names(world.services, &world.caller.identity, "p", "a", "1",
