@@ -174,6 +174,8 @@ static void reply_version(struct question *question, uint32_t slot)
     reply_entry(question, &entry);
 }
 
+static void ask_version(struct question *question);
+
 static void version_came(void *context, struct tree_mount *mount, uint32_t slot,
                          const struct error *err)
 {
@@ -185,7 +187,7 @@ static void version_came(void *context, struct tree_mount *mount, uint32_t slot,
         reply_version(question, slot);
     else if (err->code == -ENOENT || err->code == -ESTALE)
         reply_none(question);
-    else
+    else if (!question_retry(question, err, ask_version))
         question_fail(question, err);
 }
 
@@ -200,6 +202,8 @@ static void ask_version(struct question *question)
         question_fail_later(parked, &err);
 }
 
+static void ask_name(struct question *question);
+
 static void list_came(void *context, struct catalog_list *list, const struct error *err)
 {
     struct question *question = context;
@@ -208,7 +212,8 @@ static void list_came(void *context, struct catalog_list *list, const struct err
     if (question_is_over(question))
         return;
     if (list == NULL && err->code != -ENOENT && err->code != -ESTALE) {
-        question_fail(question, err);
+        if (!question_retry(question, err, ask_name))
+            question_fail(question, err);
         return;
     }
     item = list != NULL ? catalog_list_find(list, question->name) : NULL;
@@ -227,6 +232,11 @@ static void ask_list(struct question *question, catalog_done *done)
         catalog_ask(parked->ops->options.catalog, parked->place.project, parked->place.app,
                     parked->deadline_ms, done, parked, &err) < 0)
         question_fail_later(parked, &err);
+}
+
+static void ask_name(struct question *question)
+{
+    ask_list(question, list_came);
 }
 
 /* True when it is known, and answered or on its way. */
@@ -281,7 +291,7 @@ static void look_up(struct question *question)
     else if (kind == NAME_VERSION)
         ask_version(question);
     else
-        ask_list(question, list_came);
+        ask_name(question);
     catalog_list_unref(list);
 }
 
@@ -425,6 +435,8 @@ static bool reply_old_list(struct question *question)
     return true;
 }
 
+static void ask_listing(struct question *question);
+
 static void listing_came(void *context, struct catalog_list *list, const struct error *err)
 {
     struct question *question = context;
@@ -434,10 +446,16 @@ static void listing_came(void *context, struct catalog_list *list, const struct 
     if (list != NULL && !is_denied(question->ops)) {
         reply_list(question, list);
     } else if (is_denied(question->ops) || !reply_old_list(question)) {
-        question_fail(question, err);
+        if (!question_retry(question, err, ask_listing))
+            question_fail(question, err);
         return;
     }
     question_end(question);
+}
+
+static void ask_listing(struct question *question)
+{
+    ask_list(question, listing_came);
 }
 
 static void settle_listing(struct question *question)
@@ -467,7 +485,7 @@ static void show_list(struct question *question)
     } else if ((parked = question_park(question)) != NULL) {
         parked->settle = settle_listing;
         parked->patience_ms = parked->asked_ms + PATIENCE_MS;
-        ask_list(parked, listing_came);
+        ask_listing(parked);
     }
     catalog_list_unref(list);
 }

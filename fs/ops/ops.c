@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/client/known_versions.h"
 #include "fs/catalog/catalog_list.h"
@@ -166,13 +167,16 @@ static int add_up(void *context, const struct tree_set_version *version)
     return 0;
 }
 
-/* Nothing is free: it is read-only. What was shown so far is what there is. */
+/* What was shown so far is what is used; free is what the cache's disk has: a disk that is always
+ * full would alarm whoever watches disks. */
 static void tell_statfs(void *context, struct session_request *request)
 {
     struct ops *ops = context;
     struct session_statfs sums = { .bytes = 0 };
 
     tree_set_walk(ops->options.trees, add_up, &sums);
+    if (file_free_space(ops->options.cache_path, &sums.bytes_free, NULL) == 0)
+        sums.bytes += sums.bytes_free;
     session_reply_statfs(request, &sums);
 }
 

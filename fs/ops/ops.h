@@ -42,7 +42,8 @@ struct ops_options { /* all outlive the ops */
     struct catalog *catalog;
     struct tree_set *trees;
     struct reader *reader;
-    uint64_t deadline_ms; /* the longest wait of a question */
+    const char *cache_path; /* whose file system tells what is free */
+    uint64_t deadline_ms;   /* the longest wait of a question */
     uint32_t umask;
     bool strict_auth; /* nothing is shown while the server says 401 or 403 */
 };

@@ -19,6 +19,7 @@
 
 #define WATCH_MS 50
 #define WATCHED_AFTER_MS 50
+#define RETRY_MS 500 /* between tries at a server that is away */
 #define GRACE_MS 500 /* what is below has the same deadline, and better words for it */
 #define FAILURE_MS 1000
 
@@ -87,6 +88,28 @@ void question_fail_later(struct question *question, const struct error *err)
     http_loop_post_at(question->ops->options.loop, &question->post);
 }
 
+static void try_again(void *context)
+{
+    struct question *question = context;
+
+    if (!question_is_over(question))
+        question->again(question);
+}
+
+bool question_retry(struct question *question, const struct error *err,
+                    void (*again)(struct question *question))
+{
+    uint64_t due_ms = clock_monotonic_ms() + RETRY_MS;
+
+    if ((err->code != -EAGAIN && err->code != -ETIMEDOUT && err->code != -EIO) ||
+        due_ms >= question->deadline_ms)
+        return false;
+    question->err = *err;
+    question->again = again;
+    question->timer = (struct http_timer){ .function = try_again, .context = question };
+    return http_timer_set(question->ops->options.loop, &question->timer, due_ms) == 0;
+}
+
 bool question_is_over(struct question *question)
 {
     if (question->request != NULL)
@@ -126,8 +149,9 @@ static void look_at(struct question *question, uint64_t now_ms)
     if (question->request == NULL || now_ms - question->asked_ms < WATCHED_AFTER_MS)
         return;
     if (question->deadline_ms != UINT64_MAX && now_ms >= question->deadline_ms + GRACE_MS) {
-        if (faults_note(question->ops->faults, &late, now_ms))
-            log_warning("%s", late.text);
+        const struct error *why = question->err.code < 0 ? &question->err : &late;
+        if (faults_note(question->ops->faults, why, now_ms))
+            log_warning("%s", why->text);
         if (question->kind == QUESTION_READ)
             question_remember_failure(question->ops, question->node, late.code);
         session_reply_error(question_take(question), EIO);
@@ -234,6 +258,8 @@ static void go_on(struct question *question)
     }
 }
 
+static void open_tree(struct question *question);
+
 static void tree_came(void *context, struct tree_mount *mount, uint32_t slot,
                       const struct error *err)
 {
@@ -242,10 +268,13 @@ static void tree_came(void *context, struct tree_mount *mount, uint32_t slot,
 
     if (question_is_over(question))
         return;
+    if (mount == NULL && question_retry(question, err, open_tree))
+        return;
     if (mount == NULL || slot != question->place.slot) {
         question_fail(question, mount == NULL ? err : &other);
         return;
     }
+    question->err = (struct error){ 0 };
     question->mount = tree_mount_ref(mount);
     go_on(question);
 }

@@ -75,8 +75,10 @@ struct question {
     uint64_t patience_ms;
     void *buffer; /* READ: buffer_size bytes of ops->buffers */
     size_t buffer_size;
-    int result; /* of a worker */
-    struct error err;
+    int result;                               /* of a worker */
+    struct error err;                         /* of the last try, or what it is to be failed with */
+    void (*again)(struct question *question); /* the try that comes next */
+    struct http_timer timer;
     bool has_digests; /* XATTR: they were asked for, and came */
     struct reader_digests digests;
     struct buf *text; /* XATTR: what a worker made */
@@ -97,6 +99,10 @@ void question_fail(struct question *question, const struct error *err);
 void question_fail_code(struct question *question, int code);
 /* Of a parked one, on any thread: fails it on the loop's. */
 void question_fail_later(struct question *question, const struct error *err);
+/* Of a parked one, on the loop's thread: has `again` called after a pause when what failed with
+ * `err` was only that the server is away, and the deadline leaves time for it. Else false. */
+bool question_retry(struct question *question, const struct error *err,
+                    void (*again)(struct question *question));
 /* It was answered while it waited: ends it and says so. */
 bool question_is_over(struct question *question);
 /* Takes the request, to be answered now; NULL when it was answered already. */

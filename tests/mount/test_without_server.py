@@ -61,6 +61,39 @@ def test_what_is_known_goes_on(new_server, project, push, new_mount):
     assert again.url == mount.url
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_who_comes_back_before_the_deadline_is_waited_for(new_server, project, push, new_mount,
+                                                          heard):
+    """A version that was not opened yet: its name known from a list, or not known at all."""
+    server = new_server()
+    push(server, f"{project}/app/v1", {"a": b"1"})
+    mount = new_mount(server.url, server.all_rights, deadline="20s")
+    if heard:
+        assert os.listdir(mount / project / "app") == ["v1"]
+    server.kill()
+    lister = subprocess.Popen(["ls", str(mount / project / "app" / "v1")], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        lister.wait(4)
+    new_server(server.data, listen=f"127.0.0.1:{_port(mount.url)}")
+    out, said = lister.communicate(timeout=15)
+    assert lister.returncode == 0, said
+    assert "a" in out.split()
+
+
+def test_names_end_at_the_deadline(new_server, project, push, new_mount):
+    server = new_server()
+    push(server, f"{project}/app/v1", {"a": b"1"})
+    mount = new_mount(server.url, server.all_rights, deadline="5s")
+    assert os.listdir(mount / project / "app") == ["v1"]
+    server.kill()
+    started = time.monotonic()
+    fails_with(errno.EIO, os.listdir, mount / project / "app" / "v1")
+    assert 4 < time.monotonic() - started < 7
+    said = mount.status()["last_error"]
+    assert _port(mount.url) in said or "connect" in said, said
+
+
 def _port(url):
     return url.rsplit(":", 1)[1]
 
