@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/verbs.h"
+
+#define USAGE "usage: mount.kkartifact SERVER MOUNTPOINT [-sfnv] [-o OPTION,...]"
 
 struct helper_words {
     const char *operands[2];
@@ -47,7 +52,7 @@ static int help_mount(struct mount_options *options, int argc, char *const argv[
     for (int at = 1; r == 0 && at < argc; at++)
         r = take_word(&words, options, argc, argv, &at, err);
     if (r == 0 && words.operand_count != 2)
-        r = error_set(err, -EINVAL, "usage: mount.kkartifact SERVER MOUNTPOINT [-o OPTION,...]");
+        r = error_set(err, -EINVAL, USAGE);
     if (r == 0)
         r = mount_options_add_server(options, words.operands[0], err);
     if (r < 0)
@@ -58,11 +63,29 @@ static int help_mount(struct mount_options *options, int argc, char *const argv[
     return words.is_fake ? EXIT_DONE : mount_and_serve(options, false, err);
 }
 
+static int show_help(void)
+{
+    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
+
+    buf_add_text(&text, USAGE "\n\n");
+    mount_options_help(&text);
+    fputs(buf_text(&text), stdout);
+    return EXIT_DONE;
+}
+
 int mount_helper(int argc, char *const argv[], struct error *err)
 {
     struct mount_options options = { 0 };
-    int code = help_mount(&options, argc, argv, err);
+    const char *first = argc > 1 ? argv[1] : "";
+    int code;
 
+    if (strcmp(first, "-h") == 0 || strcmp(first, "--help") == 0)
+        return show_help();
+    if (strcmp(first, "-V") == 0 || strcmp(first, "--version") == 0) {
+        puts("mount.kkartifact " KKARTIFACT_VERSION);
+        return EXIT_DONE;
+    }
+    code = help_mount(&options, argc, argv, err);
     mount_options_release(&options);
     return code;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,19 +43,35 @@ static int set_text(char **at, const char *value, struct error *err)
     return 0;
 }
 
+/* Absolute from now on: the daemon leaves the directory of whoever mounts. */
+static int set_path(char **at, const char *value, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(2 * PATH_MAX);
+    char directory[PATH_MAX];
+
+    if (value[0] == '/')
+        return set_text(at, value, err);
+    if (getcwd(directory, sizeof(directory)) == NULL)
+        return error_system(err, errno, "the current directory");
+    buf_format(&path, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, value);
+    if (buf_check(&path, err) < 0)
+        return path.failure;
+    return set_text(at, buf_text(&path), err);
+}
+
 static int set_token_file(struct mount_options *options, const char *value, struct error *err)
 {
-    return set_text(&options->token_file, value, err);
+    return set_path(&options->token_file, value, err);
 }
 
 static int set_ca_file(struct mount_options *options, const char *value, struct error *err)
 {
-    return set_text(&options->ca_file, value, err);
+    return set_path(&options->ca_file, value, err);
 }
 
 static int set_cache(struct mount_options *options, const char *value, struct error *err)
 {
-    return set_text(&options->cache, value, err);
+    return set_path(&options->cache, value, err);
 }
 
 static int set_cache_size(struct mount_options *options, const char *value, struct error *err)
@@ -200,21 +217,42 @@ static const struct mount_option table[] = {
 };
 #define TABLE_SIZE (sizeof(table) / sizeof(*table))
 
-/* What mount(8) and fstab have for every type. */
+/* What mount(8) and fstab have for every type, and no effect on ours. */
 static const char *const passed_over[] = {
-    "defaults", "ro",    "rw",      "auto",   "noauto",   "user",       "users",      "nouser",
-    "owner",    "group", "_netdev", "nofail", "nosuid",   "nodev",      "noatime",    "suid",
-    "dev",      "exec",  "async",   "atime",  "relatime", "norelatime", "nodiratime",
+    "defaults", "auto",     "noauto",     "nouser",   "nousers",    "noowner",       "nogroup",
+    "_netdev",  "nofail",   "suid",       "nosuid",   "dev",        "nodev",         "async",
+    "sync",     "dirsync",  "atime",      "noatime",  "relatime",   "norelatime",    "strictatime",
+    "diratime", "lazytime", "nodiratime", "silent",   "nolazytime", "nostrictatime", "symfollow",
+    "loud",     "mand",     "nomand",     "iversion", "noiversion",
 };
 
-static bool is_passed_over(const char *word)
+/* Whoever may mount it without being root: then, as mount(8) has it, without running programs,
+ * unless a later word says otherwise. */
+static const char *const of_users[] = { "user", "users", "owner", "group" };
+
+static bool is_one_of(const char *word, const char *const *words, size_t count)
 {
-    if (strncmp(word, "x-", 2) == 0 || strncmp(word, "comment=", 8) == 0)
-        return true;
-    for (size_t i = 0; i < sizeof(passed_over) / sizeof(*passed_over); i++)
-        if (strcmp(word, passed_over[i]) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(word, words[i]) == 0)
             return true;
     return false;
+}
+#define IS_ONE_OF(word, words) is_one_of(word, words, sizeof(words) / sizeof(*(words)))
+
+/* The words of mount(8); the later one counts. False: it is none. */
+static bool take_common(struct mount_options *options, const char *word)
+{
+    if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0)
+        options->wants_write = word[1] == 'w';
+    else if (strcmp(word, "exec") == 0)
+        options->noexec = false;
+    else if (strcmp(word, "noexec") == 0 || strncmp(word, "user=", 5) == 0 ||
+             IS_ONE_OF(word, of_users))
+        options->noexec = true;
+    else if (strncmp(word, "x-", 2) != 0 && strncmp(word, "X-", 2) != 0 &&
+             strncmp(word, "comment=", 8) != 0 && !IS_ONE_OF(word, passed_over))
+        return false;
+    return true;
 }
 
 static int default_cache(struct mount_options *options, struct error *err)
@@ -278,12 +316,37 @@ int mount_options_add_server(struct mount_options *options, const char *url, str
     return 0;
 }
 
+/* A mount whose daemon is gone answers nothing, also not what it is: the way to it is resolved. */
+static char *resolve_dead(const char *path)
+{
+    cleanup(buf_release) struct buf text = buf_init(2 * PATH_MAX);
+    cleanup_memory char *copy = memory_text(path);
+    size_t size = copy != NULL ? strlen(copy) : 0;
+    char *name, *above;
+
+    while (size > 1 && copy[size - 1] == '/')
+        copy[--size] = '\0';
+    name = size > 1 ? strrchr(copy, '/') : NULL;
+    if (copy == NULL || size <= 1)
+        return NULL;
+    if (name != NULL)
+        *name++ = '\0';
+    above = realpath(name == NULL ? "." : copy[0] == '\0' ? "/" : copy, NULL);
+    if (above == NULL)
+        return NULL;
+    buf_format(&text, "%s/%s", strcmp(above, "/") == 0 ? "" : above, name != NULL ? name : copy);
+    free(above);
+    return buf_check(&text, NULL) == 0 ? strdup(buf_text(&text)) : NULL;
+}
+
 /* Resolved now: the daemon leaves its directory, and asks no mount for a path later. */
 int mount_options_set_mountpoint(struct mount_options *options, const char *path, struct error *err)
 {
     char *resolved = realpath(path, NULL);
     int r;
 
+    if (resolved == NULL && errno == ENOTCONN)
+        resolved = resolve_dead(path);
     if (resolved == NULL)
         return error_system(err, errno, "%s", path);
     r = set_text(&options->mountpoint, resolved, err);
@@ -297,7 +360,7 @@ static int set_word(struct mount_options *options, char *word, struct error *err
     size_t i = 0;
     int r;
 
-    if (is_passed_over(word))
+    if (take_common(options, word))
         return 0;
     if (value != NULL)
         *value++ = '\0';

@@ -13,8 +13,11 @@ struct error;
  *
  * One table names the options, reads them, and makes the help; a test holds the manual against it.
  * An unknown option, a bad value, an option given twice that may be given once: -EINVAL, naming it.
- * What mount(8) passes to every helper (ro, rw, noauto, _netdev, user, x-...) is taken and says
- * nothing: a mount of ours is always read-only, nosuid, nodev, noatime.
+ * What mount(8) passes to every helper (ro, rw, noauto, _netdev, user, x-...) is taken; of that
+ * only noexec has an effect (also implied by user and the like; exec after it takes it back): a
+ * mount of ours is always read-only, nosuid, nodev, noatime.
+ *
+ * Paths may be relative to the current directory; they are made absolute.
  */
 struct mount_options {
     char **servers; /* the one that was named first is tried first */
@@ -29,6 +32,8 @@ struct mount_options {
     uint32_t cache_free_percent;   /* ... of the file system when cache_free is 0 */
     uint64_t deadline_ms;
     bool strict_auth, xattr, insecure;
+    bool noexec;      /* no program may be run from it */
+    bool wants_write; /* rw was said: it will not be */
     uint32_t uid, gid, umask;
     uint64_t seen; /* bits of the table: which were given */
 };

@@ -212,6 +212,7 @@ static int open_ops(struct mounted *mounted, struct error *err)
         .catalog = mounted->catalog,
         .trees = mounted->trees,
         .reader = mounted->reader,
+        .cache_path = mounted->options->cache,
         .deadline_ms = mounted->options->deadline_ms,
         .umask = mounted->options->umask,
         .strict_auth = mounted->options->strict_auth,
@@ -359,6 +360,7 @@ static int mount_it(struct mounted *mounted, struct error *err)
         .gid = options->gid,
         .allow_other = geteuid() == 0,
         .xattr = options->xattr,
+        .noexec = options->noexec,
     };
     int r = session_mount(&mounted->session, options->mountpoint, &session, &ops_table,
                           mounted->ops, err);

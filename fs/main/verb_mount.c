@@ -12,6 +12,7 @@
 #include "common/base/options.h"
 #include "fs/main/daemon.h"
 #include "fs/main/exit_code.h"
+#include "fs/main/former_mount.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/mounted.h"
 
@@ -21,6 +22,11 @@ int mount_and_serve(const struct mount_options *options, int foreground, struct 
     struct mounted *mounted = NULL;
     int ready = -1, code, r;
 
+    r = former_mount_clear(options->mountpoint, options->servers[0], err);
+    if (r < 0)
+        return exit_code_of(EXIT_OF_LOCAL, r);
+    if (options->wants_write)
+        log_warning("%s is mounted read-only, always (say ro instead of rw)", options->mountpoint);
     if (!foreground) {
         code = daemon_split(&ready, err);
         if (code >= 0)
@@ -30,6 +36,8 @@ int mount_and_serve(const struct mount_options *options, int foreground, struct 
     if (r < 0) {
         code = exit_code_of(place, r);
         daemon_failed(&ready, code, err);
+        if (!foreground)
+            err->text[0] = '\0'; /* whoever waits says it */
         return code;
     }
     if (foreground)

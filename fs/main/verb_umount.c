@@ -6,9 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -18,9 +16,9 @@
 #include "common/codec/json.h"
 #include "fs/main/control_client.h"
 #include "fs/main/exit_code.h"
+#include "fs/main/former_mount.h"
 #include "fs/session/mount_table.h"
 
-#define TYPE "fuse.kkartifact"
 #define END_WAIT_MS 10000
 
 CLEANUP_DEFINE(json, json_free);
@@ -30,35 +28,10 @@ static int check_type(const char *mountpoint, struct error *err)
     cleanup_memory char *type = NULL;
     int r = mount_table_type(mountpoint, &type, err);
 
-    if (r == 0 && strcmp(type, TYPE) != 0)
+    if (r == 0 && strcmp(type, FORMER_MOUNT_TYPE) != 0)
         r = error_set(err, -EINVAL, "%s is a mount of type %s, not of kkartifact", mountpoint,
                       type);
     return r;
-}
-
-static int run_fusermount(const char *mountpoint, bool lazy, struct error *err)
-{
-    pid_t child = fork();
-    int status;
-
-    if (child == 0) {
-        execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u", "--", mountpoint, (char *)NULL);
-        _exit(127);
-    }
-    if (child < 0 || waitpid(child, &status, 0) < 0)
-        return error_system(err, errno, "fusermount3");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return error_set(err, -EBUSY, "fusermount3 could not unmount %s", mountpoint);
-    return 0;
-}
-
-static int unmount(const char *mountpoint, bool lazy, struct error *err)
-{
-    if (geteuid() != 0)
-        return run_fusermount(mountpoint, lazy, err);
-    if (umount2(mountpoint, lazy ? MNT_DETACH : 0) < 0)
-        return error_system(err, errno, "%s", mountpoint);
-    return 0;
 }
 
 /* The daemon's process, to wait for; -1: none answers. */
@@ -100,7 +73,7 @@ int verb_umount(const struct options *options, struct error *err)
     if (r == 0 && !lazy)
         daemon = find_daemon(device);
     if (r == 0)
-        r = unmount(mountpoint, lazy, err);
+        r = former_mount_remove(mountpoint, lazy, err);
     if (r == 0 && !lazy)
         wait_for_end(daemon);
     free(mountpoint);

@@ -20,6 +20,7 @@ struct line {
     uint64_t device;
     struct span mountpoint; /* with octal escapes */
     struct span type;
+    struct span source; /* with octal escapes */
 };
 
 static bool parse_device(struct span text, uint64_t *out)
@@ -48,7 +49,7 @@ static bool parse_line(struct span text, struct line *out)
     out->mountpoint = field;
     while (span_cut(&text, ' ', &field))
         if (span_equal_text(field, "-"))
-            return span_cut(&text, ' ', &out->type);
+            return span_cut(&text, ' ', &out->type) && span_cut(&text, ' ', &out->source);
     return false;
 }
 
@@ -72,7 +73,7 @@ static int load(struct buf *out, struct error *err)
 }
 
 int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device,
-                     struct span *out_type)
+                     struct span *out_type, struct span *out_source)
 {
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);
     struct span text;
@@ -90,6 +91,8 @@ int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_de
             *out_device = line.device; /* later lines are mounted over earlier ones */
             if (out_type != NULL)
                 *out_type = line.type;
+            if (out_source != NULL)
+                *out_source = line.source;
             found = true;
         }
     }
@@ -103,7 +106,7 @@ int mount_table_device(const char *mountpoint, uint64_t *out_device, struct erro
 
     if (r < 0)
         return r;
-    r = mount_table_find(buf_span(&table), mountpoint, out_device, NULL);
+    r = mount_table_find(buf_span(&table), mountpoint, out_device, NULL, NULL);
     if (r < 0)
         return error_set(err, r, "nothing is mounted at %s", mountpoint);
     return 0;
@@ -119,13 +122,34 @@ int mount_table_type(const char *mountpoint, char **out_type, struct error *err)
 
     if (r < 0)
         return r;
-    r = mount_table_find(buf_span(&table), mountpoint, &device, &type);
+    r = mount_table_find(buf_span(&table), mountpoint, &device, &type, NULL);
     if (r < 0)
         return error_set(err, r, "nothing is mounted at %s", mountpoint);
     copy = memory_copy(type.bytes, type.size);
     if (copy == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     *out_type = copy;
+    return 0;
+}
+
+int mount_table_source(const char *mountpoint, char **out_source, struct error *err)
+{
+    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX), text = buf_init(BUF_UNLIMITED);
+    struct span source;
+    uint64_t device;
+    char *copy;
+    int r = load(&table, err);
+
+    if (r < 0)
+        return r;
+    r = mount_table_find(buf_span(&table), mountpoint, &device, NULL, &source);
+    if (r < 0)
+        return error_set(err, r, "nothing is mounted at %s", mountpoint);
+    unescape(source, &text);
+    copy = buf_take(&text);
+    if (copy == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out_source = copy;
     return 0;
 }
 

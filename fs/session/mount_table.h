@@ -21,10 +21,13 @@ int mount_table_device(const char *mountpoint, uint64_t *out_device, struct erro
 /* The type of what is on top at `mountpoint` ("fuse.kkartifact"); memory_free() it. -ENOENT. */
 int mount_table_type(const char *mountpoint, char **out_type, struct error *err);
 
+/* What is mounted on top there, as it was given to mount(2); memory_free() it. -ENOENT. */
+int mount_table_source(const char *mountpoint, char **out_source, struct error *err);
+
 /* The mount point that has this device; memory_free() it. -ENOENT. */
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err);
 
-/* The pure part, for tests: device and type (part of `table`; may be NULL) of the last line of
- * `table` that mounts `mountpoint`. */
+/* The pure part, for tests: device, type and source (parts of `table`, the source with its octal
+ * escapes; may be NULL) of the last line of `table` that mounts `mountpoint`. */
 int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device,
-                     struct span *out_type);
+                     struct span *out_type, struct span *out_source);

@@ -191,6 +191,8 @@ static int make_fuse(struct session *session, struct error *err)
     add_escaped(&text, session->options.source);
     buf_add_text(&text, ",subtype=");
     add_escaped(&text, session->options.subtype);
+    if (session->options.noexec)
+        buf_add_text(&text, ",noexec");
     if (session->options.allow_other)
         buf_add_text(&text, ",allow_other");
     r = buf_check(&text, err);
@@ -209,9 +211,12 @@ static int mount_as_root(struct session *session, struct error *err)
 {
     cleanup_fd int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     cleanup(buf_release) struct buf text = buf_init(8192), type = buf_init(256);
+    unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME;
     char path[32];
     int r;
 
+    if (session->options.noexec)
+        flags |= MS_NOEXEC;
     if (fd < 0)
         return error_system(err, errno, "/dev/fuse");
     buf_format(&text, "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions", fd);
@@ -223,8 +228,8 @@ static int mount_as_root(struct session *session, struct error *err)
         r = buf_check(&type, err);
     if (r < 0)
         return r;
-    if (mount(session->options.source, session->mountpoint, buf_text(&type),
-              MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME, buf_text(&text)) < 0)
+    if (mount(session->options.source, session->mountpoint, buf_text(&type), flags,
+              buf_text(&text)) < 0)
         return error_system(err, errno, "mount %s", session->mountpoint);
     snprintf(path, sizeof(path), "/dev/fd/%d", fd);
     if (fuse_session_mount(session->fuse, path) != 0) {

@@ -52,7 +52,7 @@ struct session_entry {
 };
 
 struct session_statfs {
-    uint64_t bytes, bytes_free, files;
+    uint64_t bytes, bytes_free, files; /* bytes: with those that are free */
 };
 
 /*
@@ -85,6 +85,7 @@ struct session_options {
     uint32_t uid, gid;   /* owner of everything */
     bool allow_other;    /* root: others may see it; permissions are then the kernel's business */
     bool xattr;
+    bool noexec;         /* no program may be run from it */
     size_t thread_count; /* readers of requests; 0: 2 */
 };
 

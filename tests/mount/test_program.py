@@ -77,6 +77,7 @@ def test_a_busy_mount_stays_unless_lazy(server, project, push, new_mount):
     with open(mount / project / "app" / "v1" / "file", "rb") as file:
         done = mount.verb("umount", mount.path)
         assert done.code == 9 and is_mounted(mount.path)
+        assert "busy" in done.stderr and "--lazy" in done.stderr
         mount.verb("umount", mount.path, "--lazy").expect(0)
         assert not is_mounted(mount.path)
         assert file.read() == b"hello"
@@ -118,8 +119,10 @@ def test_the_helper_of_mount(server, project, push, new_mount, tmp_path):
     helper.symlink_to(program(FS))
     mount.keeper.mount(mount.path)
     options = f"rw,noauto,_netdev,user,token_file={mount.token_file},cache={mount.cache}"
-    run([helper, server.url, mount.path, "-n", "-s", "-v", "-o", options],
-        env=clean_environment(tmp_path)).expect(0)
+    done = run([helper, server.url, mount.path, "-n", "-s", "-v", "-o", options],
+               env=clean_environment(tmp_path)).expect(0)
+    assert done.stderr.count("read-only") == 1
+    assert "noexec" in mount_flags(mount.path)
     assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
     mount.verb("umount", mount.path).expect(0)
     for words in ([server.url], [server.url, mount.path, "more"],
@@ -127,6 +130,49 @@ def test_the_helper_of_mount(server, project, push, new_mount, tmp_path):
                   [server.url, mount.path, "--token", "x"]):
         done = run([helper, *words], env=clean_environment(tmp_path)).expect(2)
         assert done.stderr.startswith("mount.kkartifact: ")
+    for word in ("-h", "--help"):
+        assert "token_file=FILE" in run([helper, word]).expect(0).stdout
+    assert run([helper, "-V"]).expect(0).stdout.startswith("mount.kkartifact ")
+
+
+def mount_flags(path):
+    """The options of what is on top there."""
+    with open("/proc/self/mounts", encoding="ascii") as table:
+        return [line.split()[3].split(",") for line in table
+                if line.split()[1] == str(path)][-1]
+
+
+def test_programs_run_unless_told_otherwise(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"hello"})
+    mount = new_mount(server.url, server.all_rights, ro=True, noexec=True, exec=True)
+    flags = mount_flags(mount.path)
+    assert {"ro", "nosuid", "nodev", "noatime"} <= set(flags) and "noexec" not in flags
+    mount.umount()
+    mount.options = {"noexec": True}
+    assert "read-only" not in mount.try_mount().expect(0).stderr
+    assert "noexec" in mount_flags(mount.path)
+
+
+def test_paths_of_options_may_be_relative(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"hello"})
+    mount = new_mount(server.url, server.all_rights, mounted=False)
+    mount.keeper.mount(mount.path)
+    run([program(FS), "mount", server.url, "mnt", "-o", "token_file=mount-token,cache=relative"],
+        env=clean_environment(mount.home), cwd=mount.directory).expect(0)
+    assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
+    assert (mount.directory / "relative" / "known").is_dir()
+    assert not pathlib.Path("/relative").exists()
+    mount.verb("umount", mount.path).expect(0)
+
+
+def test_free_is_what_the_cache_has(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"x" * 1_000_000})
+    mount = new_mount(server.url, server.all_rights)
+    assert (mount / project / "app" / "v1" / "file").stat()
+    shown, disk = os.statvfs(mount.path), os.statvfs(mount.cache)
+    free = disk.f_bavail * disk.f_frsize
+    assert abs(shown.f_bavail * shown.f_frsize - free) < free / 4
+    assert (shown.f_blocks - shown.f_bfree) * shown.f_frsize <= 1_100_000
 
 
 def test_two_mounts_share_a_cache(server, project, push, new_mount):
@@ -144,16 +190,35 @@ def test_two_mounts_share_a_cache(server, project, push, new_mount):
 
 
 def test_mounted_over_itself(server, project, push, new_mount):
-    """A second mount at the same place works, and so does the first when it is gone."""
+    """The same server is not mounted twice; under another name it is, and then the first is there
+    when that is gone."""
     push(server, f"{project}/app/v1", {"file": b"hello"})
     mount = new_mount(server.url, server.all_rights)
     below = mount.worker
-    assert mount.try_mount().code == 0
+    done = mount.verb(*mount.line()[1:]).expect(9)
+    assert f"already mounted at {mount.path}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    mount.url = server.url.replace("127.0.0.1", "localhost")
+    assert mount.url != server.url
+    mount.mount()
     assert mount.worker != below
     assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
     mount.umount()
     assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
     mount.worker = below
+
+
+def test_a_dead_mount_makes_room(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"hello"})
+    mount = new_mount(server.url, server.all_rights)
+    os.kill(mount.worker[0], signal.SIGKILL)
+    mount.await_end()
+    assert is_mounted(mount.path)
+    done = mount.try_mount().expect(0)
+    assert "taken away" in done.stderr
+    assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
+    mount.umount()
+    assert not is_mounted(mount.path)
 
 
 @pytest.mark.parametrize("words, code, said", [
@@ -174,6 +239,7 @@ def test_mounted_over_itself(server, project, push, new_mount):
 def test_what_is_wrong_is_named(words, code, said, tmp_path):
     done = fs(*words, env=clean_environment(tmp_path)).expect(code)
     assert said in done.stderr and not done.stdout
+    assert len([line for line in done.stderr.splitlines() if said in line]) == 1
 
 
 def test_a_token_does_not_go_over_plain_http(new_mount):

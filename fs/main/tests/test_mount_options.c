@@ -69,6 +69,49 @@ static void what_mount_passes_is_taken(void **state)
     mount_options_release(&options);
 }
 
+static void the_later_word_counts(void **state)
+{
+    static const struct {
+        const char *text;
+        bool noexec, wants_write;
+    } cases[] = {
+        { "", false, false },
+        { "rw", false, true },
+        { "rw,ro", false, false },
+        { "noexec", true, false },
+        { "noexec,exec", false, false },
+        { "user", true, false },
+        { "user=joe,nosuid,nodev", true, false },
+        { "users,exec", false, false },
+        { "exec,owner", true, false },
+        { "nouser,suid,dev,sync,X-mount.mkdir", false, false },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct mount_options options;
+        assert_int_equal(parse(&options, cases[i].text, NULL), 0);
+        assert_int_equal(options.noexec, cases[i].noexec);
+        assert_int_equal(options.wants_write, cases[i].wants_write);
+        mount_options_release(&options);
+    }
+}
+
+static void paths_become_absolute(void **state)
+{
+    struct mount_options options;
+
+    assert_int_equal(chdir("/tmp"), 0);
+    assert_int_equal(parse(&options, "cache=c/d,token_file=../t,ca_file=/ca", NULL), 0);
+    assert_string_equal(options.cache, "/tmp/c/d");
+    assert_string_equal(options.token_file, "/tmp/../t");
+    assert_string_equal(options.ca_file, "/ca");
+    mount_options_release(&options);
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(parse(&options, "cache=c", NULL), 0);
+    assert_string_equal(options.cache, "/c");
+    mount_options_release(&options);
+}
+
 static void the_rest_is_refused_by_name(void **state)
 {
     static const char *const wrong[] = {
@@ -93,6 +136,8 @@ static void the_rest_is_refused_by_name(void **state)
         "token_file=/a,token_file=/b",
         "offline",
         "passthrough=on",
+        "remount",
+        "bind",
         "prefetch=all",
         "TOKEN_FILE=/x",
     };
@@ -140,7 +185,7 @@ static int use(void)
 
     if (r == 0)
         r = mount_options_parse(&options,
-                                "token_file=/t,server=http://a:1,server=http://b:1,only=p/a", NULL);
+                                "token_file=t,server=http://a:1,server=http://b:1,only=p/a", NULL);
     mount_options_release(&options);
     return r;
 }
@@ -156,6 +201,8 @@ int main(void)
         cmocka_unit_test(all_are_taken),
         cmocka_unit_test(defaults),
         cmocka_unit_test(what_mount_passes_is_taken),
+        cmocka_unit_test(the_later_word_counts),
+        cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(the_rest_is_refused_by_name),
         cmocka_unit_test(mountpoints_are_resolved),
         cmocka_unit_test(help_has_a_line_each),

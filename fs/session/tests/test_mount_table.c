@@ -18,29 +18,30 @@ static void finds_by_path(void **state)
 {
     uint64_t device = 0;
 
-    assert_int_equal(mount_table_find(span_text(table), "/", &device, NULL), 0);
+    assert_int_equal(mount_table_find(span_text(table), "/", &device, NULL, NULL), 0);
     assert_int_equal(device, makedev(254, 0));
-    assert_int_equal(mount_table_find(span_text(table), "/srv/a b", &device, NULL), 0);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/a b", &device, NULL, NULL), 0);
     assert_int_equal(device, makedev(0, 40));
 }
 
 static void the_topmost_counts(void **state)
 {
-    struct span type = { NULL, 0 };
+    struct span type = { NULL, 0 }, source = { NULL, 0 };
     uint64_t device = 0;
 
-    assert_int_equal(mount_table_find(span_text(table), "/srv/over", &device, &type), 0);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/over", &device, &type, &source), 0);
     assert_int_equal(device, makedev(0, 42));
     assert_true(span_equal_text(type, "fuse.kkartifact"));
+    assert_true(span_equal_text(source, "http://x"));
 }
 
 static void absent_and_malformed(void **state)
 {
     uint64_t device = 7;
 
-    assert_int_equal(mount_table_find(span_text(table), "/srv", &device, NULL), -ENOENT);
-    assert_int_equal(mount_table_find(span_text(table), "/srv/bad", &device, NULL), -ENOENT);
-    assert_int_equal(mount_table_find(span_text(""), "/", &device, NULL), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(table), "/srv", &device, NULL, NULL), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/bad", &device, NULL, NULL), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(""), "/", &device, NULL, NULL), -ENOENT);
     assert_int_equal(device, 7);
 }
 
@@ -57,6 +58,9 @@ static void the_real_table_has_proc(void **state)
     assert_string_equal(mountpoint, "/proc");
     memory_free(mountpoint);
     assert_int_equal(mount_table_type("/proc", &mountpoint, NULL), 0);
+    assert_string_equal(mountpoint, "proc");
+    memory_free(mountpoint);
+    assert_int_equal(mount_table_source("/proc", &mountpoint, NULL), 0);
     assert_string_equal(mountpoint, "proc");
     memory_free(mountpoint);
     assert_int_equal(mount_table_type("/proc/none", &mountpoint, NULL), -ENOENT);
