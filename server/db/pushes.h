@@ -99,7 +99,7 @@ struct push_commit {
     struct digest content, times, tree;
     uint64_t tree_size, file_count, bytes;
     const struct version_metadata *metadata;
-    const char *pushed_by; /* or NULL */
+    const char *pushed_by;            /* or NULL */
     const char *address, *request_id; /* of the commit, for the audit log; or NULL */
 };
 

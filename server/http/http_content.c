@@ -177,7 +177,8 @@ int http_content_file(struct http_exchange *exchange, int *fd, uint64_t offset, 
     assert(exchange->content.begun);
     if (size == 0)
         return http_answer_empty(exchange, exchange->content.status, err);
-    if (!page_cache_has(own, offset, size))
+    if (!page_cache_has(own, offset, size) &&
+        !(exchange->may_block && page_cache_fill(own, offset, size)))
         return answer_cold_file(exchange, &own, offset, err);
     response = MHD_create_response_from_fd_at_offset64(size, own, offset);
     if (response == NULL)

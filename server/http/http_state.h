@@ -30,9 +30,9 @@
 #define HTTP_REQUEST_ID_MAX 64
 #define HTTP_ACTOR_MAX 63
 #define HTTP_HEADERS_MAX 16
-#define HTTP_PIECE_SIZE ((size_t)256 << 10) /* of bodies, to sinks and from sources */
+#define HTTP_PIECE_SIZE ((size_t)256 << 10)   /* of bodies, to sinks and from sources */
 #define HTTP_WATCH_SIZE ((uint64_t)256 << 10) /* of an answer that may last */
-#define HTTP_DRAIN_MAX ((uint64_t)16 << 20) /* a refused body up to here is read and dropped */
+#define HTTP_DRAIN_MAX ((uint64_t)16 << 20)   /* a refused body up to here is read and dropped */
 #define HTTP_EXCESS_MAX \
     ((uint64_t)1 << 20) /* so much beyond a limit, before the connection is cut */
 

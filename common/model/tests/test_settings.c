@@ -127,8 +127,7 @@ static void refused(const char *text, const char *message)
 
 static void test_refused_in_a_file(void **state)
 {
-    refused("listen: a\nlissten: b\n",
-            "x.yml:2: lissten: unknown key, did you mean listen?");
+    refused("listen: a\nlissten: b\n", "x.yml:2: lissten: unknown key, did you mean listen?");
     refused("\nretries: 101\n", "x.yml:2: retries: allowed is a number from 0 to 100");
     refused("retries: -1\n", "x.yml:1: retries: allowed is a number from 0 to 100");
     refused("retries: [1]\n", "x.yml:1: retries: allowed is a number from 0 to 100");
