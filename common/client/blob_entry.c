@@ -14,6 +14,11 @@
 #define LOOK_AGAIN_MS 1000
 #define LEVELS_MAX (64 * 1024 * 1024) /* of an object of 1 TiB */
 
+/* A piece is written in steps: for one large write the kernel takes large folios, for which it has
+ * to find (and a virtual machine's host to give) new memory each time; smaller ones cost a tenth
+ * less processor for a whole cold read. */
+#define WRITE_STEP ((size_t)64 * 1024)
+
 uint64_t blob_levels_size(uint64_t object_size)
 {
     struct merkle_shape shape;
@@ -460,6 +465,16 @@ static void note_put(struct blob_entry *entry, uint64_t piece, size_t size)
         entry_queue_job(entry);
 }
 
+static int write_piece(int fd, uint64_t offset, const uint8_t *bytes, size_t size)
+{
+    int r = 0;
+
+    for (size_t at = 0; r == 0 && at < size; at += WRITE_STEP)
+        r = file_write_at(fd, offset + at, bytes + at,
+                          size - at < WRITE_STEP ? size - at : WRITE_STEP, NULL);
+    return r;
+}
+
 static int put_large(struct blob_entry *entry, uint64_t piece, const void *bytes, size_t size)
 {
     struct cache_file *file = cache_file_take(entry, true);
@@ -471,7 +486,7 @@ static int put_large(struct blob_entry *entry, uint64_t piece, const void *bytes
     /* A file system takes one write of a file at a time, and the others would wait for it with the
      * processor busy. */
     pthread_mutex_lock(&entry->writing);
-    r = file_write_at(file->fd, piece * BLOB_PIECE_SIZE, bytes, size, NULL);
+    r = write_piece(file->fd, piece * BLOB_PIECE_SIZE, bytes, size);
     pthread_mutex_unlock(&entry->writing);
     if (r < 0)
         cache_failed(entry->cache, r, "writing to the cache");
