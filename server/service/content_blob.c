@@ -3,6 +3,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/memory.h"
 #include "common/model/merkle.h"
 #include "server/service/blob_fact.h"
 #include "server/service/content_state.h"
@@ -187,6 +188,32 @@ int content_open_file_cached(struct services *services, const struct identity *i
     return r;
 }
 
+/* Of one piece: from its bytes, which have to be those that were stored. */
+static int make_merkle(struct services *services, const struct blob *blob, size_t merkle_size,
+                       struct buf *out, struct refusal *why, struct error *err)
+{
+    cleanup_memory uint8_t *bytes = memory_resize(NULL, (size_t)blob->size, 1);
+    cleanup(object_unref_at) struct object *object = NULL;
+    uint8_t *merkle = buf_reserve(out, merkle_size);
+    struct digest verity;
+    int r = bytes == NULL || merkle == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+
+    if (r == 0)
+        r = blob_object_open(services, blob, &object, why, err);
+    if (r == 0)
+        r = object_read(object, 0, bytes, (size_t)blob->size, err);
+    if (r == 0)
+        r = merkle_build(span_of(bytes, (size_t)blob->size), merkle, NULL, &verity, err);
+    if (r < 0)
+        return r;
+    if (!digest_equal(&verity, &blob->verity)) {
+        refusal_set(why, REFUSAL_STORAGE, 0);
+        return error_set(err, -EIO, "a stored blob is damaged");
+    }
+    buf_added(out, merkle_size);
+    return 0;
+}
+
 int content_of_merkle(struct services *services, const struct blob *blob, struct content **out,
                       struct refusal *why, struct error *err)
 {
@@ -201,6 +228,12 @@ int content_of_merkle(struct services *services, const struct blob *blob, struct
         return refusal_set(why, REFUSAL_NO_MERKLE,
                            error_set(err, -ENOENT,
                                      "blobs of up to 4096 bytes have no merkle object"));
+    if (blob->size <= MERKLE_PIECE_SIZE) {
+        cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED);
+
+        r = make_merkle(services, blob, (size_t)shape.object_size, &frame, why, err);
+        return r < 0 ? r : content_new_frame(services, &frame, &blob->verity, "-merkle", out, err);
+    }
     blob_merkle_key(blob, key);
     r = object_open(services, key, shape.object_size, &object, err);
     if (r == -ENOENT) {
