@@ -24,6 +24,7 @@
  * digest is wrong is told as damaged, and the others count.
  */
 #define PACK_MAGIC "KKAPACK1"
+#define PACK_MEDIA_TYPE "application/vnd.kkartifact.pack"
 #define PACK_MEMBER_SIZE 49 /* before a member's bytes */
 #define PACK_MAX_BLOB 9007199254740991u
 

@@ -19,11 +19,10 @@ static int refuse(struct refusal *why, struct error *err, const char *text)
     return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, -ENOENT, "%s", text));
 }
 
-/* The version and its tree, for one who may pull it. */
-static int open_version(struct services *services, const struct identity *identity,
-                        const char *project, const char *app, const char *reference,
-                        struct version_fact *out_version, struct tree_image **out_image,
-                        struct refusal *why, struct error *err)
+int content_open_version(struct services *services, const struct identity *identity,
+                         const char *project, const char *app, const char *reference,
+                         struct version_fact *out_version, struct tree_image **out_image,
+                         struct refusal *why, struct error *err)
 {
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
@@ -48,9 +47,8 @@ static int open_version_cached(struct services *services, const struct identity 
     return r;
 }
 
-/* The tree image answers, not the database. */
-static bool is_member(const struct version_fact *version, const struct tree_image *image,
-                      const struct digest *sha256)
+bool content_is_member(const struct version_fact *version, const struct tree_image *image,
+                       const struct digest *sha256)
 {
     uint32_t index;
 
@@ -59,9 +57,9 @@ static bool is_member(const struct version_fact *version, const struct tree_imag
 }
 
 /* A blob that was healed has another key than the fact that is remembered: asked again, once. */
-static int open_member(struct services *services, const struct version_fact *version,
-                       const struct digest *sha256, struct content **out, struct refusal *why,
-                       struct error *err)
+int content_open_member(struct services *services, const struct version_fact *version,
+                        const struct digest *sha256, struct content **out, struct refusal *why,
+                        struct error *err)
 {
     struct object *object = NULL;
     struct blob blob;
@@ -111,13 +109,14 @@ int content_open_blob(struct services *services, const struct identity *identity
 {
     cleanup(tree_image_unref_at) struct tree_image *image = NULL;
     struct version_fact version;
-    int r = open_version(services, identity, project, app, reference, &version, &image, why, err);
+    int r = content_open_version(services, identity, project, app, reference, &version, &image, why,
+                                 err);
 
     if (r < 0)
         return r;
-    if (!is_member(&version, image, sha256))
+    if (!content_is_member(&version, image, sha256))
         return refuse(why, err, "no such blob in this version");
-    return open_member(services, &version, sha256, out, why, err);
+    return content_open_member(services, &version, sha256, out, why, err);
 }
 
 int content_open_blob_cached(struct services *services, const struct identity *identity,
@@ -132,7 +131,7 @@ int content_open_blob_cached(struct services *services, const struct identity *i
 
     if (r < 0)
         return r;
-    if (!is_member(&version, image, sha256))
+    if (!content_is_member(&version, image, sha256))
         return refuse(why, err, "no such blob in this version");
     return open_member_cached(services, sha256, out, err);
 }
@@ -161,12 +160,13 @@ int content_open_file(struct services *services, const struct identity *identity
     cleanup(tree_image_unref_at) struct tree_image *image = NULL;
     struct version_fact version;
     struct digest sha256;
-    int r = open_version(services, identity, project, app, reference, &version, &image, why, err);
+    int r = content_open_version(services, identity, project, app, reference, &version, &image, why,
+                                 err);
 
     if (r == 0)
         r = find_file(image, path, &sha256, why, err);
     if (r == 0)
-        r = open_member(services, &version, &sha256, out, why, err);
+        r = content_open_member(services, &version, &sha256, out, why, err);
     return r;
 }
 
@@ -258,11 +258,12 @@ int content_open_blob_merkle(struct services *services, const struct identity *i
     cleanup(tree_image_unref_at) struct tree_image *image = NULL;
     struct version_fact version;
     struct blob blob;
-    int r = open_version(services, identity, project, app, reference, &version, &image, why, err);
+    int r = content_open_version(services, identity, project, app, reference, &version, &image, why,
+                                 err);
 
     if (r < 0)
         return r;
-    if (!is_member(&version, image, sha256))
+    if (!content_is_member(&version, image, sha256))
         return refuse(why, err, "no such blob in this version");
     r = blob_fact_get(services, version.id, sha256, &blob, why, err);
     if (r < 0)
