@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -236,7 +237,9 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
         return r;
     send.missing = buf_span(&missing);
     send.part_size = push->part_size < transfer->part_size ? push->part_size : transfer->part_size;
-    return push_send(&send, &round->changed, err);
+    push_send_meter(&send);
+    r = push_packs(&send, missing.bytes, &round->changed, err);
+    return r != 0 ? r : push_send(&send, &round->changed, err);
 }
 
 static int check_tree(struct round *round, struct error *err)

@@ -36,6 +36,11 @@ static int take_servers(struct api_client *client, const struct api_client_optio
     return 0;
 }
 
+bool api_client_is_local(const struct api_client *client)
+{
+    return client->servers[client->current].base.loopback;
+}
+
 static void name_token(struct api_client *client)
 {
     const char *token = secret_text(client->token);

@@ -64,6 +64,9 @@ size_t api_client_current(const struct api_client *client);
 /* The store's id as the last answer's X-Kkartifact-Store told; "" before the first. Valid until the
  * next turn of the loop. */
 const char *api_client_store(const struct api_client *client);
+/* Whether the server that is asked first is this machine: bytes cost nothing on the way then, and
+ * compressing them does not pay. */
+bool api_client_is_local(const struct api_client *client);
 /* Whether the last call reached a server; counters for status. Any thread. */
 bool api_client_online(const struct api_client *client);
 /* HMAC of the token under a fixed label, 64 hex digits: names a token in a cache without telling
