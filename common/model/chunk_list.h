@@ -127,8 +127,8 @@ int chunk_list_builder_add(struct chunk_list_builder *builder, const void *bytes
 int chunk_list_builder_end(struct chunk_list_builder *builder, const struct digest *sha256,
                            uint8_t out_header[CHUNK_LIST_HEADER_SIZE], struct error *err);
 
-/* The state as bytes (at most 102 KiB), so that another process goes on where this one stopped. What
- * was put before is not in it. load: -EBADMSG when the bytes are no such state. */
+/* The state as bytes (at most 102 KiB), so that another process goes on where this one stopped.
+ * What was put before is not in it. load: -EBADMSG when the bytes are no such state. */
 void chunk_list_builder_save(const struct chunk_list_builder *builder, struct buf *out);
 int chunk_list_builder_load(struct chunk_list_builder *builder, struct span saved,
                             chunk_list_put *put, void *context, struct error *err);

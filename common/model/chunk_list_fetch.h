@@ -13,8 +13,8 @@
  *
  * From the top down: the ranges that are wanted now come, are compared with ours at
  * the same level, and what is not known there is wanted of the level below. An equal
- * group covers equal records, so these are taken from our list. Two rounds for blobs
- * up to a gigabyte or two, at most CHUNK_LIST_MAX_LEVELS.
+ * group covers equal records, so these are taken from our list. Usually two rounds for
+ * blobs up to 300 MB, three up to 20 GB; never more than CHUNK_LIST_MAX_LEVELS.
  *
  *     chunk_list_fetch_new(&fetch, header, &ours, maximum, err);  the first 256 bytes
  *     while (chunk_list_fetch_wanted(fetch, &ranges) > 0)
@@ -43,8 +43,8 @@ size_t chunk_list_fetch_wanted(const struct chunk_list_fetch *fetch,
                                const struct chunk_list_range **out_ranges);
 
 /* One wanted range, whole; in any order within the round. The last one begins the next round.
- * -EINVAL: not wanted. -EBADMSG: of another size, or its groups do not add up. After a failure the fetch is only
- * good for free. */
+ * -EINVAL: not wanted. -EBADMSG: of another size, or its groups do not add up. After a failure the
+ * fetch is only good for free. */
 int chunk_list_fetch_give(struct chunk_list_fetch *fetch, uint64_t offset, struct span bytes,
                           struct error *err);
 

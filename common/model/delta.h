@@ -61,8 +61,8 @@ struct delta_source delta_source_of_span(const struct span *bytes);
  */
 struct delta_reader;
 
-/* expected: what was asked for; the header must say the same. patch_max: raw and prefix of coding 2,
- * up to DELTA_PATCH_MAX; -EFBIG when a frame has more. */
+/* expected: what was asked for; the header must say the same. patch_max: raw and prefix of coding
+ * 2, up to DELTA_PATCH_MAX; -EFBIG when a frame has more. */
 int delta_reader_new(struct delta_reader **out_reader, const struct delta_header *expected,
                      struct delta_source base, struct sink target, uint64_t patch_max,
                      struct error *err);

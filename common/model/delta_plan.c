@@ -14,8 +14,9 @@
 
 #define FIRST_CAPACITY 16
 #define READ_STEP (256u * 1024)
-#define MARK_STEP 64 /* leaves between two offsets that are kept */
-#define LOOK_AHEAD 8 /* leaves */
+#define PATCH_MAX (8u << 20) /* of a patch, and of its prefix */
+#define MARK_STEP 64         /* leaves between two offsets that are kept */
+#define LOOK_AHEAD 8         /* leaves */
 /* A likeness is at most so many times the literal, and so many bytes more: where copies jump to and
  * fro, far more of the base would be read for patches than the target is long. */
 #define LIKENESS_TIMES 4
@@ -202,40 +203,65 @@ static int write_data(struct delta_source target, const struct delta_range *rang
     return r;
 }
 
-static int write_patch(struct delta_source base, struct delta_source target,
-                       const struct delta_range *range, struct delta_writer *writer,
-                       struct buf *room, struct error *err)
+/* `size` bytes of a literal from `at` on, against `prefix_size` bytes of the base. */
+static int write_patch(struct delta_source base, struct delta_source target, uint64_t at,
+                       size_t size, uint64_t prefix_at, size_t prefix_size,
+                       struct delta_writer *writer, struct buf *room, struct error *err)
 {
     uint8_t *bytes;
     int r;
 
     buf_clear(room);
-    bytes = buf_reserve(room, range->length + range->base_length);
+    bytes = buf_reserve(room, size + prefix_size);
     if (bytes == NULL)
         return buf_check(room, err);
-    r = target.read(target.context, range->offset, bytes, range->length, err);
+    r = target.read(target.context, at, bytes, size, err);
     if (r == 0)
-        r = base.read(base.context, range->base_offset, bytes + range->length, range->base_length,
-                      err);
+        r = base.read(base.context, prefix_at, bytes + size, prefix_size, err);
     if (r < 0)
         return r;
-    return delta_writer_patch(writer, span_of(bytes, range->length), range->base_offset,
-                              span_of(bytes + range->length, range->base_length), err);
+    return delta_writer_patch(writer, span_of(bytes, size), prefix_at,
+                              span_of(bytes + size, prefix_size), err);
+}
+
+/* A literal of any size against its likeness: as one patch, or step by step, each against the part
+ * of the likeness around the same place. */
+static int write_patches(struct delta_source base, struct delta_source target,
+                         const struct delta_range *range, struct delta_writer *writer,
+                         struct buf *room, struct error *err)
+{
+    bool whole = range->length <= PATCH_MAX && range->base_length <= PATCH_MAX;
+    uint64_t window = range->base_length < PATCH_MAX ? range->base_length : PATCH_MAX;
+    double scale = (double)range->base_length / (double)range->length;
+    int r = 0;
+
+    for (uint64_t at = 0; r == 0 && at < range->length;) {
+        uint64_t left = range->length - at, step = whole ? PATCH_MAX : PATCH_MAX / 2, begin;
+        if (step > left)
+            step = left;
+        begin = (uint64_t)(scale * (double)(at + step / 2));
+        begin = begin > window / 2 ? begin - window / 2 : 0;
+        if (begin > range->base_length - window)
+            begin = range->base_length - window;
+        r = write_patch(base, target, range->offset + at, (size_t)step, range->base_offset + begin,
+                        (size_t)window, writer, room, err);
+        at += step;
+    }
+    return r;
 }
 
 int delta_plan_write(const struct delta_plan *plan, struct delta_source base,
                      struct delta_source target, struct delta_writer *writer, struct error *err)
 {
-    cleanup(buf_release) struct buf room = buf_init(2 * DELTA_PLAN_PATCH_MAX);
+    cleanup(buf_release) struct buf room = buf_init(2 * PATCH_MAX);
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < plan->count; i++) {
         const struct delta_range *range = &plan->ranges[i];
         if (range->copy)
             r = delta_writer_copy(writer, range->base_offset, range->length, err);
-        else if (range->base_length > 0 && range->base_length <= DELTA_PLAN_PATCH_MAX &&
-                 range->length <= DELTA_PLAN_PATCH_MAX)
-            r = write_patch(base, target, range, writer, &room, err);
+        else if (range->base_length > 0)
+            r = write_patches(base, target, range, writer, &room, err);
         else
             r = write_data(target, range, writer, &room, err);
     }

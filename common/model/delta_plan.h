@@ -47,8 +47,8 @@ int delta_plan_of_lists(const struct chunk_list *base, const struct chunk_list *
                         struct delta_plan *out, struct error *err);
 
 /* Objects as merkle.h has them; sizes must fit the shapes (-EINVAL). Below equal blocks nothing is
- * looked at: of the base's bottom only the blocks that delta_plan_bottoms() names need be there, the
- * others may be anything. */
+ * looked at: of the base's bottom only the blocks that delta_plan_bottoms() names need be there,
+ * the others may be anything. */
 int delta_plan_of_trees(const struct merkle_shape *base, struct span base_object,
                         const struct merkle_shape *target, struct span target_object,
                         struct delta_plan *out, struct error *err);
@@ -61,7 +61,7 @@ int delta_plan_bottoms(const struct merkle_shape *base, struct span base_upper,
                        delta_plan_bottom *function, void *context, struct error *err);
 
 /* Writes the plan's frames, without the end: literals are read from the target, likenesses from the
- * base. The writer is for the same two sizes. Memory: up to two DELTA_PLAN_PATCH_MAX. */
-#define DELTA_PLAN_PATCH_MAX (8u << 20) /* longer ones go as data */
+ * base. The writer is for the same two sizes. Memory: up to 16 MiB beside the writer's. For two of
+ * up to DELTA_PATCH_MAX bytes a single delta_writer_patch() of all may be smaller. */
 int delta_plan_write(const struct delta_plan *plan, struct delta_source base,
                      struct delta_source target, struct delta_writer *writer, struct error *err);

@@ -37,8 +37,8 @@ struct pack_member {
     const char *damage; /* NULL: whole; else what is wrong with it */
 };
 
-/* Each member once, in order; what it points to lives until it returns. What it returns (not 0) ends
- * the reading. */
+/* Each member once, in order; what it points to lives until it returns. What it returns (not 0)
+ * ends the reading. */
 typedef int pack_function(void *context, const struct pack_member *member, struct error *err);
 
 struct pack_limits {

@@ -2,7 +2,6 @@
 #include "common/model/chunk_list_fetch.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
@@ -97,39 +96,23 @@ static void test_only_what_differs(void **state)
     sample_release(&other);
 }
 
-/* Enough data that groups are grouped: made of repeated parts, so that it need not be kept. */
-static struct sample three_levels(uint64_t seed)
-{
-    struct sample sample = { .object = buf_init(BUF_UNLIMITED) };
-    cleanup(buf_release) struct buf data = sample_bytes(1 << 20, 7);
-    cleanup(chunk_list_spool_release) struct chunk_list_spool spool =
-        chunk_list_spool_init(BUF_UNLIMITED);
-    cleanup_memory struct chunk_list_builder *builder = memory_new(sizeof(*builder));
-    struct digest sha256 = { { 1 } };
-    struct sink sink = sink_to_buf(&sample.object);
-    uint8_t header[CHUNK_LIST_HEADER_SIZE];
-
-    chunk_list_builder_init(builder, chunk_list_spool_put, &spool);
-    for (uint64_t i = 0; i < 330; i++) {
-        sample_change(&data, (i * 17 % 10) * 100000, 100000, i == 150 ? seed : i);
-        assert_int_equal(chunk_list_builder_add(builder, data.bytes, data.size, NULL), 0);
-    }
-    assert_int_equal(chunk_list_builder_end(builder, &sha256, header, NULL), 0);
-    assert_int_equal(chunk_list_spool_write(&spool, header, &sink, NULL), 0);
-    assert_int_equal(chunk_list_open(buf_span(&sample.object), &sample.list, NULL), 0);
-    assert_int_equal(sample.list.shape.level_count, 3);
-    return sample;
-}
-
+/* Groups of groups: of one that differs a path from the top to its leaves is fetched. */
 static void test_three_levels(void **state)
 {
-    cleanup(sample_release) struct sample ours = three_levels(150), theirs = three_levels(1000);
-    uint64_t top = ours.list.shape.level_offset[1];
+    cleanup(buf_release) struct buf data = buf_init(BUF_UNLIMITED);
+    size_t size = sample_small_chunks(2000 * 16, &data);
+    cleanup(sample_release) struct sample ours, theirs;
+    uint64_t top;
 
-    assert_false(span_equal(buf_span(&ours.object), buf_span(&theirs.object)));
+    for (size_t i = 0; i < 2000; i++) /* no two groups alike */
+        data.bytes[i * 16 * size + 100 + i % 1000] ^= (uint8_t)(i / 1000 + 1);
+    ours = sample_of(&data);
+    data.bytes[1000 * 16 * size] ^= 1;
+    theirs = sample_of(&data);
+    assert_in_range(ours.list.shape.level_count, 3, 4);
+    top = theirs.list.shape.level_offset[theirs.list.shape.level_count - 2];
     assert_fetched(&ours, &ours.list, top, top);
-    /* One part differs, for ten rounds of the loop: a tenth of a tenth of a percent of each. */
-    assert_fetched(&theirs, &ours.list, top, theirs.object.size / 3);
+    assert_fetched(&theirs, &ours.list, top, top + 4 * (256 * 28 + 256 * 20));
 }
 
 static void test_what_is_refused(void **state)

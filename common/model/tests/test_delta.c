@@ -278,6 +278,7 @@ static void test_every_rule(void **state)
     hand_refused(&hand, 89, "a range lies inside");
     hand_copy(&hand, 4, UINT64_MAX - 2);
     hand_refused(&hand, 89, "a range lies inside");
+    buf_release(&hand.delta);
 }
 
 static void test_every_rule_of_data(void **state)

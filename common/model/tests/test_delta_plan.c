@@ -195,8 +195,8 @@ static void test_duplicates(void **state)
     delta_plan_release(&plan);
 }
 
-/* Behind a change the copy goes on in place, though equal chunks stand before it; so the change is a
- * patch of what it replaced. */
+/* Behind a change the copy goes on in place, though equal chunks stand before it; so the change is
+ * a patch of what it replaced. */
 static void test_a_change_among_duplicates(void **state)
 {
     cleanup(buf_release) struct buf base = sample_bytes(0, 1), target = sample_bytes(0, 1);
@@ -230,6 +230,20 @@ static void test_no_likeness(void **state)
     assert_false(plan.ranges[1].copy);
     assert_int_equal(plan.ranges[1].base_length, 0);
     delta_plan_release(&plan);
+}
+
+/* Not one chunk is left as it was, and there is more than one patch takes: patches of parts. */
+static void test_a_long_likeness(void **state)
+{
+    cleanup(buf_release) struct buf base = sample_bytes(20 * MIB, 1), target = sample_bytes(0, 1);
+
+    buf_add_span(&target, buf_span(&base));
+    for (size_t at = 0; at < target.size; at += 3000)
+        target.bytes[at] ^= 1;
+    sample_insert(&target, 5 * MIB, 100000, 2);
+    assert_saves(plan_lists, &base, &target, target.size, target.size / 20);
+    assert_saves(plan_trees, &base, &target, target.size, target.size / 20);
+    assert_saves(plan_lists, &target, &base, base.size, base.size / 20);
 }
 
 static void test_trees(void **state)
@@ -350,15 +364,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_duplicates),
-        cmocka_unit_test(test_a_change_among_duplicates),
-        cmocka_unit_test(test_no_likeness),
-        cmocka_unit_test(test_trees),
-        cmocka_unit_test(test_trees_of_other_sizes),
-        cmocka_unit_test(test_what_is_refused),
-        cmocka_unit_test(test_sources_fail),
+        cmocka_unit_test(test_lists),           cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_duplicates),      cmocka_unit_test(test_a_change_among_duplicates),
+        cmocka_unit_test(test_no_likeness),     cmocka_unit_test(test_a_long_likeness),
+        cmocka_unit_test(test_trees),           cmocka_unit_test(test_trees_of_other_sizes),
+        cmocka_unit_test(test_what_is_refused), cmocka_unit_test(test_sources_fail),
         cmocka_unit_test(test_no_memory),
     };
 
