@@ -93,10 +93,22 @@ def test_a_signal_ends_it(server, new_mount, number):
     assert not is_mounted(mount.path)
 
 
-def test_sighup_does_not(server, new_mount):
+def is_pending(pid, number):
+    """Whether a process has not taken a signal yet that was sent to it."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        [pending] = [line.split()[1] for line in status if line.startswith("ShdPnd:")]
+    return int(pending, 16) >> (number - 1) & 1 == 1
+
+
+def test_sighup_does_not(server, project, push, new_mount):
+    push(server, f"{project}/app/v1", {"file": b"hello"})
     mount = new_mount(server.url, server.all_rights)
     os.kill(mount.worker[0], signal.SIGHUP)
-    time.sleep(0.3)
+    until = time.monotonic() + 10
+    while is_pending(mount.worker[0], signal.SIGHUP):
+        assert time.monotonic() < until, "the signal is not taken"
+    # Asked of the server by the thread that took it.
+    assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
     assert mount.status()["worker"]["pid"] == mount.worker[0]
 
 
