@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
@@ -185,7 +184,7 @@ static void sync_part(struct blob_entry *entry, struct cache_file *file)
     int r;
 
     entry->dirty_bytes = 0;
-    entry->synced_ms = clock_monotonic_ms();
+    entry->synced_ms = cache_now_ms(entry->cache);
     if (piece_map_init(&copy, entry->present.count) < 0)
         return;
     for (uint64_t piece = 0; piece < copy.count; piece++) {

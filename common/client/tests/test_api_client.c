@@ -357,10 +357,14 @@ static void a_token_does_not_go_in_clear_text(void **state)
     assert_int_equal(api_client_new(&client, &options, NULL), -EINVAL);
 }
 
-static void *interrupt_soon(void *context)
+/* When the request is there nobody answers it: its client waits. */
+static void *interrupt_when_asked(void *context)
 {
-    usleep(100000);
-    api_client_interrupt(context);
+    struct world *world = context;
+
+    while (origin_requests(world->origins[0]) == 0)
+        usleep(1000);
+    api_client_interrupt(world->client);
     return NULL;
 }
 
@@ -372,7 +376,7 @@ static void an_interrupt_ends_the_wait(void **state)
     pthread_t thread;
 
     atomic_store(&world->scripts[0].hangs, true);
-    pthread_create(&thread, NULL, interrupt_soon, world->client);
+    pthread_create(&thread, NULL, interrupt_when_asked, world);
     assert_int_equal(get(world, &result, NULL), -ECANCELED);
     assert_true(clock_monotonic_ms() - start < 3000);
     assert_int_equal(get(world, &result, NULL), -ECANCELED);

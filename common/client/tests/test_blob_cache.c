@@ -364,14 +364,20 @@ static void kill_while_it_writes(void **state)
     unsigned found = 0;
 
     for (int round = 0; round < 25; round++) {
-        pid_t pid = fork();
         struct blob_cache *cache;
         struct blob_entry *entry;
         uint8_t *out = malloc(BLOB_PIECE_SIZE);
+        int begun[2];
+        pid_t pid;
+        char byte;
 
+        assert_int_equal(pipe(begun), 0);
+        pid = fork();
         if (pid == 0) {
             for (int i = 0;; i++) {
                 cache = open_cache(folder, 0);
+                if (i == 0 && write(begun[1], "x", 1) != 1)
+                    _exit(1);
                 entry = entry_of(cache, large);
                 if (i % 3 == 2)
                     blob_entry_drop(entry);
@@ -385,7 +391,10 @@ static void kill_while_it_writes(void **state)
                 blob_cache_close(cache);
             }
         }
-        usleep(3000 + (useconds_t)round * 1700);
+        close(begun[1]);
+        assert_int_equal(read(begun[0], &byte, 1), 1);
+        close(begun[0]);
+        usleep((useconds_t)round * 1700); /* another moment each round */
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         cache = open_cache(folder, 0);
@@ -478,12 +487,24 @@ static void two_processes_share_it(void **state)
     temporary_remove(folder);
 }
 
+static uint64_t told_ms;
+
+static uint64_t tell_time(void)
+{
+    return told_ms;
+}
+
 static void what_one_brings_the_other_finds(void **state)
 {
+    const struct blob_cache_options timed = { .now_ms = tell_time };
     char *folder = temporary_new();
-    struct blob_cache *a = open_cache(folder, 0), *b = open_cache(folder, 0);
-    struct blob_entry *of_a = entry_of(a, large), *of_b = entry_of(b, large);
+    struct blob_cache *a = open_cache(folder, 0), *b = NULL;
+    struct blob_entry *of_a = entry_of(a, large), *of_b;
     uint8_t bytes[10];
+
+    told_ms = 5000;
+    assert_int_equal(blob_cache_open(folder, &timed, &b, NULL), 0);
+    of_b = entry_of(b, large);
 
     assert_int_equal(blob_entry_read(of_b, 0, bytes, 10), -EAGAIN);
     set_levels(of_a, large);
@@ -492,7 +513,9 @@ static void what_one_brings_the_other_finds(void **state)
     assert_int_equal(put(of_b, large, 1), -ENOSPC); /* the part is the other's */
     fill(of_a, large);
     blob_cache_flush(a);
-    usleep(1100000); /* it looks again after a second */
+    told_ms += 999;
+    assert_int_equal(blob_entry_read(of_b, 0, bytes, 10), -EAGAIN); /* it looks once a second */
+    told_ms += 1;
     assert_whole(of_b, large);
     blob_entry_unref(of_a);
     blob_entry_unref(of_b);
