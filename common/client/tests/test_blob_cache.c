@@ -14,6 +14,7 @@
 #include "common/base/error.h"
 #include "common/client/tests/sample.h"
 #include "common/model/merkle.h"
+#include "tests/support/private_mounts.h"
 #include "tests/support/unit.h"
 
 #define MIB (1024 * 1024)
@@ -564,8 +565,6 @@ static void a_full_disk_is_no_error(void **state)
 
     if (mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=0700") != 0) {
         temporary_remove(folder);
-        if (getenv("CI") != NULL)
-            fail_msg("cannot mount a tmpfs");
         skip();
     }
     (void)snprintf(path, sizeof(path), "%s/cache", folder);
@@ -723,5 +722,6 @@ int main(void)
         cmocka_unit_test(no_memory_is_an_error),
     };
 
+    private_mounts_begin();
     return cmocka_run_group_tests(tests, samples_new, samples_free);
 }
