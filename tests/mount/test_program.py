@@ -29,8 +29,9 @@ def test_status_and_stat(server, project, push, new_mount):
     top = mount / project / "app" / "v1"
     assert (top / "file").read_bytes() == b"hello"
     status = mount.status()
-    assert {"mountpoint", "server", "online", "versions", "cache", "requests", "fetched_bytes",
-            "hit_bytes", "integrity_failures", "last_error", "worker"} <= set(status)
+    assert {"mountpoint", "server", "online", "unauthorised", "versions", "cache", "requests",
+            "fetched_bytes", "hit_bytes", "integrity_failures", "last_error",
+            "worker"} <= set(status)
     assert status["mountpoint"] == str(mount.path)
     assert status["server"] == server.url
     assert status["online"] is True

@@ -368,6 +368,29 @@ static void *interrupt_when_asked(void *context)
     return NULL;
 }
 
+/* A server that refuses the token is there; one that fails says nothing of it. */
+static void a_refused_token_is_told(void **state)
+{
+    static const struct {
+        int status, code;
+        bool online, unauthorised;
+    } answers[] = {
+        { 401, -EPERM, true, true }, { 200, 0, true, false },       { 403, -EACCES, true, true },
+        { 500, -EIO, false, true },  { 404, -ENOENT, true, false },
+    };
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_GET, .path = "/x", .once = true };
+
+    assert_false(api_client_unauthorised(world->client));
+    for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        world->scripts[0].statuses[i] = answers[i].status;
+        assert_int_equal(api_call_run(world->client, &spec, &result, NULL), answers[i].code);
+        assert_int_equal(api_client_online(world->client), answers[i].online);
+        assert_int_equal(api_client_unauthorised(world->client), answers[i].unauthorised);
+    }
+}
+
 static void an_interrupt_ends_the_wait(void **state)
 {
     struct world *world = *state;
@@ -441,6 +464,7 @@ int main(void)
         CASE(retry_after_is_honoured),
         CASE(a_call_that_waits_can_be_cancelled),
         CASE(a_token_does_not_go_in_clear_text),
+        CASE(a_refused_token_is_told),
         CASE(an_interrupt_ends_the_wait),
         CASE(answers_are_bounded),
         CASE(paths_are_made),
