@@ -29,7 +29,7 @@ static int take_servers(struct api_client *client, const struct api_client_optio
         client->server_count++;
         if (client->token != NULL && !base->tls && !base->loopback && !options->insecure)
             return error_set(
-                err, -EACCES,
+                err, -EINVAL,
                 "the token is not sent to %s over plain HTTP: use https, or say insecure",
                 base->text);
     }

@@ -49,8 +49,8 @@ struct api_client_options {
     struct retry_policy retry; /* tries 0: the default policy */
 };
 
-/* -EINVAL: no server, or an address that is none. -EACCES: a token would go in clear text to a host
- * that is not loopback: refused now, before anything is sent. */
+/* -EINVAL: no server, or an address that is none, or a token would go in clear text to a host that
+ * is not loopback: refused now, before anything is sent. */
 int api_client_new(struct api_client **out_client, const struct api_client_options *options,
                    struct error *err);
 /* Ends its calls with -ECANCELED. NULL is fine; returns NULL. */

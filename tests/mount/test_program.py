@@ -255,11 +255,15 @@ def test_what_is_wrong_is_named(words, code, said, tmp_path):
     assert len([line for line in done.stderr.splitlines() if said in line]) == 1
 
 
-def test_a_token_does_not_go_over_plain_http(new_mount):
-    mount = new_mount("http://192.0.2.1:80", "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False)
+@pytest.mark.parametrize("first, second", [
+    ("http://192.0.2.1:80", "http://127.0.0.1:9"), ("http://127.0.0.1:9", "http://192.0.2.1:80")])
+def test_a_token_does_not_go_over_plain_http(new_mount, first, second):
+    """Wrong use: an option is missing, and nobody has refused anything yet."""
+    mount = new_mount(first, "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False, server=second)
     started = time.monotonic()
-    done = mount.try_mount().expect(4)
-    assert "insecure" in done.stderr or "clear" in done.stderr
+    done = mount.try_mount().expect(2)
+    assert "insecure" in done.stderr and "192.0.2.1" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert time.monotonic() - started < 5
 
 
