@@ -15,7 +15,6 @@ from agent import clean_environment, run
 from keeper import is_mounted
 from server import program
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FS = "kkartifact-fs"
 
 
@@ -283,19 +282,6 @@ def test_help_version_and_completion():
     for shell in ("bash", "zsh", "fish"):
         assert "umount" in fs("completion", shell).expect(0).stdout
     assert "token_file=FILE" in fs("mount", "-o", "help").expect(0).stdout
-
-
-def test_the_manual_has_every_option():
-    """The table's options and the manual's, both ways; and every verb."""
-    told = set(re.findall(r"^  ([a-z_]+)", fs("mount", "-o", "help").expect(0).stdout, re.M))
-    manual = (ROOT / "man" / "kkartifact-fs.8").read_text()
-    written = set(re.findall(r"^\.It (?:Cm|Ic) ([a-z_]+)$|^\.TP\n\.BR? ([a-z_]+)(?:$| ?=| \\fR)",
-                             manual, re.M))
-    written = {name for pair in written for name in pair if name}
-    assert told <= written, told - written
-    verbs = set(re.findall(r"^  ([a-z]+) ", fs("--help").expect(0).stdout, re.M))
-    for verb in verbs & {"mount", "umount", "status", "stat", "version", "completion"}:
-        assert f"kkartifact-fs {verb}" in manual.replace("\\-", "-"), verb
 
 
 def test_json_is_json(server, new_mount):
