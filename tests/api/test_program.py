@@ -143,6 +143,34 @@ def test_signals(tmp_path):
     assert not any("quiet" in line for line in server.log)
 
 
+def test_every_line_is_json(tmp_path):
+    """From the start to the stop, reloads and failures among them."""
+    config = tmp_path / "server.yml"
+    config.write_text("log_format: json\nlog_level: debug\n")
+    server = Server(tmp_path / "data", config=config).start()
+    server.request_to_its_end("GET", "/api/v1/projects")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_log("were read again")
+    config.write_text("log_format: json\nlog_level: wrong\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_log("not read again")
+    port = server.port
+    second = run("serve", "--data", tmp_path / "other", "--listen", f"127.0.0.1:{port}",
+                 environment={"KKARTIFACT_LOG_FORMAT": "json"})
+    assert second.returncode == 1
+    assert server.stop() == 0
+    config.write_text("log_format: json\nlog_level: error\n")
+    server.start()
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log + second.stderr.splitlines()]
+    assert all({"time", "level", "message"} <= set(line) for line in lines)
+    messages = [line["message"] for line in lines]
+    assert messages[0] == f"listening on http://127.0.0.1:{port}" and "stopping" in messages
+    # Of the second run the one line that is always written; then the one that did not start.
+    assert messages[-2] == f"listening on {server.url}"
+    assert str(port) in messages[-1] and lines[-1]["level"] == "error"
+
+
 def test_metrics_token(tmp_path):
     with Server(tmp_path / "data", environment={"KKARTIFACT_METRICS_TOKEN": "m3trics"}) as server:
         assert server.request_to_its_end("GET", "/metrics").status == 401
