@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/client/tests/sample.h"
 #include "common/model/merkle.h"
@@ -554,6 +556,54 @@ static void a_false_pair_of_digests_is_not_kept(void **state)
     temporary_remove(folder);
 }
 
+/* Bytes that this process has read so far, of whatever file. */
+static uint64_t bytes_read(void)
+{
+    FILE *file = fopen("/proc/self/io", "r");
+    unsigned long long count = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "rchar: %llu", &count), 1);
+    fclose(file);
+    return count;
+}
+
+/* Damage that is made good while the whole is hashed: whether that saw it or not, the object is
+ * kept, or the one piece is missing and is taken again. */
+static void a_piece_comes_while_the_whole_is_hashed(void **state)
+{
+    char *folder = temporary_new(), *path;
+    struct sample *huge = sample_new(32 * MIB, 9);
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct blob_entry *entry = entry_of(cache, huge);
+    const uint64_t last = blob_piece_count(huge->size) - 1;
+    uint64_t before, deadline = clock_monotonic_ms() + 20000;
+    int fd;
+
+    set_levels(entry, huge);
+    for (uint64_t piece = 0; piece < last; piece++)
+        assert_int_equal(put(entry, huge, piece), 0);
+    path = file_of(folder, "part", huge, false);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "damage", 6, 0), 6);
+    before = bytes_read();
+    assert_int_equal(put(entry, huge, last), 0); /* from here on it is hashed, behind */
+    while (bytes_read() < before + BLOB_PIECE_SIZE)
+        assert_true(clock_monotonic_ms() < deadline);
+    assert_int_equal(pwrite(fd, huge->bytes, 6, 0), 6);
+    close(fd);
+    blob_cache_flush(cache);
+    assert_int_equal(put(entry, huge, 0), 0);
+    blob_cache_flush(cache);
+    assert_true(blob_entry_is_complete(entry));
+    assert_whole(entry, huge);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    sample_free(huge);
+    temporary_remove(folder);
+}
+
 static void a_full_disk_is_no_error(void **state)
 {
     char *folder = temporary_new();
@@ -716,6 +766,7 @@ int main(void)
         cmocka_unit_test(two_processes_share_it),
         cmocka_unit_test(what_one_brings_the_other_finds),
         cmocka_unit_test(a_false_pair_of_digests_is_not_kept),
+        cmocka_unit_test(a_piece_comes_while_the_whole_is_hashed),
         cmocka_unit_test(a_full_disk_is_no_error),
         cmocka_unit_test(the_quota_holds),
         cmocka_unit_test(complete_files_can_be_opened),
