@@ -13,6 +13,7 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
+#include "common/base/number.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
 #include "common/model/names.h"
@@ -108,6 +109,20 @@ static struct directory *open_cache(void)
     return cache;
 }
 
+static void give_notice(const struct output *output, bool dry_run, const struct push_result *result)
+{
+    cleanup(buf_release) struct buf text = buf_init(256);
+    char size[NUMBER_SIZE_TEXT];
+
+    if (dry_run) {
+        number_format_size(result->would_send_bytes, size);
+        buf_format(&text, "a dry run: nothing was sent; a push would send %s at most", size);
+        output_notice(output, buf_text(&text));
+    } else if (result->exists) {
+        output_notice(output, "this version exists already, with this content");
+    }
+}
+
 static int write_result(struct job *job, const struct push_options *options,
                         const struct push_result *result, struct error *err)
 {
@@ -117,10 +132,7 @@ static int write_result(struct job *job, const struct push_options *options,
     char hex[DIGEST_HEX_SIZE];
 
     if (!job->command->output.json) {
-        if (options->dry_run)
-            output_notice(&job->command->output, "a dry run: nothing was sent");
-        else if (result->exists)
-            output_notice(&job->command->output, "this version exists already, with this content");
+        give_notice(&job->command->output, options->dry_run, result);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
     }
@@ -137,6 +149,8 @@ static int write_result(struct job *job, const struct push_options *options,
     json_integer(&writer, "files", (int64_t)result->files);
     json_integer(&writer, "bytes", (int64_t)result->bytes);
     json_integer(&writer, "sent_bytes", (int64_t)sent);
+    if (options->dry_run)
+        json_integer(&writer, "would_send_bytes", (int64_t)result->would_send_bytes);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
     json_end(&writer);
     buf_add_byte(&out, '\n');

@@ -339,14 +339,24 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     return explain_conflict(options, &done, r, err);
 }
 
-static int dry_result(const struct round *round, struct push_result *out)
+static int dry_result(const struct round *round, struct push_result *out, struct error *err)
 {
     char hex[DIGEST_HEX_SIZE];
     const char *given = round->options->version;
+    uint64_t would_send;
+    int r = scan_distinct_bytes(round->scan, &would_send, err);
 
+    for (int times = 0; r == 0 && times < 2; times++) {
+        cleanup(buf_release) struct buf packed = buf_init(BUF_UNLIMITED);
+        r = pack(round, times, &packed, err);
+        would_send += packed.size;
+    }
+    if (r < 0)
+        return r;
     *out = (struct push_result){ .content = round->totals.content,
                                  .files = round->totals.file_count,
-                                 .bytes = round->totals.bytes };
+                                 .bytes = round->totals.bytes,
+                                 .would_send_bytes = would_send };
     digest_hex(&out->content, hex);
     memcpy(out->version, given != NULL ? given : hex, given != NULL ? strlen(given) + 1 : 12);
     return 0;
@@ -368,7 +378,7 @@ static int run_round(struct round *round, bool believe_cache, struct push_result
     if (r != 0)
         return r;
     if (options->dry_run)
-        return dry_result(round, out);
+        return dry_result(round, out, err);
     json_begin_object(&writer, NULL);
     record_write_metadata(options->metadata, &writer);
     json_end(&writer);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "server/storage/tests/conformance.h"
+#include "tests/support/private_mounts.h"
 
 #define KEY "abcd1111"
 #define OTHER_ID "87654321-1234-4123-8123-123456789abc"
@@ -290,5 +291,6 @@ int main(void)
         cmocka_unit_test(opening_survives_no_memory),
     };
 
+    private_mounts_begin();
     return conformance_run("blob_store_file", tests, sizeof(tests) / sizeof(tests[0]));
 }
