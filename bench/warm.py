@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""warm - a machine that is ready: what was written is on the disk, and memory is there to be used."""
+"""warm - a machine that is ready: what was written is on the disk, and there is memory to use."""
 
 import mmap
 import os
