@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Deltas between versions: what travels, and what damage in the store makes of them."""
 
+import contextlib
 import hashlib
 import pathlib
+import socket
+import sqlite3
+import time
 
 import pytest
 
 import trees
+import wire
 from kkformats import chunk_list, delta, merkle
 from pushes import Push
 
@@ -163,3 +168,130 @@ def test_a_base_of_another_project(server, names):
     kept = [{name: value for name, value in one.headers.items()
              if name not in ("date", "x-request-id")} for one in answers]
     assert kept[0] == kept[1]
+
+
+# ------------------------------------------------------------------ pushes
+
+def open_target(server, names, base, version="new"):
+    """A push of one change to `base`, ready for its blob; the target and its delta."""
+    target = base[:1000] + b"pushed as a delta" + base[1017:]
+    push = Push(server, names, version)
+    push.describe((b"file", target))
+    frames = [("copy", 0, 1000), ("raw", target[1000:1017]), ("copy", 1017, len(base) - 1017)]
+    return push, target, delta.write(base, target, frames)
+
+
+def send_delta(push, target, body):
+    return push.request("PUT", f"{push.path}/blobs/{sha(target)}", body=body,
+                        headers={"Content-Type": DELTA})
+
+
+def sizes_in_store(server):
+    return sorted(path.stat().st_size for path in (pathlib.Path(server.data) / "blobs").rglob("*")
+                  if path.is_file())
+
+
+def test_pushed_as_a_delta(old, server, names):
+    """A few hundred bytes make 20 MB."""
+    put_version(server, names, "old", old)
+    push, target, body = open_target(server, names, old)
+    assert len(body) < 300
+    answer = send_delta(push, target, body)
+    assert (answer.status, answer.headers["upload-offset"]) == (204, str(SIZE))
+    assert push.commit().status == 201
+    assert push.bytes_of("file").body == target
+
+
+def test_a_delta_that_lies_leaves_nothing(old, new_server, names):
+    server = new_server()
+    put_version(server, names, "old", old)
+    push, target, body = open_target(server, names, old)
+    before = sizes_in_store(server)
+    lie = body.replace(b"pushed as a delta", b"pushed as a lie!!")
+    answer = send_delta(push, target, lie)
+    assert (answer.status, answer.code) == (422, "digest-mismatch")
+    assert sizes_in_store(server) == before
+    assert push.commit().code == "missing-blobs"
+    assert send_delta(push, target, body).status == 204
+    assert push.commit().status == 201
+    assert push.bytes_of("file").body == target
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 0.2])
+def test_server_killed_while_it_makes_a_blob(after_s, old, new_server, names):
+    """Whenever it dies: the push goes on, and the blob is whole or not there."""
+    server = new_server()
+    put_version(server, names, "old", old)
+    push, target, body = open_target(server, names, old)
+    sent = wire.request("PUT", f"{push.path}/blobs/{sha(target)}", push.token,
+                        [("Content-Type", DELTA), ("Content-Length", len(body))], body)
+    with socket.create_connection(("127.0.0.1", server.port)) as link:
+        link.sendall(sent)
+        time.sleep(after_s)
+        server.process.kill()
+        server.kill()
+    server.start()
+    head = push.request("HEAD", f"{push.path}/blobs/{sha(target)}")
+    assert head.headers["upload-offset"] in ("0", str(SIZE))
+    assert send_delta(push, target, body).status == 204
+    assert push.commit().status == 201
+    assert push.bytes_of("file").body == target
+
+
+def test_server_killed_in_the_middle_of_the_body(new_server, names):
+    server = new_server()
+    base = trees.random_bytes(MIB, 21)
+    put_version(server, names, "old", base)
+    push, target, body = open_target(server, names, base)
+    sent = wire.request("PUT", f"{push.path}/blobs/{sha(target)}", push.token,
+                        [("Content-Type", DELTA), ("Content-Length", len(body))], body[:100])
+    with socket.create_connection(("127.0.0.1", server.port)) as link:
+        link.sendall(sent)
+        server.process.kill()
+        server.kill()
+    server.start()
+    head = push.request("HEAD", f"{push.path}/blobs/{sha(target)}")
+    assert head.headers["upload-offset"] == "0"
+    assert send_delta(push, target, body).status == 204
+    assert push.commit().status == 201
+
+
+def in_database(server, *statements):
+    """What the collector does to rows, while the server runs; what the last statement gives."""
+    path = pathlib.Path(server.data) / "kkartifact.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        database.execute("PRAGMA foreign_keys = on")
+        with database:
+            return [database.execute(*one).fetchall() for one in statements][-1]
+
+
+def test_bases_that_were_given_up(new_server, names):
+    """Condemned: it lives again, and is held. Its object gone: an error that blames nobody, then no
+    such base; and never a wrong blob."""
+    server = new_server()
+    base = trees.random_bytes(MIB, 22)
+    put_version(server, names, "old", base)
+    mine = (hashlib.sha256(base).digest(),)
+    in_database(server, ("UPDATE blobs SET state = 'condemned' WHERE sha256 = ?", mine))
+    push, target, body = open_target(server, names, base)
+    assert send_delta(push, target, body).status == 204
+    assert in_database(server, ("SELECT state FROM blobs WHERE sha256 = ?", mine)) == [("live",)]
+    with pytest.raises(sqlite3.IntegrityError):
+        in_database(server, ("DELETE FROM version_blobs WHERE blob_id ="
+                             " (SELECT id FROM blobs WHERE sha256 = ?)", mine),
+                    ("DELETE FROM blobs WHERE sha256 = ?", mine))
+    assert push.commit().status == 201
+    second = put_version(server, names, "second", base + b"2")
+    push, target, body = open_target(server, names, base + b"2", "third")
+    for path in objects_beside(server, base + b"2", ""):
+        path.unlink()
+    server.kill()
+    server.start()
+    answer = send_delta(push, target, body)
+    assert answer.status in (500, 502, 404), answer
+    answer = send_delta(push, target, body)
+    assert (answer.status, answer.code) == (404, "not-found")
+    assert second.part(sha(target), target, 0, len(target)).status == 404  # it has ended
+    assert push.part(sha(target), target, 0, len(target)).status == 204
+    assert push.commit().status == 201
+    assert push.bytes_of("file").body == target
