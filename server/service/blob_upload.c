@@ -7,19 +7,18 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/model/merkle.h"
 #include "server/service/context.h"
 #include "server/service/deposit.h"
 #include "server/service/push_door.h"
 #include "server/service/refusal.h"
+#include "server/service/upload_merkle.h"
 #include "server/storage/blob_store.h"
 
 /* What becomes of the bytes that come. */
 enum upload_way {
     UPLOAD_DROP,   /* the push has the blob already */
     UPLOAD_VERIFY, /* the store has all of it, the row does not know: verified at the end */
-    UPLOAD_PART,   /* a part of several, or of a large blob all */
-    UPLOAD_WHOLE,  /* the blob in one part: its merkle object is made as the bytes pass */
+    UPLOAD_PART,   /* a part of several, or all of it */
 };
 
 #define UPLOAD_NAME_SIZE (sizeof(int64_t) + DIGEST_SIZE)
@@ -34,10 +33,8 @@ struct blob_upload {
     uint64_t added; /* of the part */
     struct digest_stream digest;
     struct blob_writer *writer;
-    struct merkle_builder *builder; /* UPLOAD_WHOLE */
-    uint8_t *merkle;                /* the object that it makes */
-    size_t merkle_size;
-    bool busy; /* `name` is entered */
+    struct upload_merkle *merkle; /* NULL: the blob is read back for it */
+    bool busy;                    /* `name` is entered */
     uint8_t name[UPLOAD_NAME_SIZE];
 };
 
@@ -99,28 +96,15 @@ static int start_over(struct blob_upload *upload, struct refusal *why, struct er
     return refuse_offset(0, why, err);
 }
 
-static int put_merkle(void *context, uint64_t object_offset, const void *bytes, size_t size,
-                      struct error *err)
+/* Goes on with the tree of the parts before, or begins it. Without one (it is not here, or cannot be
+ * had) the upload goes on all the same. */
+static void prepare_merkle(struct blob_upload *upload)
 {
-    struct blob_upload *upload = context;
+    struct span name = span_of(upload->name, sizeof(upload->name));
 
-    memcpy(upload->merkle + object_offset, bytes, size);
-    return 0;
-}
-
-static int prepare_merkle(struct blob_upload *upload, struct error *err)
-{
-    struct merkle_shape shape;
-    int r = merkle_shape_of(upload->blob.size, &shape, err);
-
-    if (r < 0)
-        return r;
-    upload->builder = memory_new(sizeof(*upload->builder));
-    upload->merkle = memory_new((size_t)shape.object_size);
-    if (upload->builder == NULL || upload->merkle == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    upload->merkle_size = (size_t)shape.object_size;
-    return merkle_builder_init(upload->builder, upload->blob.size, put_merkle, upload, err);
+    upload->merkle = upload_merkle_take(upload->services, name, upload->offset);
+    if (upload->merkle == NULL && upload->offset == 0)
+        upload_merkle_new(upload->services, upload->blob.size, &upload->merkle, NULL);
 }
 
 /* Decides the way, under the upload's name, from the row as it is now. */
@@ -148,12 +132,9 @@ static int prepare(struct blob_upload *upload, const struct push_blob *row, stru
         return start_over(upload, why, err);
     if (r < 0)
         return push_result_of(r, why, err);
-    /* A larger one is read back for its merkle object, which would not fit into memory. */
-    upload->way = upload->offset == 0 && upload->part_size == row->blob.size &&
-                          row->blob.size <= SERVICES_PART_SIZE_MAX
-                      ? UPLOAD_WHOLE
-                      : UPLOAD_PART;
-    return upload->way == UPLOAD_WHOLE ? prepare_merkle(upload, err) : 0;
+    upload->way = UPLOAD_PART;
+    prepare_merkle(upload);
+    return 0;
 }
 
 static int check_sizes(struct services *services, const struct push_blob *row, uint64_t offset,
@@ -292,8 +273,8 @@ int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusa
         return 0;
     digest_stream_add(&upload->digest, bytes.bytes, bytes.size);
     r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
-    if (r == 0 && upload->builder != NULL)
-        r = merkle_builder_add(upload->builder, bytes.bytes, bytes.size, err);
+    if (r == 0 && upload->merkle != NULL)
+        r = upload_merkle_add(upload->merkle, bytes, err);
     return push_result_of(r, why, err);
 }
 
@@ -309,6 +290,9 @@ static int end_part(struct blob_upload *upload, struct refusal *why, struct erro
                                &upload->blob.sha256, upload->offset + upload->part_size,
                                span_of(hash, sizeof(hash)), err);
     }
+    if (r == 0)
+        upload_merkle_keep(upload->services, span_of(upload->name, sizeof(upload->name)),
+                           take_pointer(&upload->merkle));
     return push_result_of(r, why, err);
 }
 
@@ -335,20 +319,20 @@ static int end_blob(struct blob_upload *upload, struct refusal *why, struct erro
 {
     struct digest sha256 = digest_stream_end(&upload->digest);
     struct digest verity;
+    struct span object;
     int r;
 
     if (!digest_equal(&sha256, &upload->blob.sha256))
         return refuse_digest(upload, &sha256, why, err);
-    if (upload->way == UPLOAD_PART) {
+    if (upload->merkle == NULL) {
         r = deposit_finish(upload->services, upload->push_number, &upload->blob,
                            take_pointer(&upload->writer), err);
         return push_result_of(r, why, err);
     }
-    r = merkle_builder_end(upload->builder, NULL, &verity, err);
+    r = upload_merkle_end(upload->merkle, &object, &verity, err);
     if (r == 0)
         r = deposit_commit(upload->services, upload->push_number, &upload->blob,
-                           take_pointer(&upload->writer),
-                           span_of(upload->merkle, upload->merkle_size), &verity, err);
+                           take_pointer(&upload->writer), object, &verity, err);
     return push_result_of(r, why, err);
 }
 
@@ -366,7 +350,6 @@ static int end(struct blob_upload *upload, struct refusal *why, struct error *er
         r = deposit_finish(upload->services, upload->push_number, &upload->blob, NULL, err);
         return r == -EBADMSG ? start_over(upload, why, err) : push_result_of(r, why, err);
     case UPLOAD_PART:
-    case UPLOAD_WHOLE:
     default:
         return end_offset == upload->blob.size ? end_blob(upload, why, err)
                                                : end_part(upload, why, err);
@@ -407,7 +390,6 @@ struct blob_upload *blob_upload_free(struct blob_upload *upload)
     forget_part(upload);
     if (upload->busy)
         busy_leave(upload->services, span_of(upload->name, sizeof(upload->name)));
-    memory_free(upload->builder);
-    memory_free(upload->merkle);
+    upload_merkle_free(upload->merkle);
     return memory_free(upload);
 }

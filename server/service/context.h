@@ -46,7 +46,8 @@ struct services {
     struct file_cache *deltas; /* that were made (content_delta.c); NULL: not kept */
     struct memo *no_deltas;    /* pairs for which none is worth it */
 
-    pthread_mutex_t lock; /* the two maps below */
+    pthread_mutex_t lock; /* the maps below */
+    struct map merkles;   /* of unfinished uploads (upload_merkle.h) */
     struct map busy;
     struct map used_tokens; /* ids used since the last flush */
 

@@ -20,6 +20,7 @@
 #include "server/service/refusal.h"
 #include "server/service/token_fact.h"
 #include "server/service/tree_image.h"
+#include "server/service/upload_merkle.h"
 #include "server/service/version_fact.h"
 #include "server/storage/blob_store.h"
 
@@ -94,6 +95,7 @@ int services_new(const struct services_settings *settings, struct services **out
         return error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&services->lock, NULL);
     pthread_mutex_init(&services->event_lock, NULL);
+    services->merkles = map_init();
     services->busy = map_init();
     services->used_tokens = map_init();
     services->database = settings->database;
@@ -137,6 +139,7 @@ struct services *services_free(struct services *services)
     file_cache_free(services->deltas);
     gate_free(services->gate);
     token_verifier_free(services->verifier);
+    upload_merkles_release(services);
     map_release(&services->busy);
     map_release(&services->used_tokens);
     memory_free(services->scratch_path);

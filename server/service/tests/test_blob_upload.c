@@ -189,6 +189,53 @@ static void test_goes_on_in_another_process(void **state)
     commit_and_check();
 }
 
+/* In one process the merkle tree is kept from part to part; in another the blob is read back. */
+static void test_read_back_only_when_it_must(void **state)
+{
+    int64_t calls[2];
+    struct refusal why;
+
+    for (int restarted = 0; restarted < 2; restarted++) {
+        uint64_t at = 0;
+        int64_t before;
+
+        new_push(20 << 20);
+        while (at < 19 << 20) {
+            assert_int_equal(send_part(one.blob->bytes, at, 1 << 20, &at, &why), 0);
+            if (restarted && at == 8 << 20)
+                world_restart(&one.world);
+        }
+        before = fault_store_calls(one.world.store);
+        assert_int_equal(send_part(one.blob->bytes, at, 1 << 20, &at, &why), 0);
+        calls[restarted] = fault_store_calls(one.world.store) - before;
+        commit_and_check();
+    }
+    assert_true(calls[0] < calls[1]); /* it is opened and read */
+}
+
+/* More unfinished ones than trees are kept, and one part that broke off. */
+static void test_trees_that_were_not_kept(void **state)
+{
+    struct blob_upload *upload;
+    struct refusal why;
+    uint64_t at = 0;
+
+    new_push(3 << 20);
+    assert_int_equal(send_part(one.blob->bytes, 0, 1 << 20, &at, &why), 0);
+    assert_int_equal(begin(at, one.blob->size, 1 << 20, &upload, &why), 0);
+    assert_int_equal(blob_upload_add(upload, span_of(one.blob->bytes + at, 700000), &why, NULL), 0);
+    blob_upload_free(upload);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(send_part(one.blob->bytes, at, 1 << 20, &at, &why), 0);
+    commit_and_check();
+    for (int i = 0; i < 40; i++) {
+        new_push(5000);
+        assert_int_equal(send_part(one.blob->bytes, 0, 4000, &at, &why), 0);
+    }
+    assert_int_equal(send_part(one.blob->bytes, at, 1000, &at, &why), 0);
+    commit_and_check();
+}
+
 static void test_wrong_offset(void **state)
 {
     struct blob_upload *upload;
@@ -328,8 +375,9 @@ static void test_full_disk(void **state)
 #define ALL_TESTS                                                                               \
     cmocka_unit_test(test_sizes_around_a_block), cmocka_unit_test(test_in_parts),               \
         cmocka_unit_test(test_goes_on_in_another_process), cmocka_unit_test(test_wrong_offset), \
-        cmocka_unit_test(test_bad_numbers), cmocka_unit_test(test_wrong_bytes),                 \
-        cmocka_unit_test(test_body_shorter_or_longer),                                          \
+        cmocka_unit_test(test_read_back_only_when_it_must),                                     \
+        cmocka_unit_test(test_trees_that_were_not_kept), cmocka_unit_test(test_bad_numbers),    \
+        cmocka_unit_test(test_wrong_bytes), cmocka_unit_test(test_body_shorter_or_longer),      \
         cmocka_unit_test(test_two_at_once_on_one_blob), cmocka_unit_test(test_full_disk)
 
 /* The argument names the store: "memory" or "file". */

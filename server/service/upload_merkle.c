@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/upload_merkle.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/model/merkle.h"
+#include "server/service/context.h"
+#include "server/service/scratch.h"
+
+struct upload_merkle {
+    struct merkle_builder builder;
+    struct scratch object;
+    uint64_t kept_ms;
+};
+
+static int put(void *context, uint64_t object_offset, const void *bytes, size_t size,
+               struct error *err)
+{
+    struct upload_merkle *merkle = context;
+
+    memcpy(merkle->object.bytes + object_offset, bytes, size);
+    return 0;
+}
+
+int upload_merkle_new(struct services *services, uint64_t size, struct upload_merkle **out,
+                      struct error *err)
+{
+    struct upload_merkle *merkle;
+    struct merkle_shape shape;
+    int r;
+
+    if (size > UPLOAD_MERKLE_MAX)
+        return error_set(err, -EFBIG, "no merkle tree is made while so large a blob comes");
+    merkle = memory_new(sizeof(*merkle));
+    if (merkle == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = merkle_shape_of(size, &shape, err);
+    if (r == 0)
+        r = scratch_map(services->scratch_path, shape.object_size, &merkle->object, err);
+    if (r == 0)
+        r = merkle_builder_init(&merkle->builder, size, put, merkle, err);
+    if (r < 0) {
+        upload_merkle_free(merkle);
+        return r;
+    }
+    *out = merkle;
+    return 0;
+}
+
+int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct error *err)
+{
+    return merkle_builder_add(&merkle->builder, bytes.bytes, bytes.size, err);
+}
+
+int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,
+                      struct digest *out_verity, struct error *err)
+{
+    int r = merkle_builder_end(&merkle->builder, NULL, out_verity, err);
+
+    if (r == 0)
+        *out_object = span_of(merkle->object.bytes, merkle->object.size);
+    return r;
+}
+
+struct upload_merkle *upload_merkle_free(struct upload_merkle *merkle)
+{
+    if (merkle == NULL)
+        return NULL;
+    scratch_release(&merkle->object);
+    return memory_free(merkle);
+}
+
+/* Removes the one of that name from the map (locked). */
+static struct upload_merkle *remove_kept(struct services *services, struct span name)
+{
+    struct upload_merkle *merkle = map_get(&services->merkles, name);
+
+    if (merkle != NULL)
+        map_remove(&services->merkles, name);
+    return merkle;
+}
+
+/* The one that was kept first leaves the map (locked). */
+static struct upload_merkle *remove_oldest(struct services *services)
+{
+    struct upload_merkle *oldest = NULL;
+    struct span key, oldest_key = span_of(NULL, 0);
+    void *value;
+    size_t at = 0;
+
+    while (map_next(&services->merkles, &at, &key, &value)) {
+        struct upload_merkle *merkle = value;
+
+        if (oldest == NULL || merkle->kept_ms < oldest->kept_ms) {
+            oldest = merkle;
+            oldest_key = key;
+        }
+    }
+    if (oldest != NULL)
+        map_remove(&services->merkles, oldest_key);
+    return oldest;
+}
+
+void upload_merkle_keep(struct services *services, struct span name, struct upload_merkle *merkle)
+{
+    struct upload_merkle *former, *surplus = NULL;
+
+    if (merkle == NULL)
+        return;
+    merkle->kept_ms = clock_monotonic_ms();
+    pthread_mutex_lock(&services->lock);
+    former = remove_kept(services, name);
+    if (services->merkles.count >= UPLOAD_MERKLES_KEPT)
+        surplus = remove_oldest(services);
+    if (map_set(&services->merkles, name, merkle, NULL) == 0)
+        merkle = NULL;
+    pthread_mutex_unlock(&services->lock);
+    upload_merkle_free(former);
+    upload_merkle_free(surplus);
+    upload_merkle_free(merkle); /* no memory for it: read back at the end */
+}
+
+struct upload_merkle *upload_merkle_take(struct services *services, struct span name,
+                                         uint64_t offset)
+{
+    struct upload_merkle *merkle;
+
+    pthread_mutex_lock(&services->lock);
+    merkle = remove_kept(services, name);
+    pthread_mutex_unlock(&services->lock);
+    if (merkle != NULL && merkle->builder.added != offset)
+        merkle = upload_merkle_free(merkle);
+    return merkle;
+}
+
+void upload_merkles_release(struct services *services)
+{
+    struct upload_merkle *merkle;
+
+    while ((merkle = remove_oldest(services)) != NULL)
+        upload_merkle_free(merkle);
+    map_release(&services->merkles);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/base/span.h"
+#include "common/codec/digest.h"
+
+struct error;
+struct services;
+
+/*
+ * upload_merkle - the merkle tree of a blob that is on its way in, made as the bytes pass.
+ *
+ * Of a blob in several parts it is kept from one part to the next, in this process, under the
+ * upload's name. That is a convenience and no promise: the next part may come to another server, or
+ * after a restart, or when too many others are kept; then the blob is read back at its end instead
+ * (deposit.h). The object lies in a scratch file. A tree belongs to one thread at a time.
+ */
+#define UPLOAD_MERKLE_MAX ((uint64_t)64 << 30) /* larger blobs are always read back */
+#define UPLOAD_MERKLES_KEPT 32
+
+struct upload_merkle;
+
+/* Of a blob of `size` bytes; nothing is added yet. -EFBIG. */
+int upload_merkle_new(struct services *services, uint64_t size, struct upload_merkle **out,
+                      struct error *err);
+int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct error *err);
+/* All bytes came: the object (empty: the blob has none), living as long as the tree. */
+int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,
+                      struct digest *out_verity, struct error *err);
+struct upload_merkle *upload_merkle_free(struct upload_merkle *merkle); /* NULL is fine */
+
+/* Takes the tree (NULL is fine) until somebody takes it back; one of the same name goes. */
+void upload_merkle_keep(struct services *services, struct span name, struct upload_merkle *merkle);
+/* The tree of that name that stands at this offset, or NULL: it is not there. */
+struct upload_merkle *upload_merkle_take(struct services *services, struct span name,
+                                         uint64_t offset);
+/* Those that were kept, when the services end. */
+void upload_merkles_release(struct services *services);
