@@ -3,8 +3,11 @@
 
 #include <stdbool.h>
 
+#include "common/base/span.h"
+
 struct buf;
 struct error;
+struct json_writer;
 
 /*
  * output - results on stdout, words on stderr.
@@ -20,6 +23,11 @@ struct output {
 
 /* All of it to stdout. -EIO and so on: the reader is gone, the disk is full. */
 int output_write(struct buf *bytes, struct error *err);
+
+/* A path for a line of text: control bytes and backslashes as \ooo. */
+void output_add_path(struct buf *out, struct span path);
+/* Member "path" of the object that is open, or "path_base64" (FORMATS 5). */
+void output_json_path(struct json_writer *writer, struct span path);
 
 /* A line on stderr: "kkartifact-agent: text". */
 void output_error(const char *text);

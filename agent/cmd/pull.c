@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/transfer/change.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
@@ -17,6 +19,8 @@
 #include "common/model/problem.h"
 #include "common/model/version_ref.h"
 #include "common/net/http_loop.h"
+
+#define OUTPUT_MAX (1 << 30)
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -72,11 +76,13 @@ static const char *state_of(const struct pull_options *options, const struct pul
 static int write_result(struct job *job, const struct pull_options *options,
                         const struct pull_result *result, struct error *err)
 {
-    cleanup(buf_release) struct buf out = buf_init(1 << 16);
+    cleanup(buf_release) struct buf out = buf_init(OUTPUT_MAX);
     struct json_writer writer = json_writer_init(&out);
     char hex[DIGEST_HEX_SIZE];
 
     if (!job->command->output.json) {
+        if (options->dry_run)
+            changes_write_text(options->changes, &out);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
     }
@@ -93,15 +99,35 @@ static int write_result(struct job *job, const struct pull_options *options,
     json_integer(&writer, "written_files", (int64_t)result->written_files);
     json_integer(&writer, "deleted_files", (int64_t)result->deleted_files);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
+    if (options->dry_run)
+        changes_write_json(options->changes, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
     return output_write(&out, err);
+}
+
+/* With --verbose: what was done, on stderr. */
+static int tell_changes(struct job *job, const struct change_list *changes, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(OUTPUT_MAX);
+    struct span rest, line;
+    int r;
+
+    changes_write_text(changes, &text);
+    r = buf_check(&text, err);
+    if (r < 0)
+        return r;
+    rest = buf_span(&text);
+    while (rest.size > 0 && span_cut(&rest, '\n', &line))
+        output_detail(&job->command->output, "%.*s", (int)line.size, (const char *)line.bytes);
+    return 0;
 }
 
 static int pull(struct job *job, struct pull_options *options, struct error *err)
 {
     cleanup(cleanup_directory) struct directory *dest = NULL;
     cleanup(buf_release) struct buf version = buf_init(256);
+    cleanup(change_list_release) struct change_list changes = change_list_init();
     struct pull_result result;
     int r = job_names(job, &options->project, &options->app, err);
 
@@ -117,8 +143,14 @@ static int pull(struct job *job, struct pull_options *options, struct error *err
         return r;
     options->dest = dest;
     options->version = buf_text(&version);
+    if (options->dry_run || job->command->output.verbose)
+        options->changes = &changes;
     r = pull_run(options, &result, err);
     job_hide_progress(job);
+    if (r == 0)
+        r = change_list_end(&changes, err);
+    if (r == 0 && !options->dry_run)
+        r = tell_changes(job, &changes, err);
     if (r < 0)
         return r;
     output_detail(&job->command->output, "%llu files written, %llu removed",
@@ -138,6 +170,7 @@ int command_pull(struct command *command, struct error *err)
     job_init(&job, command);
     options.transfer = &job.transfer;
     options.full_check = options_has(command->options, "full-check");
+    options.delete_extra = options_has(command->options, "delete-extra");
     options.dry_run = options_has(command->options, "dry-run");
     r = job_configure(&job, said != NULL ? said : ".", CONFIGURATION_REQUIRED, err);
     if (r == 0)

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "agent/transfer/pull_apply.h"
+#include "agent/transfer/pull_changes.h"
 #include "agent/transfer/pull_plan.h"
 #include "agent/transfer/pull_stage.h"
+#include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pull_tree.h"
 #include "agent/transfer/pulled.h"
 #include "agent/transfer/stat_cache.h"
@@ -31,10 +33,12 @@ struct pulling {
     struct pulled_tree fetched; /* the image, when it had to be fetched */
     const struct tree *tree;    /* the version's: fetched, or one that was here */
     struct stat_cache *cache;   /* what DEST holds */
+    struct pull_survey survey;  /* with delete_extra: what the version lacks */
 };
 
 static void pulling_release(struct pulling *pulling)
 {
+    pull_survey_release(&pulling->survey);
     stat_cache_close(pulling->cache);
     pulled_close_tree(&pulling->fetched);
     api_version_release(&pulling->version);
@@ -87,6 +91,20 @@ static int find_tree(struct pulling *pulling, struct error *err)
     return r;
 }
 
+static int make_survey(struct pulling *pulling, struct error *err)
+{
+    const struct pull_options *options = pulling->options;
+    struct pull_survey_options survey = {
+        .transfer = options->transfer,
+        .dest = options->dest,
+        .pulled = &pulling->pulled,
+        .tree = pulling->tree,
+        .protect = options->protect,
+    };
+
+    return options->delete_extra ? pull_survey_make(&survey, &pulling->survey, err) : 0;
+}
+
 static int make_plan(struct pulling *pulling, struct pull_plan *out, struct error *err)
 {
     const struct pull_options *options = pulling->options;
@@ -97,6 +115,7 @@ static int make_plan(struct pulling *pulling, struct pull_plan *out, struct erro
         .tree = pulling->tree,
         .cache = options->full_check ? NULL : pulling->cache,
         .protect = options->protect,
+        .extra = options->delete_extra ? &pulling->survey : NULL,
     };
 
     transfer_meter(options->transfer, METER_SCANNING, pulling->version.record.file_count, 0);
@@ -107,10 +126,10 @@ static uint64_t count_removals(const struct pull_plan *plan)
 {
     size_t at = plan->removals.size;
     uint64_t count = 0;
-    bool first;
+    unsigned flags;
 
-    while (pull_plan_removal(plan, &at, &first) != NULL)
-        count++;
+    while (pull_plan_removal(plan, &at, &flags) != NULL)
+        count += (flags & REMOVAL_DIRECTORY) == 0;
     return count;
 }
 
@@ -212,7 +231,11 @@ static int run(struct pulling *pulling, struct pull_result *out, struct error *e
     if (r == 0)
         r = find_tree(pulling, err);
     if (r == 0)
+        r = make_survey(pulling, err);
+    if (r == 0)
         r = make_plan(pulling, &plan, err);
+    if (r == 0 && options->changes != NULL)
+        r = pull_changes_add(&plan, pulling->tree, options->dest, options->changes, err);
     if (r < 0)
         return r;
     current = is_current(pulling, &plan);

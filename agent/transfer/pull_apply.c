@@ -78,11 +78,11 @@ static int apply_removals(struct applying *applying, bool first, struct error *e
     const struct pull_plan *plan = applying->options->plan;
     size_t at = plan->removals.size;
     const char *path;
-    bool is_first;
+    unsigned flags;
     int r = 0;
 
-    while (r == 0 && (path = pull_plan_removal(plan, &at, &is_first)) != NULL) {
-        if (is_first == first)
+    while (r == 0 && (path = pull_plan_removal(plan, &at, &flags)) != NULL) {
+        if (((flags & REMOVAL_FIRST) != 0) == first)
             r = remove_entry(applying, path, err);
     }
     return r;

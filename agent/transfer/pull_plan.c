@@ -7,6 +7,7 @@
 
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/pattern.h"
+#include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pulled.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -18,6 +19,7 @@
 #include "common/model/problem.h"
 #include "common/model/tree.h"
 
+#define REMOVAL 1 /* so that the byte is never a NUL */
 #define BUFFER_SIZE (256 * 1024)
 
 struct planning {
@@ -67,7 +69,7 @@ const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at
     return (const struct pull_write *)(const void *)plan->writes.bytes + at;
 }
 
-const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *out_first)
+const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, unsigned *out_flags)
 {
     const uint8_t *bytes = plan->removals.bytes;
     size_t start;
@@ -78,7 +80,7 @@ const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *ou
     while (start > 0 && bytes[start - 1] != '\0')
         start--;
     *at = start;
-    *out_first = bytes[start] == 2;
+    *out_flags = bytes[start];
     return (const char *)bytes + start + 1;
 }
 
@@ -87,11 +89,12 @@ static void add_index(struct buf *list, uint32_t index)
     buf_add(list, &index, sizeof(index));
 }
 
-static void add_removal(struct planning *planning, struct span path, bool first)
+static void add_removal(struct planning *planning, struct span path, bool is_directory, bool first)
 {
     struct buf *out = &planning->plan->removals;
 
-    buf_add_byte(out, first ? 2 : 1);
+    buf_add_byte(out, (uint8_t)(REMOVAL | (first ? REMOVAL_FIRST : 0) |
+                                (is_directory ? REMOVAL_DIRECTORY : 0)));
     buf_add_span(out, path);
     buf_add_byte(out, 0);
 }
@@ -115,15 +118,11 @@ static bool is_protected(const struct planning *planning, struct span path, bool
     return protect != NULL && pattern_list_covers(protect, path, is_directory);
 }
 
+/* Whether what stands there may go. */
 static bool is_ours(const struct planning *planning, struct span path, enum file_kind kind)
 {
-    static const enum entry_kind kinds[] = {
-        [FILE_REGULAR] = ENTRY_FILE, [FILE_DIRECTORY] = ENTRY_DIRECTORY, [FILE_LINK] = ENTRY_LINK
-    };
-
-    if (kind == FILE_OTHER)
-        return false;
-    return (pulled_kinds(planning->options->pulled, path) & (1u << kinds[kind])) != 0;
+    return planning->options->extra != NULL ||
+           pulled_is_ours(planning->options->pulled, path, kind);
 }
 
 static int refuse(struct planning *planning, const char *path, struct error *err)
@@ -391,9 +390,45 @@ static int plan_removals_of(struct planning *planning, const struct tree *old, s
         if (info.kind != kind_on_disk(entry.kind) ||
             is_protected(planning, entry.path, entry.kind == ENTRY_DIRECTORY))
             continue;
-        add_removal(planning, entry.path, is_below_cleared(planning, entry.path));
+        add_removal(planning, entry.path, entry.kind == ENTRY_DIRECTORY,
+                    is_below_cleared(planning, entry.path));
     }
     return buf_check(&planning->plan->removals, err);
+}
+
+/* Everything that is there and that the version lacks. */
+static int plan_extra_removals(struct planning *planning, struct error *err)
+{
+    const struct pull_survey *survey = planning->options->extra;
+    enum survey_kind kind;
+    const char *path;
+    size_t at = 0;
+
+    while ((path = pull_survey_next(survey, &at, &kind)) != NULL) {
+        struct file_info info;
+        if ((kind != SURVEY_OURS && kind != SURVEY_FOREIGN) ||
+            directory_info(planning->options->dest, path, &info, NULL) < 0)
+            continue;
+        add_removal(planning, span_text(path), info.kind == FILE_DIRECTORY,
+                    is_below_cleared(planning, span_text(path)));
+    }
+    return buf_check(&planning->plan->removals, err);
+}
+
+static int plan_removals(struct planning *planning, struct error *err)
+{
+    const struct pulled *pulled = planning->options->pulled;
+    int r = 0;
+
+    if (planning->options->extra != NULL)
+        return plan_extra_removals(planning, err);
+    if (pulled->has_current && &pulled->current.tree != planning->options->tree)
+        r = plan_removals_of(planning, &pulled->current.tree, err);
+    for (size_t i = 0; r == 0 && i < pulled->pending_count; i++) {
+        if (&pulled->pending[i].tree != planning->options->tree)
+            r = plan_removals_of(planning, &pulled->pending[i].tree, err);
+    }
+    return r;
 }
 
 static int compare_writes(const void *a, const void *b)
@@ -419,7 +454,6 @@ static int check_plan(struct pull_plan *plan, struct error *err)
 
 static int make(struct planning *planning, struct error *err)
 {
-    const struct pulled *pulled = planning->options->pulled;
     struct pull_plan *plan = planning->plan;
     int r = plan_entries(planning, err);
 
@@ -427,12 +461,8 @@ static int make(struct planning *planning, struct error *err)
         r = buf_check(&planning->absent, err);
     if (r == 0)
         r = buf_check(&planning->cleared, err);
-    if (r == 0 && pulled->has_current && &pulled->current.tree != planning->options->tree)
-        r = plan_removals_of(planning, &pulled->current.tree, err);
-    for (size_t i = 0; r == 0 && i < pulled->pending_count; i++) {
-        if (&pulled->pending[i].tree != planning->options->tree)
-            r = plan_removals_of(planning, &pulled->pending[i].tree, err);
-    }
+    if (r == 0)
+        r = plan_removals(planning, err);
     if (r == 0)
         r = check_plan(plan, err);
     if (r == 0 && plan->writes.size > 0)

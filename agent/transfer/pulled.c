@@ -213,6 +213,15 @@ unsigned pulled_kinds(const struct pulled *pulled, struct span path)
     return kinds;
 }
 
+bool pulled_is_ours(const struct pulled *pulled, struct span path, enum file_kind kind)
+{
+    static const enum entry_kind kinds[] = {
+        [FILE_REGULAR] = ENTRY_FILE, [FILE_DIRECTORY] = ENTRY_DIRECTORY, [FILE_LINK] = ENTRY_LINK
+    };
+
+    return kind != FILE_OTHER && (pulled_kinds(pulled, path) & (1u << kinds[kind])) != 0;
+}
+
 static void pending_name(const struct digest *verity, struct buf *out)
 {
     char hex[DIGEST_HEX_SIZE];
