@@ -19,6 +19,11 @@ static void warn(void *context, const char *text)
     output_warning(context, text);
 }
 
+static void complain(void *context, const char *text)
+{
+    output_error(text);
+}
+
 void job_init(struct job *job, struct command *command)
 {
     size_t threads = platform_cpu_count();
@@ -31,6 +36,7 @@ void job_init(struct job *job, struct command *command)
         .stop = interrupt_flag(),
         .meter = &job->meter,
         .warn = warn,
+        .complain = complain,
         .warn_context = &command->output,
     };
 }

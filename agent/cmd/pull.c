@@ -7,6 +7,7 @@
 #include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/transfer/beside.h"
 #include "agent/transfer/change.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -54,7 +55,8 @@ static int find_dest(struct job *job, char **out_path, struct error *err)
     return *out_path == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
-static int open_dest(struct job *job, struct directory **out, struct error *err)
+static int open_dest(struct job *job, const struct pull_options *options, struct directory **out,
+                     struct beside *out_beside, struct error *err)
 {
     cleanup_memory char *path = NULL;
     int r = find_dest(job, &path, err);
@@ -63,7 +65,11 @@ static int open_dest(struct job *job, struct directory **out, struct error *err)
         r = file_make_directories(path, 0755, err);
     if (r == 0)
         r = directory_open(path, out, err);
-    return job_local(job, r);
+    if (r < 0)
+        return job_local(job, r);
+    /* Without --exchange the place beside matters only where there is one. */
+    r = beside_open(path, *out, out_beside, options->exchange ? err : NULL);
+    return options->exchange ? job_local(job, r) : 0;
 }
 
 static const char *state_of(const struct pull_options *options, const struct pull_result *result)
@@ -126,6 +132,7 @@ static int tell_changes(struct job *job, const struct change_list *changes, stru
 static int pull(struct job *job, struct pull_options *options, struct error *err)
 {
     cleanup(cleanup_directory) struct directory *dest = NULL;
+    cleanup(beside_release) struct beside beside = { 0 };
     cleanup(buf_release) struct buf version = buf_init(256);
     cleanup(change_list_release) struct change_list changes = change_list_init();
     struct pull_result result;
@@ -136,12 +143,13 @@ static int pull(struct job *job, struct pull_options *options, struct error *err
     if (r == 0)
         r = job_connect(job, err);
     if (r == 0)
-        r = open_dest(job, &dest, err);
+        r = open_dest(job, options, &dest, &beside, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r < 0)
         return r;
     options->dest = dest;
+    options->beside = &beside;
     options->version = buf_text(&version);
     if (options->dry_run || job->command->output.verbose)
         options->changes = &changes;
@@ -170,6 +178,7 @@ int command_pull(struct command *command, struct error *err)
     job_init(&job, command);
     options.transfer = &job.transfer;
     options.full_check = options_has(command->options, "full-check");
+    options.exchange = options_has(command->options, "exchange");
     options.delete_extra = options_has(command->options, "delete-extra");
     options.dry_run = options_has(command->options, "dry-run");
     r = job_configure(&job, said != NULL ? said : ".", CONFIGURATION_REQUIRED, err);

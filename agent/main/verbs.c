@@ -38,6 +38,7 @@ static const struct option_spec pull_options[] = {
     { "app", 0, OPTION_TEXT, "A", "app of the project" },
     { "version", 0, OPTION_TEXT, "V", "name of the version, latest or @CHANNEL; else latest" },
     { "ignore", 0, OPTION_LIST, "GLOB", "never replace nor remove what matches" },
+    { "exchange", 0, OPTION_SWITCH, NULL, "change the whole directory at one instant" },
     { "delete-extra", 0, OPTION_SWITCH, NULL, "remove what no pull has put there, too" },
     { "full-check", 0, OPTION_SWITCH, NULL, "read every file, whatever its times say" },
     { "dry-run", 'n', OPTION_SWITCH, NULL, "change nothing; tell what would be done" },

@@ -7,6 +7,7 @@
 #include "common/codec/digest.h"
 #include "common/model/names.h"
 
+struct beside;
 struct change_list;
 struct directory;
 struct error;
@@ -26,11 +27,13 @@ struct transfer;
 struct pull_options {
     struct transfer *transfer;
     struct directory *dest;
+    const struct beside *beside; /* of dest; a zeroed one where there is no such place */
     const char *project, *app;
     const char *version;                /* a name, "latest" or "@channel" */
     const struct pattern_list *protect; /* never replaced, never removed */
     bool full_check;
     bool delete_extra;
+    bool exchange;               /* DEST becomes the version by one exchange (pull_exchange.h) */
     bool dry_run;                /* nothing of DEST changes but DEST/.kkartifact */
     struct change_list *changes; /* gets what is done, unless it is NULL; the caller ends it */
 };

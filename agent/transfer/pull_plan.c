@@ -93,6 +93,7 @@ static void add_removal(struct planning *planning, struct span path, bool is_dir
 {
     struct buf *out = &planning->plan->removals;
 
+    planning->plan->delete_count += !is_directory;
     buf_add_byte(out, (uint8_t)(REMOVAL | (first ? REMOVAL_FIRST : 0) |
                                 (is_directory ? REMOVAL_DIRECTORY : 0)));
     buf_add_span(out, path);
@@ -199,6 +200,7 @@ static int plan_clear(struct planning *planning, const char *path, enum file_kin
     }
     if (r < 0)
         return transfer_local(planning->options->transfer, r);
+    planning->plan->delete_count += kind != FILE_DIRECTORY;
     add_index(&planning->plan->clears, index);
     return 0;
 }

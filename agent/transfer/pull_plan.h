@@ -39,6 +39,7 @@ struct pull_plan {
     struct buf writes;   /* struct pull_write: files to be written, sorted by sha256 */
     struct buf removals; /* paths, each behind one byte of flags */
     uint64_t write_bytes;
+    uint64_t delete_count; /* files and links among clears and removals */
 };
 
 struct pull_plan_options {

@@ -17,6 +17,7 @@ struct surveying {
     const struct pull_survey_options *options;
     struct buf found;
     struct buf path;
+    uint64_t device;
     bool saw_protected; /* below the directory that is looked into */
 };
 
@@ -102,6 +103,8 @@ static int each_name(void *context, const char *name, enum file_kind kind, struc
         r = transfer_stopped(surveying->options->transfer, err);
     if (r == 0)
         r = directory_info(surveying->options->dest, buf_text(&surveying->path), &info, err);
+    if (r == 0 && info.kind == FILE_DIRECTORY && info.device != surveying->device)
+        add(surveying, SURVEY_MOUNT);
     if (r == 0)
         r = look_at(surveying, info.kind, err);
     else if (r == -ENOENT)
@@ -128,8 +131,12 @@ int pull_survey_make(const struct pull_survey_options *options, struct pull_surv
     struct surveying surveying = { .options = options,
                                    .found = buf_init(BUF_UNLIMITED),
                                    .path = buf_init(BUF_UNLIMITED) };
-    int r = look_into(&surveying, err);
+    struct file_info info;
+    int r = directory_info(options->dest, "", &info, err);
 
+    surveying.device = info.device;
+    if (r == 0)
+        r = look_into(&surveying, err);
     if (r == 0)
         r = buf_check(&surveying.found, err);
     buf_release(&surveying.path);

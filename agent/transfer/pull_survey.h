@@ -25,6 +25,7 @@ enum survey_kind {
     SURVEY_FOREIGN,   /* no pull has */
     SURVEY_WAY,       /* a directory of these two, with something protected below it */
     SURVEY_PROTECTED, /* whether the version has it or not */
+    SURVEY_MOUNT,     /* besides: the root of another file system */
 };
 
 struct pull_survey {

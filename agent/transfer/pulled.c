@@ -222,6 +222,20 @@ bool pulled_is_ours(const struct pulled *pulled, struct span path, enum file_kin
     return kind != FILE_OTHER && (pulled_kinds(pulled, path) & (1u << kinds[kind])) != 0;
 }
 
+bool pulled_is_record(const char *name)
+{
+    static const char *const names[] = { "tree",      "tree-new", "state.json",   "meta.yaml",
+                                         "stat",      "stat.new", "stage",        "lock",
+                                         "new",       "incoming", "incoming.new", "exchange-1",
+                                         "exchange-2" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return strncmp(name, PENDING, strlen(PENDING)) == 0;
+}
+
 static void pending_name(const struct digest *verity, struct buf *out)
 {
     char hex[DIGEST_HEX_SIZE];

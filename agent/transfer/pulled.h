@@ -65,6 +65,9 @@ unsigned pulled_kinds(const struct pulled *pulled, struct span path);
 /* Whether an image of ours has the path as what stands there. */
 bool pulled_is_ours(const struct pulled *pulled, struct span path, enum file_kind kind);
 
+/* Whether an entry of DEST/.kkartifact is one of a pull's own. */
+bool pulled_is_record(const char *name);
+
 /* The image that proves what is ours, by its verity digest: current or pending; NULL. */
 const struct tree *pulled_find_tree(const struct pulled *pulled, const struct digest *verity);
 
