@@ -7,6 +7,7 @@
 #include "agent/transfer/pull_apply.h"
 #include "agent/transfer/pull_changes.h"
 #include "agent/transfer/pull_plan.h"
+#include "agent/transfer/pull_space.h"
 #include "agent/transfer/beside.h"
 #include "agent/transfer/pull_exchange.h"
 #include "agent/transfer/pull_survey.h"
@@ -166,6 +167,17 @@ static void fill_result(const struct pulling *pulling, const struct pull_counts 
     memcpy(out->version, version->version, strlen(version->version) + 1);
 }
 
+static int check_space(struct pulling *pulling, const struct pull_plan *plan, struct error *err)
+{
+    cleanup(cleanup_directory) struct directory *stage = NULL;
+    struct directory *home = pulling->pulled.home;
+    struct pull_space_need need;
+
+    directory_open_below(home, "stage", &stage, NULL);
+    need = pull_space_need(plan, pulling->tree, stage, false);
+    return pull_space_check(pulling->options->transfer, home, &need, err);
+}
+
 static int update(struct pulling *pulling, const struct pull_plan *plan, struct pull_counts *out,
                   struct error *err)
 {
@@ -220,6 +232,8 @@ static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool
     if (options->exchange && !pull_plan_is_empty(plan))
         return exchange(pulling, plan, out, err);
     if (!current)
+        r = check_space(pulling, plan, err);
+    if (r == 0 && !current)
         r = update(pulling, plan, out, err);
     return r < 0 ? r : transfer_local(options->transfer, beside_remove(options->beside, err));
 }

@@ -6,6 +6,7 @@
 #include "agent/transfer/beside.h"
 #include "agent/transfer/pull_carry.h"
 #include "agent/transfer/pull_plan.h"
+#include "agent/transfer/pull_space.h"
 #include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pull_tree.h"
 #include "agent/transfer/pull_write.h"
@@ -144,6 +145,25 @@ static int plan_incoming(struct incoming *incoming, const struct pull_survey *ex
     return pull_plan_make(&plan, out, err);
 }
 
+/* Where a copy shares its bytes with the original, less may do: then the disk tells. */
+static int check_space(struct incoming *incoming, const struct pull_plan *plan, struct error *err)
+{
+    const struct pull_exchange_options *options = incoming->options;
+    cleanup(cleanup_directory) struct directory *stage = NULL;
+    struct directory *home = incoming->pulled.home;
+    struct pull_space_need need;
+    int r;
+
+    directory_open_below(home, "stage", &stage, NULL);
+    need = pull_space_need(plan, options->tree, stage, true);
+    if (volume_shares(home))
+        need.bytes = 0;
+    r = pull_space_check(options->transfer, home, &need, err);
+    if (r < 0 && stage == NULL) /* nothing was begun: nothing stays */
+        beside_remove(options->beside, NULL);
+    return r;
+}
+
 static int write_incoming(struct incoming *incoming, struct error *err)
 {
     const struct pull_exchange_options *options = incoming->options;
@@ -167,6 +187,8 @@ static int write_incoming(struct incoming *incoming, struct error *err)
 
     if (r == 0)
         r = plan_incoming(incoming, &extra, &plan, err);
+    if (r == 0)
+        r = check_space(incoming, &plan, err);
     return r < 0 ? r : pull_write_run(&write, &counts, err);
 }
 
@@ -194,6 +216,14 @@ static int carry_over(struct incoming *incoming, struct error *err)
     return transfer_local(options->transfer, r);
 }
 
+/* The version's files are durable; copies of the rest need it only until the originals come. */
+static int sync_incoming(struct incoming *incoming, struct error *err)
+{
+    int r = directory_sync(incoming->side, err);
+
+    return r < 0 ? r : directory_sync(incoming->pulled.home, err);
+}
+
 static int exchange(struct incoming *incoming, struct error *err)
 {
     const struct pull_exchange_options *options = incoming->options;
@@ -202,11 +232,7 @@ static int exchange(struct incoming *incoming, struct error *err)
 
     if (r < 0)
         return r;
-    /* The version's files are durable; the copies of the rest need it only until the originals
-     * come. */
-    r = volume_sync(incoming->side, err);
-    if (r == -ENOTSUP)
-        r = directory_sync(incoming->side, err);
+    r = sync_incoming(incoming, err);
     if (r == 0)
         r = beside_check(beside, options->dest, err);
     if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct directory;
@@ -15,6 +16,10 @@ struct volume_space {
 };
 
 int volume_space(struct directory *directory, struct volume_space *out, struct error *err);
+
+/* Whether a copy of a file can share its bytes with the original (reflinks). Tries it on two files
+ * that it makes and removes. */
+bool volume_shares(struct directory *directory);
 
 /* What was written to it so far, by anyone, is durable: data, names and all. -ENOTSUP where the
  * system has no such call, or one that does not wait: then files and directories are to be synced

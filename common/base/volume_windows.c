@@ -18,6 +18,11 @@ int volume_space(struct directory *directory, struct volume_space *out, struct e
     return 0;
 }
 
+bool volume_shares(struct directory *directory)
+{
+    return false; /* file_copy() writes every byte here */
+}
+
 int volume_sync(struct directory *directory, struct error *err)
 {
     return error_set(err, -ENOTSUP, "a file system cannot be synced as a whole here");

@@ -43,11 +43,31 @@ static void syncing_passes(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+static int found(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    return 1;
+}
+
+static void trying_to_share_leaves_nothing(void **state)
+{
+    char path[] = "/tmp/kk-volume-XXXXXX";
+    cleanup(cleanup_directory) struct directory *at = NULL;
+    bool shares;
+
+    assert_non_null(mkdtemp(path));
+    assert_int_equal(directory_open(path, &at, NULL), 0);
+    shares = volume_shares(at);
+    assert_int_equal(volume_shares(at), shares);
+    assert_int_equal(directory_list(at, "", found, NULL, NULL), 0);
+    assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(space_is_that_of_the_system),
         cmocka_unit_test(syncing_passes),
+        cmocka_unit_test(trying_to_share_leaves_nothing),
     };
 
     return cmocka_run_group_tests_name("volume", tests, NULL, NULL);
