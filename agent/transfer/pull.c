@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/beside.h"
 #include "agent/transfer/pull_apply.h"
 #include "agent/transfer/pull_changes.h"
+#include "agent/transfer/pull_exchange.h"
+#include "agent/transfer/pull_names.h"
 #include "agent/transfer/pull_plan.h"
 #include "agent/transfer/pull_space.h"
-#include "agent/transfer/beside.h"
-#include "agent/transfer/pull_exchange.h"
 #include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pull_tree.h"
 #include "agent/transfer/pull_write.h"
@@ -248,6 +249,8 @@ static int run(struct pulling *pulling, struct pull_result *out, struct error *e
 
     if (r == 0)
         r = find_tree(pulling, err);
+    if (r == 0)
+        r = pull_names_check(options->transfer, options->dest, pulling->tree, err);
     if (r == 0 && options->exchange)
         r = check_exchange(pulling, err);
     if (r == 0)

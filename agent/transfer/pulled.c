@@ -69,8 +69,8 @@ void pulled_release(struct pulled *pulled)
     *pulled = (struct pulled){ .lock_fd = -1 };
 }
 
-/* Who holds the lock stands behind its first byte, which Windows lets nobody else read. A full disk has no
- * room for it. */
+/* Who holds the lock stands behind its first byte, which Windows lets nobody else read. A full disk
+ * has no room for it. */
 static void note_holder(struct pulled *pulled)
 {
     cleanup(buf_release) struct buf text = buf_init(64);

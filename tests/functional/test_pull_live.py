@@ -69,6 +69,29 @@ def test_the_second_pull_is_refused_and_told_of_the_first(server, agent, names, 
     trees.assert_same(source, copy)
 
 
+def test_a_disk_that_folds_case(agent, names, tmp_path):
+    """Such a disk finds DEST/.kkartifact by another name, which a bind mount imitates. Names that
+    it takes for one are refused, all of them, before one is written."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    for name in ("README", "readme", "Sub/x", "sub/x", "sub/y", "fine", ".Kkartifact.yml"):
+        trees.write(source, name, name.encode())
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(tmp_path / "other", names.project, names.app, "v1")
+    (copy / ".kkartifact").mkdir(parents=True)
+    (copy / ".KKARTIFACT").mkdir()
+    subprocess.run(["mount", "--bind", copy / ".kkartifact", copy / ".KKARTIFACT"], check=True)
+    try:
+        done = agent.pull(copy, names.project, names.app, "v1", code=9)
+    finally:
+        subprocess.run(["umount", copy / ".KKARTIFACT"], check=True)
+    for told in (".Kkartifact.yml", "readme: is the same name on this disk as README",
+                 "sub: is the same name on this disk as Sub"):
+        assert told in done.stderr
+    assert "2 more" in done.stderr
+    assert sorted(os.listdir(copy)) == [".KKARTIFACT", ".kkartifact"]
+    trees.assert_same(source, tmp_path / "other")
+
+
 @pytest.mark.parametrize("words", [(), ("--exchange",)])
 @pytest.mark.parametrize("lacking", ["bytes", "inodes"])
 def test_room_is_looked_for_first(words, lacking, server, agent, keeper, names, tmp_path):

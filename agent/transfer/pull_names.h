@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+struct directory;
+struct error;
+struct transfer;
+struct tree;
+
+/*
+ * pull_names - refuses a version with names that this system or this disk cannot hold,
+ * before anything of it is written (local_names.h).
+ *
+ * -EINVAL (exit 9): the first is in the error, up to twenty are told.
+ */
+int pull_names_check(struct transfer *transfer, struct directory *dest, const struct tree *tree,
+                     struct error *err);
