@@ -5,7 +5,7 @@
 
 #include "common/base/options.h"
 
-enum { INIT, PUSH, PULL, LIST, SHOW, VERIFY, VERSION, COMPLETION };
+enum { INIT, PUSH, PULL, LIST, SHOW, DIFF, VERIFY, VERSION, COMPLETION };
 
 #define NO_OPTION                          \
     {                                      \
@@ -71,6 +71,7 @@ static const struct verb_spec verbs[] = {
     { "pull", "[DEST]", 0, 1, "Make a directory equal to a version", pull_options, PULL },
     { "list", "[P[/A]]", 0, 1, "List projects, apps or versions", NULL, LIST },
     { "show", "P/A/V", 1, 1, "Show the record of a version", NULL, SHOW },
+    { "diff", "P/A V1 V2", 3, 3, "Tell what differs between two versions", NULL, DIFF },
     { "verify", "[DIR]", 0, 1, "Compare a pulled directory with what was pulled", verify_options,
       VERIFY },
     { "version", "", 0, 0, "Print the version of this program", NULL, VERSION },
@@ -90,10 +91,9 @@ const struct program_spec verbs_program = {
 command_function *verbs_function(int id)
 {
     static command_function *const functions[] = {
-        [INIT] = command_init,       [PUSH] = command_push,
-        [PULL] = command_pull,       [LIST] = command_list,
-        [SHOW] = command_show,       [VERIFY] = command_verify,
-        [VERSION] = command_version, [COMPLETION] = command_completion,
+        [INIT] = command_init,     [PUSH] = command_push,       [PULL] = command_pull,
+        [LIST] = command_list,     [SHOW] = command_show,       [DIFF] = command_diff,
+        [VERIFY] = command_verify, [VERSION] = command_version, [COMPLETION] = command_completion,
     };
 
     return functions[id];

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "agent/transfer/pulled.h"
+#include "common/client/api_versions.h"
+
+struct error;
+struct transfer;
+
+/*
+ * remote_tree - a version's tree, fetched and verified, for those who pull nothing.
+ *
+ * The image lies in a file of the system's directory for such ($TMPDIR, %TEMP%, /tmp),
+ * which has lost its name before this returns where the system lets it.
+ */
+struct remote_tree {
+    struct api_version version;
+    struct pulled_tree image;
+    char *scratch; /* a directory to be removed; NULL: it is gone */
+};
+
+/* version: a name, "latest" or "@channel". -EBADMSG (exit 8): it is not what the version says. Runs
+ * the loop. */
+int remote_tree_fetch(struct transfer *transfer, const char *project, const char *app,
+                      const char *version, struct remote_tree *out, struct error *err);
+void remote_tree_release(struct remote_tree *tree); /* of a zeroed one too */
