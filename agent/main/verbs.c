@@ -5,7 +5,7 @@
 
 #include "common/base/options.h"
 
-enum { INIT, PUSH, PULL, LIST, SHOW, DIFF, VERIFY, VERSION, COMPLETION };
+enum { INIT, PUSH, PULL, LIST, SHOW, DIFF, GET, VERIFY, VERSION, COMPLETION };
 
 #define NO_OPTION                          \
     {                                      \
@@ -69,6 +69,7 @@ static const struct verb_spec verbs[] = {
     { "init", "[DIR]", 0, 1, "Write a commented .kkartifact.yml", init_options, INIT },
     { "push", "[DIR]", 0, 1, "Make a directory a version", push_options, PUSH },
     { "pull", "[DEST]", 0, 1, "Make a directory equal to a version", pull_options, PULL },
+    { "get", "P/A/V[/PATH] [DEST]", 1, 2, "Fetch a part of a version, once", NULL, GET },
     { "list", "[P[/A]]", 0, 1, "List projects, apps or versions", NULL, LIST },
     { "show", "P/A/V", 1, 1, "Show the record of a version", NULL, SHOW },
     { "diff", "P/A V1 V2", 3, 3, "Tell what differs between two versions", NULL, DIFF },
@@ -91,9 +92,11 @@ const struct program_spec verbs_program = {
 command_function *verbs_function(int id)
 {
     static command_function *const functions[] = {
-        [INIT] = command_init,     [PUSH] = command_push,       [PULL] = command_pull,
-        [LIST] = command_list,     [SHOW] = command_show,       [DIFF] = command_diff,
-        [VERIFY] = command_verify, [VERSION] = command_version, [COMPLETION] = command_completion,
+        [INIT] = command_init,       [PUSH] = command_push,
+        [PULL] = command_pull,       [LIST] = command_list,
+        [SHOW] = command_show,       [DIFF] = command_diff,
+        [GET] = command_get,         [VERIFY] = command_verify,
+        [VERSION] = command_version, [COMPLETION] = command_completion,
     };
 
     return functions[id];

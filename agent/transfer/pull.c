@@ -250,7 +250,7 @@ static int run(struct pulling *pulling, struct pull_result *out, struct error *e
     if (r == 0)
         r = find_tree(pulling, err);
     if (r == 0)
-        r = pull_names_check(options->transfer, options->dest, pulling->tree, err);
+        r = pull_names_check(options->transfer, options->dest, pulling->tree, TREE_ROOT, err);
     if (r == 0 && options->exchange)
         r = check_exchange(pulling, err);
     if (r == 0)

@@ -8,19 +8,29 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/model/problem.h"
+#include "common/model/tree.h"
 
 #define NAMED_MAX 20
 
 struct unheld {
     struct transfer *transfer;
+    struct span part; /* what is looked at; empty: all */
     uint64_t told;
     struct error first;
 };
+
+static bool is_in_part(struct span part, struct span path)
+{
+    return part.size == 0 || span_equal(part, path) ||
+           (span_starts_with(path, part) && path.bytes[part.size] == '/');
+}
 
 static void on_unheld(void *context, struct span path, const char *why, struct span other)
 {
     struct unheld *unheld = context;
 
+    if (!is_in_part(unheld->part, path))
+        return;
     if (++unheld->told == 1)
         error_set(&unheld->first, -EINVAL, "%.*s: %s %.*s", (int)path.size,
                   (const char *)path.bytes, why, (int)other.size, (const char *)other.bytes);
@@ -41,9 +51,10 @@ static bool folds_case(struct directory *dest)
 }
 
 int pull_names_check(struct transfer *transfer, struct directory *dest, const struct tree *tree,
-                     struct error *err)
+                     uint32_t index, struct error *err)
 {
-    struct unheld unheld = { .transfer = transfer };
+    uint8_t room[PATH_MAX_SIZE];
+    struct unheld unheld = { .transfer = transfer, .part = tree_path(tree, index, room) };
     struct local_names_options names = { .system = local_system_here(),
                                          .folds_case = folds_case(dest),
                                          .report = on_unheld,
@@ -51,12 +62,12 @@ int pull_names_check(struct transfer *transfer, struct directory *dest, const st
     uint64_t count;
     int r = local_names_check(tree, &names, &count, err);
 
-    if (r < 0 || count == 0)
+    if (r < 0 || unheld.told == 0)
         return r;
-    if (count == 1)
+    if (unheld.told == 1)
         error_set(err, -EINVAL, "%s", unheld.first.text);
     else
         error_set(err, -EINVAL, "%s, and %llu more names cannot be held here", unheld.first.text,
-                  (unsigned long long)count - 1);
+                  (unsigned long long)unheld.told - 1);
     return transfer_failed(transfer, -EINVAL, EXIT_LOCAL);
 }

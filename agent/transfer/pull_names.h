@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdint.h>
+
 struct directory;
 struct error;
 struct transfer;
@@ -10,7 +12,8 @@ struct tree;
  * pull_names - refuses a version with names that this system or this disk cannot hold,
  * before anything of it is written (local_names.h).
  *
+ * Looked at is the entry `index` with all that is below it; TREE_ROOT: the whole tree.
  * -EINVAL (exit 9): the first is in the error, up to twenty are told.
  */
 int pull_names_check(struct transfer *transfer, struct directory *dest, const struct tree *tree,
-                     struct error *err);
+                     uint32_t index, struct error *err);

@@ -30,6 +30,16 @@ struct planning {
     uint8_t *buffer;    /* for reading files */
 };
 
+struct pull_plan pull_plan_init(void)
+{
+    return (struct pull_plan){ .makes = buf_init(BUF_UNLIMITED),
+                               .clears = buf_init(BUF_UNLIMITED),
+                               .links = buf_init(BUF_UNLIMITED),
+                               .touches = buf_init(BUF_UNLIMITED),
+                               .writes = buf_init(BUF_UNLIMITED),
+                               .removals = buf_init(BUF_UNLIMITED) };
+}
+
 void pull_plan_release(struct pull_plan *plan)
 {
     buf_release(&plan->makes);
@@ -443,7 +453,7 @@ static int compare_writes(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-static int check_plan(struct pull_plan *plan, struct error *err)
+int pull_plan_end(struct pull_plan *plan, struct error *err)
 {
     struct buf *const lists[] = { &plan->makes,   &plan->clears, &plan->links,
                                   &plan->touches, &plan->writes, &plan->removals };
@@ -451,6 +461,9 @@ static int check_plan(struct pull_plan *plan, struct error *err)
 
     for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(lists[0]); i++)
         r = buf_check(lists[i], err);
+    if (r == 0 && plan->writes.size > 0)
+        qsort(plan->writes.bytes, pull_plan_write_count(plan), sizeof(struct pull_write),
+              compare_writes);
     return r;
 }
 
@@ -465,25 +478,13 @@ static int make(struct planning *planning, struct error *err)
         r = buf_check(&planning->cleared, err);
     if (r == 0)
         r = plan_removals(planning, err);
-    if (r == 0)
-        r = check_plan(plan, err);
-    if (r == 0 && plan->writes.size > 0)
-        qsort(plan->writes.bytes, pull_plan_write_count(plan), sizeof(struct pull_write),
-              compare_writes);
-    return r;
+    return r < 0 ? r : pull_plan_end(plan, err);
 }
 
 int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
                    struct error *err)
 {
-    cleanup(pull_plan_release) struct pull_plan plan = {
-        .makes = buf_init(BUF_UNLIMITED),
-        .clears = buf_init(BUF_UNLIMITED),
-        .links = buf_init(BUF_UNLIMITED),
-        .touches = buf_init(BUF_UNLIMITED),
-        .writes = buf_init(BUF_UNLIMITED),
-        .removals = buf_init(BUF_UNLIMITED),
-    };
+    cleanup(pull_plan_release) struct pull_plan plan = pull_plan_init();
     cleanup_memory uint8_t *buffer = memory_new(BUFFER_SIZE);
     struct planning planning = { .options = options,
                                  .plan = &plan,

@@ -52,6 +52,9 @@ struct pull_plan_options {
     const struct pull_survey *extra; /* all of it goes, ours or not; NULL: only what is ours */
 };
 
+struct pull_plan pull_plan_init(void);
+/* After the last addition: tells what stuck, and sorts the writes. */
+int pull_plan_end(struct pull_plan *plan, struct error *err);
 void pull_plan_release(struct pull_plan *plan); /* of a zeroed one too */
 int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
                    struct error *err);
