@@ -89,7 +89,7 @@ const struct setting_spec configuration_specs[] = {
       .type = SETTING_SIZE,
       .min = 1024,
       .max = (uint64_t)1 << 40,
-      .help = "Bytes a second; not applied yet" },
+      .help = "Bytes a second that are sent and received, together" },
     { .key = "ca_file", .type = SETTING_TEXT, .help = "PEM file of roots instead of the system's" },
     { .key = "insecure",
       .type = SETTING_SWITCH,

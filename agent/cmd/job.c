@@ -63,8 +63,6 @@ int job_configure(struct job *job, const char *directory, enum configuration_nee
     job->transfer.part_size = settings_number(settings, "chunk_size");
     job->transfer.retry = retry_policy_default();
     job->transfer.retry.tries = (uint32_t)settings_number(settings, "retries") + 1;
-    if (settings_has(settings, "bandwidth_limit"))
-        output_warning(&job->command->output, "bandwidth_limit is not applied by this version");
     return 0;
 }
 
