@@ -9,6 +9,7 @@
 #include "agent/cmd/job.h"
 #include "agent/transfer/beside.h"
 #include "agent/transfer/change.h"
+#include "agent/transfer/scratch.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
@@ -55,16 +56,29 @@ static int find_dest(struct job *job, char **out_path, struct error *err)
     return *out_path == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
+/* Instead of a DEST that a dry run does not make. */
+static int open_nothing(struct job *job, struct scratch *out_nothing, struct directory **out,
+                        struct error *err)
+{
+    int r = scratch_make(out_nothing, err);
+
+    if (r == 0)
+        r = directory_open_below(out_nothing->at, "", out, err);
+    return job_local(job, r);
+}
+
 static int open_dest(struct job *job, const struct pull_options *options, struct directory **out,
-                     struct beside *out_beside, struct error *err)
+                     struct beside *out_beside, struct scratch *out_nothing, struct error *err)
 {
     cleanup_memory char *path = NULL;
     int r = find_dest(job, &path, err);
 
-    if (r == 0)
+    if (r == 0 && !options->dry_run)
         r = file_make_directories(path, 0755, err);
     if (r == 0)
         r = directory_open(path, out, err);
+    if (r == -ENOENT && options->dry_run)
+        return open_nothing(job, out_nothing, out, err);
     if (r < 0)
         return job_local(job, r);
     /* Without --exchange the place beside matters only where there is one. */
@@ -133,6 +147,7 @@ static int pull(struct job *job, struct pull_options *options, struct error *err
 {
     cleanup(cleanup_directory) struct directory *dest = NULL;
     cleanup(beside_release) struct beside beside = { 0 };
+    cleanup(scratch_release) struct scratch nothing = { 0 };
     cleanup(buf_release) struct buf version = buf_init(256);
     cleanup(change_list_release) struct change_list changes = change_list_init();
     struct pull_result result;
@@ -143,7 +158,7 @@ static int pull(struct job *job, struct pull_options *options, struct error *err
     if (r == 0)
         r = job_connect(job, err);
     if (r == 0)
-        r = open_dest(job, options, &dest, &beside, err);
+        r = open_dest(job, options, &dest, &beside, &nothing, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r < 0)

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "agent/cli/build_facts.h"
+#include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/transfer/change.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
@@ -19,6 +21,8 @@
 #include "common/model/problem.h"
 #include "common/model/record.h"
 #include "common/net/http_loop.h"
+
+#define OUTPUT_MAX (1 << 30)
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -111,7 +115,7 @@ static struct directory *open_cache(void)
 static int write_result(struct job *job, const struct push_options *options,
                         const struct push_result *result, struct error *err)
 {
-    cleanup(buf_release) struct buf out = buf_init(1 << 16);
+    cleanup(buf_release) struct buf out = buf_init(OUTPUT_MAX);
     struct json_writer writer = json_writer_init(&out);
     uint64_t sent = job->session.loop != NULL ? http_loop_sent_bytes(job->session.loop) : 0;
     char hex[DIGEST_HEX_SIZE];
@@ -121,6 +125,8 @@ static int write_result(struct job *job, const struct push_options *options,
             output_notice(&job->command->output, "a dry run: nothing was sent");
         else if (result->exists)
             output_notice(&job->command->output, "this version exists already, with this content");
+        if (options->dry_run)
+            changes_write_text(options->changes, &out);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
     }
@@ -138,6 +144,8 @@ static int write_result(struct job *job, const struct push_options *options,
     json_integer(&writer, "bytes", (int64_t)result->bytes);
     json_integer(&writer, "sent_bytes", (int64_t)sent);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
+    if (options->dry_run)
+        changes_write_json(options->changes, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
     return output_write(&out, err);
@@ -148,6 +156,7 @@ static int push(struct job *job, const char *path, struct push_options *options,
     cleanup(record_release) struct record record;
     cleanup(cleanup_directory) struct directory *root = NULL;
     cleanup(cleanup_directory) struct directory *cache = NULL;
+    cleanup(change_list_release) struct change_list changes = change_list_init();
     struct push_result result;
     int r;
 
@@ -170,7 +179,10 @@ static int push(struct job *job, const char *path, struct push_options *options,
     options->cache = cache;
     options->metadata = &record;
     options->links = links_of(job->configuration.settings);
+    options->changes = &changes;
     r = push_run(options, &result, err);
+    if (r == 0)
+        r = change_list_end(&changes, err);
     job_hide_progress(job);
     if (r == -ESTALE)
         return job_failed(job, r, EXIT_CONFLICT);

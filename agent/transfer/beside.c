@@ -108,8 +108,11 @@ int beside_check_exchange(const struct beside *beside, struct directory *dest,
                           struct directory *home, struct error *err)
 {
     struct file_info above, here;
-    int r = directory_info(beside->parent, "", &above, err);
+    int r;
 
+    if (beside->parent == NULL)
+        return 0;
+    r = directory_info(beside->parent, "", &above, err);
     if (r == 0)
         r = directory_info(dest, "", &here, err);
     if (r < 0)
@@ -117,7 +120,7 @@ int beside_check_exchange(const struct beside *beside, struct directory *dest,
     if (above.device != here.device)
         return error_set(err, -EXDEV, "%s: is a mount point, which cannot be exchanged",
                          beside->name);
-    return try_exchange(home, err);
+    return home == NULL ? 0 : try_exchange(home, err);
 }
 
 static bool has_home(struct directory *side)

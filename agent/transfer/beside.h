@@ -34,7 +34,7 @@ void beside_release(struct beside *beside); /* of a zeroed one too */
 int beside_check(const struct beside *beside, struct directory *dest, struct error *err);
 
 /* An exchange can work here: same file system, no mount point, the file system can. -ENOTSUP,
- * -EXDEV. Tries it on two files in `home`. */
+ * -EXDEV. Tries it on two files in `home`, unless that is NULL. 0 without a place. */
 int beside_check_exchange(const struct beside *beside, struct directory *dest,
                           struct directory *home, struct error *err);
 

@@ -15,6 +15,7 @@
 #include "agent/transfer/pull_tree.h"
 #include "agent/transfer/pull_write.h"
 #include "agent/transfer/pulled.h"
+#include "agent/transfer/scratch.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
@@ -35,6 +36,7 @@ struct pulling {
     struct pulled pulled;
     struct api_version version;
     struct pulled_tree fetched; /* the image, when it had to be fetched */
+    struct scratch scratch;     /* where a dry run keeps it */
     const struct tree *tree;    /* the version's: fetched, or one that was here */
     struct stat_cache *cache;   /* what DEST holds */
     struct pull_survey survey;  /* with delete_extra: what the version lacks */
@@ -45,6 +47,7 @@ static void pulling_release(struct pulling *pulling)
     pull_survey_release(&pulling->survey);
     stat_cache_close(pulling->cache);
     pulled_close_tree(&pulling->fetched);
+    scratch_release(&pulling->scratch);
     api_version_release(&pulling->version);
     pulled_release(&pulling->pulled);
 }
@@ -80,16 +83,32 @@ static int find_version(struct pulling *pulling, struct error *err)
     return r < 0 ? r : check_memory(pulling, err);
 }
 
+/* Where the image of the version goes: a dry run writes nothing into DEST. */
+static int find_home(struct pulling *pulling, struct directory **out, struct error *err)
+{
+    const struct pull_options *options = pulling->options;
+    int r = 0;
+
+    if (options->dry_run)
+        r = transfer_local(options->transfer, scratch_make(&pulling->scratch, err));
+    if (r == 0)
+        *out = options->dry_run ? pulling->scratch.at : pulling->pulled.home;
+    return r;
+}
+
 static int find_tree(struct pulling *pulling, struct error *err)
 {
+    struct directory *home;
     int r;
 
     pulling->tree = pulled_find_tree(&pulling->pulled, &pulling->version.record.tree);
     if (pulling->tree != NULL &&
         digest_equal(&pulling->tree->header.content, &pulling->version.record.content))
         return 0;
-    r = pull_tree(pulling->options->transfer, &pulling->version.record, pulling->pulled.home,
-                  &pulling->fetched, err);
+    r = find_home(pulling, &home, err);
+    if (r == 0)
+        r = pull_tree(pulling->options->transfer, &pulling->version.record, home, &pulling->fetched,
+                      err);
     if (r == 0)
         pulling->tree = &pulling->fetched.tree;
     return r;
@@ -107,7 +126,8 @@ static struct pull_exchange_options exchange_options(struct pulling *pulling)
                                            .tree = pulling->tree,
                                            .version = &pulling->version,
                                            .protect = options->protect,
-                                           .delete_extra = options->delete_extra };
+                                           .delete_extra = options->delete_extra,
+                                           .dry_run = options->dry_run };
 }
 
 static int check_exchange(struct pulling *pulling, struct error *err)
@@ -283,7 +303,8 @@ int pull_run(const struct pull_options *options, struct pull_result *out, struct
 {
     cleanup(pulling_release) struct pulling pulling = { .options = options };
     int r = transfer_local(options->transfer,
-                           pulled_open(options->dest, PULLED_WRITE, &pulling.pulled, err));
+                           pulled_open(options->dest, options->dry_run ? PULLED_READ : PULLED_WRITE,
+                                       &pulling.pulled, err));
 
     if (r == 0)
         r = transfer_local(options->transfer, beside_check(options->beside, options->dest, err));
@@ -292,11 +313,12 @@ int pull_run(const struct pull_options *options, struct pull_result *out, struct
     if (r == 0 && pulling.pulled.damaged != NULL)
         transfer_warning(options->transfer, ".kkartifact/%s is damaged and proves nothing any more",
                          pulling.pulled.damaged);
-    if (r == 0)
+    if (r == 0 && pulling.pulled.home != NULL)
         r = stat_cache_open(pulling.pulled.home, "stat", &pulling.cache, err);
     if (r < 0)
         return r;
     r = run(&pulling, out, err);
-    directory_remove_file(pulling.pulled.home, PULL_TREE_NAME, NULL); /* one that was not used */
+    if (!options->dry_run) /* one that was not used */
+        directory_remove_file(pulling.pulled.home, PULL_TREE_NAME, NULL);
     return r;
 }

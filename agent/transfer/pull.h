@@ -34,7 +34,7 @@ struct pull_options {
     bool full_check;
     bool delete_extra;
     bool exchange;               /* DEST becomes the version by one exchange (pull_exchange.h) */
-    bool dry_run;                /* nothing of DEST changes but DEST/.kkartifact */
+    bool dry_run;                /* nothing is written to DEST */
     struct change_list *changes; /* gets what is done, unless it is NULL; the caller ends it */
 };
 

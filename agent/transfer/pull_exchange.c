@@ -95,7 +95,8 @@ static int survey_dest(const struct pull_exchange_options *options, struct pull_
 int pull_exchange_check(const struct pull_exchange_options *options, struct error *err)
 {
     struct pull_survey survey = { 0 };
-    int r = beside_check_exchange(options->beside, options->dest, options->pulled->home, err);
+    int r = beside_check_exchange(options->beside, options->dest,
+                                  options->dry_run ? NULL : options->pulled->home, err);
 
     if (r < 0)
         return transfer_local(options->transfer, r);

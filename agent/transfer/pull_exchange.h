@@ -34,6 +34,7 @@ struct pull_exchange_options {
     const struct api_version *version;
     const struct pattern_list *protect;
     bool delete_extra;
+    bool dry_run; /* of the checks: nothing is tried */
 };
 
 /* What cannot be exchanged is refused before anything is written: the system, the file system, a

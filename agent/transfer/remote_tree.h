@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/transfer/pulled.h"
+#include "agent/transfer/scratch.h"
 #include "common/client/api_versions.h"
 
 struct error;
@@ -10,13 +11,13 @@ struct transfer;
 /*
  * remote_tree - a version's tree, fetched and verified, for those who pull nothing.
  *
- * The image lies in a file of the system's directory for such ($TMPDIR, %TEMP%, /tmp),
- * which has lost its name before this returns where the system lets it.
+ * The image lies in a scratch directory, which is gone before this returns where the
+ * system lets it.
  */
 struct remote_tree {
     struct api_version version;
     struct pulled_tree image;
-    char *scratch; /* a directory to be removed; NULL: it is gone */
+    struct scratch scratch;
 };
 
 /* version: a name, "latest" or "@channel". -EBADMSG (exit 8): it is not what the version says. Runs
