@@ -176,3 +176,12 @@ int job_exit(const struct job *job, int r)
         return job->transfer.exit_code;
     return r == -ENOSPC ? EXIT_UNREACHABLE : problem_exit_code(r); /* the server's disk: 507 */
 }
+
+int job_exit_resumable(const struct job *job, int r, struct error *err)
+{
+    int exit_code = job_exit(job, r);
+
+    if (exit_code == EXIT_INTERRUPTED)
+        error_set(err, -ECANCELED, "interrupted: the same command goes on where this one stopped");
+    return exit_code;
+}

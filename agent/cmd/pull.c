@@ -201,5 +201,5 @@ int command_pull(struct command *command, struct error *err)
         r = job_patterns(&job, "ignore", &protect, err);
     if (r == 0)
         r = pull(&job, &options, err);
-    return job_exit(&job, r);
+    return job_exit_resumable(&job, r, err);
 }

@@ -218,5 +218,5 @@ int command_push(struct command *command, struct error *err)
     r = prepare(&job, path, &ignore, &executable, err);
     if (r == 0)
         r = push(&job, path, &options, err);
-    return job_exit(&job, r);
+    return job_exit_resumable(&job, r, err);
 }
