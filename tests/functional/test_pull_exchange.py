@@ -339,6 +339,24 @@ def test_killed_right_after_the_exchange(killed):
         killed.complete()
 
 
+@pytest.mark.parametrize("when", [2, 3, 4, 60, KEPT + 2])
+def test_killed_at_each_change_of_places(when, killed):
+    """The first exchange is a trial in .kkartifact, the second is that of the trees, the others
+    are those of what is protected."""
+    killed.begin()
+    before = inode(killed.copy)
+    line = ["strace", "-f", "-e", "trace=renameat2", "-e",
+            f"inject=renameat2:signal=KILL:when={when}", "-o", "/dev/null",
+            *killed.agent.line("pull", killed.copy, "--project", killed.names.project, "--app",
+                               killed.names.app, "--version", "v2", "--exchange", "--ignore",
+                               "keep/")]
+    done = subprocess.run(list(map(str, line)), env=killed.agent.environment, capture_output=True,
+                          timeout=120, check=False)
+    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), done.stderr
+    assert killed.check() == (when > 2) == (inode(killed.copy) != before)
+    killed.complete()
+
+
 def test_interrupted(killed):
     """Ctrl-C while the server answers slowly: the old tree; what was fetched is used again."""
     killed.begin()
