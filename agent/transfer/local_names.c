@@ -98,6 +98,57 @@ const char *local_name_fault(enum local_system system, struct span name)
     return system == LOCAL_WINDOWS ? windows_fault(name) : NULL;
 }
 
+static unsigned folds_of(enum local_system system, bool folds_case)
+{
+    return (folds_case ? NAME_FOLD_CASE : 0) | (system != LOCAL_LINUX ? NAME_FOLD_NORMAL : 0);
+}
+
+static bool are_one(struct span a, struct span b, unsigned fold)
+{
+    cleanup(buf_release) struct buf left = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf right = buf_init(BUF_UNLIMITED);
+
+    if (span_equal(a, b))
+        return true;
+    name_fold(a, fold, &left);
+    name_fold(b, fold, &right);
+    /* Without memory: rather one too many that stays than one too few. */
+    return left.failure != 0 || right.failure != 0 || span_equal(buf_span(&left), buf_span(&right));
+}
+
+/* The child that the name leads to on the disk. */
+static bool find_child(const struct tree *tree, uint32_t parent, struct span name, unsigned fold,
+                       uint32_t *out_index)
+{
+    struct tree_record record = tree_record(tree, parent);
+
+    for (uint32_t i = 0; i < record.child_count; i++) {
+        if (are_one(tree_record(tree, record.first_child + i).name, name, fold)) {
+            *out_index = record.first_child + i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool local_names_has(const struct tree *tree, enum local_system system, bool folds_case,
+                     struct span path)
+{
+    unsigned fold = folds_of(system, folds_case);
+    uint32_t index = TREE_ROOT;
+    struct span name;
+
+    if (fold == 0)
+        return tree_find_path(tree, path, &index) == 0;
+    while (path.size > 0) {
+        span_cut(&path, '/', &name);
+        if (tree_record(tree, index).kind != ENTRY_DIRECTORY ||
+            !find_child(tree, index, name, fold, &index))
+            return false;
+    }
+    return true;
+}
+
 struct key {
     size_t offset, size; /* in keys */
     const struct buf *keys;
@@ -211,8 +262,7 @@ int local_names_check(const struct tree *tree, const struct local_names_options 
                                  .items = buf_init(BUF_UNLIMITED) };
     int r = 0;
 
-    checking.fold = (options->folds_case ? NAME_FOLD_CASE : 0) |
-                    (options->system != LOCAL_LINUX ? NAME_FOLD_NORMAL : 0);
+    checking.fold = folds_of(options->system, options->folds_case);
     if (checking.fold != 0 || options->system != LOCAL_LINUX) {
         for (uint32_t i = 0; r == 0 && i < tree->header.record_count; i++) {
             if (tree_record(tree, i).kind == ENTRY_DIRECTORY)

@@ -41,6 +41,11 @@ struct local_names_options {
     void *context;
 };
 
+/* Whether the disk takes the path for one of the tree's, which need not be written alike: what is
+ * removed or found under such a name is that entry. */
+bool local_names_has(const struct tree *tree, enum local_system system, bool folds_case,
+                     struct span path);
+
 /* Reports each entry that cannot be held, in no order; their count in *out_count. -ENOMEM. */
 int local_names_check(const struct tree *tree, const struct local_names_options *options,
                       uint64_t *out_count, struct error *err);

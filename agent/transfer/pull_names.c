@@ -50,6 +50,11 @@ static bool folds_case(struct directory *dest)
     return directory_info(dest, ".KKARTIFACT", &other, NULL) == 0 && one.inode == other.inode;
 }
 
+bool pull_names_has(struct directory *dest, const struct tree *tree, struct span path)
+{
+    return local_names_has(tree, local_system_here(), folds_case(dest), path);
+}
+
 int pull_names_check(struct transfer *transfer, struct directory *dest, const struct tree *tree,
                      uint32_t index, struct error *err)
 {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "common/base/span.h"
 
 struct directory;
 struct error;
@@ -17,3 +20,6 @@ struct tree;
  */
 int pull_names_check(struct transfer *transfer, struct directory *dest, const struct tree *tree,
                      uint32_t index, struct error *err);
+
+/* Whether DEST's disk takes the path for an entry of the tree (local_names.h). */
+bool pull_names_has(struct directory *dest, const struct tree *tree, struct span path);

@@ -7,6 +7,7 @@
 
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/pattern.h"
+#include "agent/transfer/pull_names.h"
 #include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pulled.h"
 #include "agent/transfer/stat_cache.h"
@@ -390,7 +391,8 @@ static int plan_removals_of(struct planning *planning, const struct tree *old, s
     while (tree_walk_next(walk, &entry)) {
         struct file_info info;
         uint32_t index;
-        if (tree_find_path(options->tree, entry.path, &index) == 0)
+        if (tree_find_path(options->tree, entry.path, &index) == 0 ||
+            pull_names_has(options->dest, options->tree, entry.path))
             continue;
         buf_clear(&path);
         buf_add_span(&path, entry.path);

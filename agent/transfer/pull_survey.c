@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/transfer/pattern.h"
+#include "agent/transfer/pull_names.h"
 #include "agent/transfer/pulled.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/cleanup.h"
@@ -78,6 +79,8 @@ static int look_at(struct surveying *surveying, enum file_kind kind, struct erro
         surveying->saw_protected = true;
         return 0;
     }
+    if (!has && pull_names_has(options->dest, options->tree, path))
+        has = true; /* it is that entry, under another spelling */
     if (!has)
         add(surveying, pulled_is_ours(options->pulled, path, kind) ? SURVEY_OURS : SURVEY_FOREIGN);
     return is_directory ? look_below(surveying, noted, !has, err) : 0;

@@ -92,6 +92,26 @@ def test_a_disk_that_folds_case(agent, names, tmp_path):
     trees.assert_same(source, tmp_path / "other")
 
 
+@pytest.mark.parametrize("words", [(), ("--delete-extra",)])
+def test_another_spelling_is_not_removed(words, agent, names, tmp_path):
+    """Where README and readme are one file, the removal of the one would be that of the other,
+    which was just put there."""
+    one, two, copy = tmp_path / "one", tmp_path / "two", tmp_path / "copy"
+    trees.write(one, "README", b"x")
+    trees.write(one, "gone", b"x")
+    trees.write(two, "readme", b"x")
+    agent.push(one, names.project, names.app, "v1")
+    agent.push(two, names.project, names.app, "v2")
+    agent.pull(copy, names.project, names.app, "v1")
+    (copy / ".KKARTIFACT").mkdir()
+    subprocess.run(["mount", "--bind", copy / ".kkartifact", copy / ".KKARTIFACT"], check=True)
+    try:
+        agent.pull(copy, names.project, names.app, "v2", "--ignore", ".KKARTIFACT", *words)
+    finally:
+        subprocess.run(["umount", copy / ".KKARTIFACT"], check=True)
+    assert sorted(os.listdir(copy)) == [".KKARTIFACT", ".kkartifact", "README", "readme"]
+
+
 @pytest.mark.parametrize("words", [(), ("--exchange",)])
 @pytest.mark.parametrize("lacking", ["bytes", "inodes"])
 def test_room_is_looked_for_first(words, lacking, server, agent, keeper, names, tmp_path):

@@ -178,6 +178,25 @@ static void names_of_ours(void **state)
     assert_told(paths, LOCAL_WINDOWS, true, ".KKARTIFACT .kkArtifact.yml KKARTI~1 ");
 }
 
+static void other_spellings(void **state)
+{
+    static const char *const paths[] = { "Sub", "Sub/caf\xc3\xa9", "other", NULL };
+    cleanup(buf_release) struct buf image = buf_init(BUF_UNLIMITED);
+    struct tree tree;
+
+    make_tree(paths, &image);
+    assert_int_equal(tree_open(buf_span(&image), &tree, NULL), 0);
+    assert_true(local_names_has(&tree, LOCAL_LINUX, false, span_text("Sub/caf\xc3\xa9")));
+    assert_false(local_names_has(&tree, LOCAL_LINUX, false, span_text("sub")));
+    assert_true(local_names_has(&tree, LOCAL_LINUX, true, span_text("sub/CAF\xc3\x89")));
+    assert_false(local_names_has(&tree, LOCAL_LINUX, true, span_text("sub/cafe\xcc\x81")));
+    assert_true(local_names_has(&tree, LOCAL_MACOS, false, span_text("Sub/cafe\xcc\x81")));
+    assert_false(local_names_has(&tree, LOCAL_MACOS, false, span_text("sub")));
+    assert_true(local_names_has(&tree, LOCAL_WINDOWS, true, span_text("SUB/CAFE\xcc\x81")));
+    assert_false(local_names_has(&tree, LOCAL_WINDOWS, true, span_text("sub/caf")));
+    assert_false(local_names_has(&tree, LOCAL_WINDOWS, true, span_text("sub/caf\xc3\xa9/x")));
+}
+
 static void faults_in_a_tree(void **state)
 {
     static const char *const paths[] = { "a:b", "a:b/c", "nul", "ok", "ok/a*", NULL };
@@ -191,7 +210,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_alone),      cmocka_unit_test(long_names),
         cmocka_unit_test(names_together),   cmocka_unit_test(names_of_ours),
-        cmocka_unit_test(faults_in_a_tree),
+        cmocka_unit_test(faults_in_a_tree), cmocka_unit_test(other_spellings),
     };
 
     return cmocka_run_group_tests_name("local_names", tests, NULL, NULL);
