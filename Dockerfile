@@ -13,7 +13,8 @@ RUN make build && make install DESTDIR=/out PREFIX=/usr
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl libargon2-1 libcjson1 \
-        libcurl4 libmicrohttpd12 libsqlite3-0 libssl3 libyaml-0-2 libzstd1 zlib1g \
+        libcurl4 libmicrohttpd12 libsqlite3-0 libssl3 libxxhash0 libyaml-0-2 libzstd1 \
+        zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/kkartifact --create-home --shell /usr/sbin/nologin kkartifact
 COPY --from=build /out/ /

@@ -3,6 +3,7 @@
 and the memory that our programs were seen to use."""
 
 import contextlib
+import json
 import os
 import subprocess
 
@@ -80,12 +81,17 @@ class Lab:
         self._agent("pull", destination, "--version", version)
 
     def _agent(self, *words):
-        line = self.agent.line(*words, "--project", PROJECT, "--app", APP, "--quiet")
+        self.run_agent(self.agent.line(*words, "--project", PROJECT, "--app", APP, "--json"))
+
+    def run_agent(self, line):
+        """What it says as JSON; its memory is watched."""
         with subprocess.Popen([str(word) for word in line], env=self.agent.environment,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             self.watch.add("agent", process.pid)
+            said = process.stdout.read()
             if process.wait() != 0:
                 raise RuntimeError(f"exit {process.returncode}: {line}")
+        return json.loads(said)
 
     # -------------------------------------------------------------- ours and the peer
 

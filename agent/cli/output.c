@@ -71,6 +71,12 @@ void output_notice(const struct output *output, const char *text)
         write_line("", text);
 }
 
+void output_list(const struct output *output, struct buf *lines)
+{
+    if (!output->quiet && buf_check(lines, NULL) == 0)
+        file_write(2, lines->bytes, lines->size, NULL);
+}
+
 void output_detail(const struct output *output, const char *format, ...)
 {
     struct error line;

@@ -34,5 +34,7 @@ void output_error(const char *text);
 void output_warning(const struct output *output, const char *text);
 /* What a person wants to know and no script reads: not with --quiet, not with --json. */
 void output_notice(const struct output *output, const char *text);
+/* Lines that a person asked for and that are not the result, as they are: not with --quiet. */
+void output_list(const struct output *output, struct buf *lines);
 void output_detail(const struct output *output, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -15,6 +15,7 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
+#include "common/base/number.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
 #include "common/model/names.h"
@@ -112,6 +113,29 @@ static struct directory *open_cache(void)
     return cache;
 }
 
+static void give_notice(const struct output *output, bool dry_run, const struct push_result *result)
+{
+    cleanup(buf_release) struct buf text = buf_init(256);
+    char size[NUMBER_SIZE_TEXT];
+
+    if (dry_run) {
+        number_format_size(result->would_send_bytes, size);
+        buf_format(&text, "a dry run: nothing was sent; a push would send %s at most", size);
+        output_notice(output, buf_text(&text));
+    } else if (result->exists) {
+        output_notice(output, "this version exists already, with this content");
+    }
+}
+
+/* On stderr: on stdout stands the version alone. */
+static void tell_entries(const struct output *output, const struct change_list *entries)
+{
+    cleanup(buf_release) struct buf text = buf_init(OUTPUT_MAX);
+
+    changes_write_text(entries, &text);
+    output_list(output, &text);
+}
+
 static int write_result(struct job *job, const struct push_options *options,
                         const struct push_result *result, struct error *err)
 {
@@ -122,11 +146,8 @@ static int write_result(struct job *job, const struct push_options *options,
 
     if (!job->command->output.json) {
         if (options->dry_run)
-            output_notice(&job->command->output, "a dry run: nothing was sent");
-        else if (result->exists)
-            output_notice(&job->command->output, "this version exists already, with this content");
-        if (options->dry_run)
-            changes_write_text(options->changes, &out);
+            tell_entries(&job->command->output, options->changes);
+        give_notice(&job->command->output, options->dry_run, result);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
     }
@@ -143,6 +164,8 @@ static int write_result(struct job *job, const struct push_options *options,
     json_integer(&writer, "files", (int64_t)result->files);
     json_integer(&writer, "bytes", (int64_t)result->bytes);
     json_integer(&writer, "sent_bytes", (int64_t)sent);
+    if (options->dry_run)
+        json_integer(&writer, "would_send_bytes", (int64_t)result->would_send_bytes);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
     if (options->dry_run)
         changes_write_json(options->changes, &writer);

@@ -6,6 +6,7 @@
 
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/pull_fetch.h"
+#include "agent/transfer/pull_packs.h"
 #include "agent/transfer/pull_plan.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -205,6 +206,8 @@ static int fetch_rest(struct staging *staging, struct error *err)
         bytes += blob->is_here ? 0 : blob->size;
     }
     transfer_meter(options->transfer, METER_FETCHING, files, bytes);
+    if (r == 0)
+        r = pull_packs(&fetch, err);
     return r < 0 ? r : pull_fetch(&fetch, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "agent/transfer/change.h"
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -237,7 +238,9 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
         return r;
     send.missing = buf_span(&missing);
     send.part_size = push->part_size < transfer->part_size ? push->part_size : transfer->part_size;
-    return push_send(&send, &round->changed, err);
+    push_send_meter(&send);
+    r = push_packs(&send, missing.bytes, &round->changed, err);
+    return r != 0 ? r : push_send(&send, &round->changed, err);
 }
 
 static int check_tree(struct round *round, struct error *err)
@@ -347,14 +350,24 @@ static void list_entries(const struct round *round, struct change_list *out)
     }
 }
 
-static int dry_result(const struct round *round, struct push_result *out)
+static int dry_result(const struct round *round, struct push_result *out, struct error *err)
 {
     char hex[DIGEST_HEX_SIZE];
     const char *given = round->options->version;
+    uint64_t would_send;
+    int r = scan_distinct_bytes(round->scan, &would_send, err);
 
+    for (int times = 0; r == 0 && times < 2; times++) {
+        cleanup(buf_release) struct buf packed = buf_init(BUF_UNLIMITED);
+        r = pack(round, times, &packed, err);
+        would_send += packed.size;
+    }
+    if (r < 0)
+        return r;
     *out = (struct push_result){ .content = round->totals.content,
                                  .files = round->totals.file_count,
-                                 .bytes = round->totals.bytes };
+                                 .bytes = round->totals.bytes,
+                                 .would_send_bytes = would_send };
     digest_hex(&out->content, hex);
     memcpy(out->version, given != NULL ? given : hex, given != NULL ? strlen(given) + 1 : 12);
     return 0;
@@ -378,7 +391,7 @@ static int run_round(struct round *round, bool believe_cache, struct push_result
     if (options->dry_run && options->changes != NULL)
         list_entries(round, options->changes);
     if (options->dry_run)
-        return dry_result(round, out);
+        return dry_result(round, out, err);
     json_begin_object(&writer, NULL);
     record_write_metadata(options->metadata, &writer);
     json_end(&writer);

@@ -23,6 +23,9 @@ struct transfer;
  * makes them visible at once. A file or directory that changes meanwhile has the
  * whole begun again, PUSH_ROUNDS times at most; then it is refused by name (exit 9).
  * Consistency across files is the pusher's business.
+ *
+ * A dry run asks no server: what is missing can only be asked of an open push, and
+ * opening one makes its project and app, or takes the version out of the trash.
  */
 #define PUSH_ROUNDS 4
 
@@ -36,7 +39,7 @@ struct push_options {
     const struct record *metadata; /* git_commit ... labels */
     struct directory *cache;       /* where the scan cache lives; NULL: none */
     bool full_check;               /* do not believe it */
-    bool dry_run;                  /* nothing is sent */
+    bool dry_run;                  /* no server is asked, nothing is sent */
     struct change_list *changes;   /* of a dry run: every entry; NULL: is not wanted */
 };
 
@@ -45,6 +48,8 @@ struct push_result {
     struct digest content;
     bool exists; /* it was there */
     uint64_t files, bytes;
+    /* Dry run: what a server without any of it would be sent: files, listing and times. */
+    uint64_t would_send_bytes;
 };
 
 /* Errors as in api_client.h, scan.h; transfer->exit_code tells local ones. */

@@ -261,9 +261,8 @@ static bool is_over(void *context)
     return true;
 }
 
-static void count_missing(const struct sending *sending)
+void push_send_meter(const struct push_send_options *options)
 {
-    const struct push_send_options *options = sending->options;
     uint64_t file_index = 0, files = 0, bytes = 0;
 
     for (size_t i = 0; i < scan_count(options->scan); i++) {
@@ -308,7 +307,6 @@ int push_send(const struct push_send_options *options, const char **out_path, st
     sending.lanes = lanes = memory_array(sending.lane_count, sizeof(*lanes));
     if (lanes == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    count_missing(&sending);
     for (size_t i = 0; i < sending.lane_count; i++) {
         lanes[i].sending = &sending;
         lanes[i].fd = -1;

@@ -29,5 +29,8 @@ struct push_send_options {
     struct span missing; /* bitmap of the listing's files */
 };
 
+/* Sets the meter to what is missing. */
+void push_send_meter(const struct push_send_options *options);
+
 /* 0, PUSH_SEND_CHANGED with *out_path (the scan's), or an error. Runs the loop. */
 int push_send(const struct push_send_options *options, const char **out_path, struct error *err);

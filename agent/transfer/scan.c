@@ -386,6 +386,35 @@ int scan_write_times(const struct scan *scan, struct sink sink, struct digest *o
     return r < 0 ? r : times_writer_end(writer, out_sha256, err);
 }
 
+static int compare_files(const void *a, const void *b)
+{
+    const struct scan_entry *const *one = a, *const *two = b;
+
+    return memcmp(&(*one)->sha256, &(*two)->sha256, sizeof((*one)->sha256));
+}
+
+int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct error *err)
+{
+    cleanup_memory const struct scan_entry **files = memory_array(scan->count, sizeof(*files));
+    uint64_t bytes = 0;
+    size_t count = 0;
+
+    if (files == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < scan->count; i++) {
+        const struct scan_entry *entry = scan_entry_at(scan, i);
+        if (entry->kind == ENTRY_FILE)
+            files[count++] = entry;
+    }
+    qsort(files, count, sizeof(*files), compare_files);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || compare_files(&files[i - 1], &files[i]) != 0)
+            bytes += files[i]->size;
+    }
+    *out_bytes = bytes;
+    return 0;
+}
+
 int scan_check_directories(const struct scan *scan, struct directory *root, const char **out_path,
                            struct error *err)
 {

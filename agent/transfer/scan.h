@@ -80,6 +80,9 @@ int scan_write_listing(const struct scan *scan, struct sink sink, struct listing
 int scan_write_times(const struct scan *scan, struct sink sink, struct digest *out_sha256,
                      struct error *err);
 
+/* Every digest is known: the bytes of its files, equal ones counted once. */
+int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct error *err);
+
 /* Whether the directories are as they were: 0, or 1 with the path of one that is not (the
  * scan's; "." for the top). */
 int scan_check_directories(const struct scan *scan, struct directory *root, const char **out_path,

@@ -94,19 +94,15 @@ static void add_fields(struct buf *line, const char *const *fields)
     }
 }
 
-void log_event(enum log_level level, const char *const *fields, const char *format, ...)
+static void write_line(enum log_level level, const char *const *fields, const char *format,
+                       va_list args)
 {
     char message[1024], when[CLOCK_TEXT_SIZE];
     struct buf line = buf_init(LINE_MAX_SIZE);
-    va_list args;
     int saved = errno;
 
-    if (!log_enabled(level))
-        return;
-    va_start(args, format);
     if (vsnprintf(message, sizeof(message), format, args) < 0)
         message[0] = '\0';
-    va_end(args);
     if (clock_format(clock_now_s(), when, NULL) < 0)
         when[0] = '\0';
     if (form == LOG_JSON) {
@@ -129,4 +125,24 @@ void log_event(enum log_level level, const char *const *fields, const char *form
     }
     buf_release(&line);
     errno = saved;
+}
+
+void log_event(enum log_level level, const char *const *fields, const char *format, ...)
+{
+    va_list args;
+
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    write_line(level, fields, format, args);
+    va_end(args);
+}
+
+void log_always(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    write_line(LOG_INFO, NULL, format, args);
+    va_end(args);
 }

@@ -27,6 +27,9 @@ bool log_enabled(enum log_level level);
 void log_event(enum log_level level, const char *const *fields, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* As log_info, whatever the level: for the line that scripts wait for. */
+void log_always(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #define log_error(...) log_event(LOG_ERROR, NULL, __VA_ARGS__)
 #define log_warning(...) log_event(LOG_WARNING, NULL, __VA_ARGS__)
 #define log_info(...) log_event(LOG_INFO, NULL, __VA_ARGS__)

@@ -164,7 +164,7 @@ static void on_done(void *context, const struct http_result *result)
         call->status = 0;
     if (result->code != -ECANCELED && result->code != -ENOMEM)
         api_client_report(client, call->server,
-                          reached && retry_judge(0, result->status) == RETRY_DONE);
+                          reached && retry_judge(0, result->status) == RETRY_DONE, result->status);
     if (!call->is_cancelled && verdict == RETRY_NEXT &&
         !(call->spec.any_status && result->code == 0) && try_again(call)) {
         /* Cancelled while it waits: what this try answered is gone with its request. */

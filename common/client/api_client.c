@@ -29,11 +29,16 @@ static int take_servers(struct api_client *client, const struct api_client_optio
         client->server_count++;
         if (client->token != NULL && !base->tls && !base->loopback && !options->insecure)
             return error_set(
-                err, -EACCES,
+                err, -EINVAL,
                 "the token is not sent to %s over plain HTTP: use https, or say insecure",
                 base->text);
     }
     return 0;
+}
+
+bool api_client_is_local(const struct api_client *client)
+{
+    return client->servers[client->current].base.loopback;
 }
 
 static void name_token(struct api_client *client)
@@ -124,6 +129,11 @@ bool api_client_online(const struct api_client *client)
     return atomic_load(&((struct api_client *)client)->online);
 }
 
+bool api_client_unauthorised(const struct api_client *client)
+{
+    return atomic_load(&((struct api_client *)client)->unauthorised);
+}
+
 const char *api_client_token_name(const struct api_client *client)
 {
     return client->token_name;
@@ -183,11 +193,13 @@ static size_t best_server(const struct api_client *client)
     return best;
 }
 
-void api_client_report(struct api_client *client, size_t index, bool reached)
+void api_client_report(struct api_client *client, size_t index, bool reached, int status)
 {
     if (index >= client->server_count)
         return;
     atomic_store(&client->online, reached);
+    if (reached && status > 0)
+        atomic_store(&client->unauthorised, status == 401 || status == 403);
     client->servers[index].away_until_ms = reached ? 0 : clock_monotonic_ms() + API_SERVER_AWAY_MS;
     client->current = best_server(client);
 }

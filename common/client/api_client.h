@@ -49,8 +49,8 @@ struct api_client_options {
     struct retry_policy retry; /* tries 0: the default policy */
 };
 
-/* -EINVAL: no server, or an address that is none. -EACCES: a token would go in clear text to a host
- * that is not loopback: refused now, before anything is sent. */
+/* -EINVAL: no server, or an address that is none, or a token would go in clear text to a host that
+ * is not loopback: refused now, before anything is sent. */
 int api_client_new(struct api_client **out_client, const struct api_client_options *options,
                    struct error *err);
 /* Ends its calls with -ECANCELED. NULL is fine; returns NULL. */
@@ -64,8 +64,13 @@ size_t api_client_current(const struct api_client *client);
 /* The store's id as the last answer's X-Kkartifact-Store told; "" before the first. Valid until the
  * next turn of the loop. */
 const char *api_client_store(const struct api_client *client);
+/* Whether the server that is asked first is this machine: bytes cost nothing on the way then, and
+ * compressing them does not pay. */
+bool api_client_is_local(const struct api_client *client);
 /* Whether the last call reached a server; counters for status. Any thread. */
 bool api_client_online(const struct api_client *client);
+/* Whether the last answer refused the token (401, 403). Any thread. */
+bool api_client_unauthorised(const struct api_client *client);
 /* HMAC of the token under a fixed label, 64 hex digits: names a token in a cache without telling
  * it. "anonymous" without one. */
 const char *api_client_token_name(const struct api_client *client);
@@ -156,8 +161,9 @@ bool api_client_is_interrupted(const struct api_client *client); /* any thread *
  * into *url. */
 int api_client_prepare(const struct api_client *client, size_t index, const char *path,
                        struct buf *url, struct http_request_spec *spec, struct error *err);
-/* Tells what came of it: a server that failed is tried last for a while. */
-void api_client_report(struct api_client *client, size_t index, bool reached);
+/* Tells what came of it: a server that failed is tried last for a while. `status` is the answer's,
+ * or 0; of a server that was not reached it does not count. */
+void api_client_report(struct api_client *client, size_t index, bool reached, int status);
 
 /* "/projects/P/apps/A", and below it versions and pushes; encoded, appended to *out. */
 void api_path_app(struct buf *out, const char *project, const char *app);

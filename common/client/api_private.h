@@ -38,7 +38,7 @@ struct api_client {
     struct retry_policy retry;
     char store[API_STORE_SIZE];
     struct api_call *calls;
-    _Atomic bool online, interrupted;
+    _Atomic bool online, unauthorised, interrupted;
 };
 
 /* Fills *out from an answer's status and body. Returns the code that stands for it. */

@@ -10,6 +10,7 @@
 #include "common/base/memory.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
+#include "common/model/pack.h"
 #include "common/net/url.h"
 
 #define PATH_MAXIMUM (64 * 1024)
@@ -317,6 +318,66 @@ int api_push_part_start(struct api_client *client, const struct api_push_spec *s
     call.path = buf_text(&path);
     r = buf_check(&path, err);
     return r < 0 ? r : api_call_start(client, &call, out_call, err);
+}
+
+int api_push_pack_start(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                        struct span pack, api_call_done *done, void *context,
+                        struct api_call **out_call, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    struct api_call_spec call = {
+        .method = HTTP_POST,
+        .content_type = PACK_MEDIA_TYPE,
+        .body = { .kind = HTTP_BODY_SPAN, .span = pack, .size = pack.size },
+        .once = true,
+        .done = done,
+        .context = context
+    };
+    int r;
+
+    push_path(&path, spec, id, "/blobs:batch");
+    call.path = buf_text(&path);
+    r = buf_check(&path, err);
+    return r < 0 ? r : api_call_start(client, &call, out_call, err);
+}
+
+static int read_failures(const struct json_value *root, struct buf *out, size_t *out_count,
+                         struct error *err)
+{
+    const struct json_value *list = json_member(root, "failures"), *item = NULL;
+    const char *hex = NULL;
+    struct digest sha256;
+    int r = 0;
+
+    *out_count = 0;
+    while (r == 0 && (item = json_next(list, item)) != NULL) {
+        r = json_get_text(json_member(item, "sha256"), "sha256", &hex, err);
+        if (r == 0)
+            r = digest_parse(span_text(hex), &sha256, err);
+        if (r == 0) {
+            buf_add(out, &sha256, sizeof(sha256));
+            (*out_count)++;
+        }
+    }
+    return r < 0 ? r : buf_check(out, err);
+}
+
+int api_push_pack_read(const struct api_answer *answer, struct buf *out_failed, bool *out_all_named,
+                       struct error *err)
+{
+    cleanup(json_release) struct json *json = NULL;
+    int64_t failed = 0;
+    size_t named = 0;
+    int r = json_parse(answer->body, &json, err);
+
+    if (r == 0)
+        r = json_get_integer(json_member(json_root(json), "failed"), "failed", &failed, err);
+    if (r == 0)
+        r = read_failures(json_root(json), out_failed, &named, err);
+    if (r < 0)
+        return bad_answer(r, err);
+    *out_all_named = failed >= 0 && (uint64_t)failed <= named;
+    return 0;
 }
 
 int api_push_part_offset(const struct api_answer *answer, uint64_t *out_offset, struct error *err)

@@ -66,6 +66,19 @@ int api_push_part_start(struct api_client *client, const struct api_push_spec *s
 /* The offset that a 204 answer told, -EBADMSG when it has none. */
 int api_push_part_offset(const struct api_answer *answer, uint64_t *out_offset, struct error *err);
 
+/*
+ * Sends a pack (FORMATS 8) of blobs of at most API_PUSH_PACK_MEMBER_MAX bytes. It may be sent again
+ * as it is. done: read the answer by api_push_pack_read.
+ */
+#define API_PUSH_PACK_MEMBER_MAX ((uint64_t)512 << 10)
+int api_push_pack_start(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                        struct span pack, api_call_done *done, void *context,
+                        struct api_call **out_call, struct error *err);
+/* Which of the pack's blobs were not taken: appended to *out_failed, a struct digest each. When
+ * more failed than the server names, *out_all_named is false. -EBADMSG: this is no such answer. */
+int api_push_pack_read(const struct api_answer *answer, struct buf *out_failed, bool *out_all_named,
+                       struct error *err);
+
 /* out->exists tells `exists` from `created`. After -EEXIST out->problem tells more:
  * missing-blobs too. */
 int api_push_commit(struct api_client *client, const struct api_push_spec *spec, const char *id,

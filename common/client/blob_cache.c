@@ -59,6 +59,11 @@ void blob_path(const struct blob_entry *entry, enum blob_path what, char out[BLO
     blob_path_of(entry->key.kind, &entry->key.name, what, out);
 }
 
+uint64_t cache_now_ms(const struct blob_cache *cache)
+{
+    return cache->options.now_ms();
+}
+
 /* Failures of the disk ---------------------------------------------------- */
 
 void cache_failed(struct blob_cache *cache, int code, const char *what)
@@ -67,7 +72,7 @@ void cache_failed(struct blob_cache *cache, int code, const char *what)
 
     error_system(&err, -code, "%s", what);
     pthread_mutex_lock(&cache->lock);
-    cache->degraded_until_ms = clock_monotonic_ms() + BLOB_DEGRADED_MS;
+    cache->degraded_until_ms = cache_now_ms(cache) + BLOB_DEGRADED_MS;
     memcpy(cache->last_error, err.text, sizeof(cache->last_error));
     pthread_mutex_unlock(&cache->lock);
 }
@@ -79,7 +84,7 @@ bool cache_is_degraded(struct blob_cache *cache)
     if (cache->root == NULL)
         return true;
     pthread_mutex_lock(&cache->lock);
-    degraded = clock_monotonic_ms() < cache->degraded_until_ms;
+    degraded = cache_now_ms(cache) < cache->degraded_until_ms;
     pthread_mutex_unlock(&cache->lock);
     return degraded;
 }
@@ -476,6 +481,8 @@ int blob_cache_open(const char *path, const struct blob_cache_options *options,
         cache->options = *options;
     if (cache->options.descriptors == 0)
         cache->options.descriptors = BLOB_DESCRIPTORS;
+    if (cache->options.now_ms == NULL)
+        cache->options.now_ms = clock_monotonic_ms;
     if (path != NULL)
         r = open_root(cache, path, err);
     if (r == 0 && cache->root != NULL)
@@ -557,7 +564,7 @@ void blob_cache_stats(struct blob_cache *cache, struct blob_cache_stats *out)
         .damaged = atomic_load(&cache->damaged),
         .refused = atomic_load(&cache->refused),
         .evicted = atomic_load(&cache->evicted),
-        .degraded = cache->root == NULL || clock_monotonic_ms() < cache->degraded_until_ms,
+        .degraded = cache->root == NULL || cache_now_ms(cache) < cache->degraded_until_ms,
     };
     memcpy(out->last_error, cache->last_error, sizeof(out->last_error));
     pthread_mutex_unlock(&cache->lock);

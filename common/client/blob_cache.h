@@ -51,9 +51,10 @@ struct blob_key {
 };
 
 struct blob_cache_options {
-    uint64_t quota_bytes; /* of complete and partial objects. 0: no quota */
-    uint64_t free_bytes;  /* to be left free on the file system. 0: nothing is kept free */
-    size_t descriptors;   /* open at a time. 0: 64 */
+    uint64_t quota_bytes;     /* of complete and partial objects. 0: no quota */
+    uint64_t free_bytes;      /* to be left free on the file system. 0: nothing is kept free */
+    size_t descriptors;       /* open at a time. 0: 64 */
+    uint64_t (*now_ms)(void); /* a monotonic clock. NULL: the system's */
 };
 
 /* Makes `path` (0700) when absent; an existing directory that others may write is refused

@@ -120,6 +120,7 @@ bool cache_file_is(struct blob_entry *entry, const struct cache_file *file);
 void cache_file_forget(struct blob_entry *entry);
 void cache_file_forget_locked(struct blob_entry *entry);
 
+uint64_t cache_now_ms(const struct blob_cache *cache);
 /* A call of the disk failed: nothing is kept for a while. */
 void cache_failed(struct blob_cache *cache, int code, const char *what);
 bool cache_is_degraded(struct blob_cache *cache);

@@ -4,7 +4,6 @@
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
@@ -117,7 +116,7 @@ void entry_load(struct blob_entry *entry)
     if (entry->is_loaded)
         return;
     entry->is_loaded = true;
-    entry->looked_ms = clock_monotonic_ms();
+    entry->looked_ms = cache_now_ms(cache);
     if (cache->root == NULL || entry->place != PLACE_NONE)
         return;
     blob_path(entry, BLOB_PATH_COMPLETE, path);
@@ -326,7 +325,8 @@ static bool has_pieces(struct blob_entry *entry, uint64_t first, uint64_t last)
             piece++;
         if (piece > last)
             return true;
-        if (entry->place != PLACE_NONE || clock_monotonic_ms() - entry->looked_ms < LOOK_AGAIN_MS)
+        if (entry->place != PLACE_NONE ||
+            cache_now_ms(entry->cache) - entry->looked_ms < LOOK_AGAIN_MS)
             return false;
         entry->is_loaded = false;
     }
@@ -448,7 +448,7 @@ static int put_small(struct blob_entry *entry, const void *bytes, size_t size)
 /* After the bytes are in the file (entry locked). */
 static void note_put(struct blob_entry *entry, uint64_t piece, size_t size)
 {
-    uint64_t now = clock_monotonic_ms();
+    uint64_t now = cache_now_ms(entry->cache);
 
     entry->place = PLACE_PART;
     piece_map_add(&entry->verified, piece);

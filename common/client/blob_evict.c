@@ -270,7 +270,7 @@ static bool is_full(struct blob_cache *cache, uint64_t bytes, bool down)
 
 static void look_at_free_space(struct blob_cache *cache)
 {
-    uint64_t now = clock_monotonic_ms(), bytes;
+    uint64_t now = cache_now_ms(cache), bytes;
 
     if (cache->options.free_bytes == 0 || now - cache->free_checked_ms < FREE_LOOK_MS)
         return;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
@@ -118,12 +117,13 @@ static int find_wrong_pieces(struct blob_entry *entry, int fd, struct piece_map 
 }
 
 /* The whole is not what its name says. Pieces that were believed and are wrong go, the others stay.
- * When each fits the verity digest, whoever paired the two digests was wrong, and the object must
- * not get that name (entry locked, and unlocked while the disk works). */
+ * When each fits the verity digest, either the right bytes came while the whole was hashed, and it
+ * is asked again; or whoever paired the two digests was wrong, and the object must not get that
+ * name (entry locked, and unlocked while the disk works). */
 static void drop_wrong(struct blob_entry *entry, struct cache_file *file)
 {
     struct piece_map wrong;
-    int count;
+    int count, name = -EBADMSG;
 
     if (piece_map_init(&wrong, entry->present.count) < 0) {
         entry_drop_all(entry);
@@ -132,12 +132,17 @@ static void drop_wrong(struct blob_entry *entry, struct cache_file *file)
     piece_map_fill(&entry->verified, false); /* what gets a bit from here on came since */
     pthread_mutex_unlock(&entry->lock);
     count = find_wrong_pieces(entry, file->fd, &wrong);
+    if (count == 0)
+        name = check_name(entry, file->fd);
     pthread_mutex_lock(&entry->lock);
     if (!cache_file_is(entry, file)) {
         /* dropped in between */
+    } else if (name == 0) {
+        if (!entry->job_queued)
+            entry_queue_job(entry);
     } else if (count <= 0) {
         atomic_fetch_add(&entry->cache->damaged, 1);
-        entry->not_to_be_kept = count == 0;
+        entry->not_to_be_kept = count == 0 && name == -EBADMSG;
         entry_drop_all(entry);
     } else {
         for (uint64_t piece = 0; piece < wrong.count; piece++) {
@@ -185,7 +190,7 @@ static void sync_part(struct blob_entry *entry, struct cache_file *file)
     int r;
 
     entry->dirty_bytes = 0;
-    entry->synced_ms = clock_monotonic_ms();
+    entry->synced_ms = cache_now_ms(entry->cache);
     if (piece_map_init(&copy, entry->present.count) < 0)
         return;
     for (uint64_t piece = 0; piece < copy.count; piece++) {

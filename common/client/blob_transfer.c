@@ -288,7 +288,8 @@ static void on_done(void *context, const struct http_result *result)
         api_client_report(engine->client, transfer->server,
                           code == 0 || transfer->is_wrong ||
                               (transfer->status >= 400 &&
-                               retry_judge(0, transfer->status) == RETRY_DONE));
+                               retry_judge(0, transfer->status) == RETRY_DONE),
+                          transfer->status);
     if (code == 0 && transfer->at < transfer->end)
         code = wrong(transfer, &err, "fewer bytes than it was asked for", NULL);
     if (code == 0 && transfer->is_levels && !engine->is_closing) {

@@ -45,6 +45,7 @@ struct setting_spec {
     const char *key; /* [a-z0-9_]+ */
     enum setting_type type;
     const char *fallback; /* the default, as text; NULL: unset (a list: empty) */
+    const char *example;  /* what an example shows where there is no default; NULL: "" */
     uint64_t min, max;    /* of the value; max 0: none */
     const char *choices;  /* "text|json" */
     /* Further rule on the text (of a list: each item): 0, or a negative errno with the rule. May be
@@ -98,7 +99,8 @@ void settings_print(const struct settings *settings, struct buf *out);
 void settings_print_json(const struct settings *settings, struct buf *out);
 /* What is allowed for a key: "a size from 64 KiB to 64 MiB", "one of text|json". */
 void settings_print_allowed(const struct setting_spec *spec, struct buf *out);
-/* A commented file with every setting, its help, what is allowed, and its default. */
+/* A commented file with every setting, its help, what is allowed, and its default or an example.
+ * Each line is accepted as it stands when its '#' is taken away. */
 void settings_print_example(const struct setting_spec *specs, struct buf *out);
 /* "KKARTIFACT_PART_SIZE" for "part_size". */
 void settings_variable(const char *key, struct buf *out);

@@ -143,16 +143,24 @@ void settings_print_json(const struct settings *settings, struct buf *out)
     json_end(&writer);
 }
 
+static void print_example_value(const struct setting_spec *spec, struct buf *out)
+{
+    const char *value = spec->fallback != NULL ? spec->fallback : spec->example;
+    const bool is_list = spec->type == SETTING_LIST;
+
+    buf_add_text(out, is_list ? "[" : "");
+    if (value != NULL || !is_list)
+        yaml_add_quoted(out, span_text(value != NULL ? value : ""));
+    buf_add_text(out, is_list ? "]" : "");
+}
+
 void settings_print_example(const struct setting_spec *specs, struct buf *out)
 {
     for (const struct setting_spec *spec = specs; spec->key != NULL; spec++) {
         buf_format(out, "# %s: ", spec->help);
         settings_print_allowed(spec, out);
         buf_format(out, "\n#%s: ", spec->key);
-        if (spec->type == SETTING_LIST)
-            buf_add_text(out, "[]");
-        else
-            yaml_add_quoted(out, span_text(spec->fallback == NULL ? "" : spec->fallback));
+        print_example_value(spec, out);
         buf_add_text(out, "\n\n");
     }
 }

@@ -7,7 +7,7 @@ struct error;
 struct mount_options;
 
 /*
- * mounted - one mount, wired: engine, rooms, kernel, control socket; and its threads.
+ * mounted - one mount, wired: rooms (rooms.h), kernel, control socket; and its threads.
  *
  * Threads: the session's readers, the loop's, one for the control socket, a few workers of the
  * engine. The thread that calls mounted_run waits.

@@ -47,20 +47,29 @@ static void print_version(const struct json_value *version)
            text(version, "version"), text(version, "state"), cached, all);
 }
 
+static const char *server_state(const struct json_value *mount)
+{
+    bool online = false, unauthorised = false;
+
+    json_member_bool(mount, "online", &online, NULL);
+    json_member_bool(mount, "unauthorised", &unauthorised, NULL);
+    if (unauthorised)
+        return online ? "online, the token is refused" : "offline, the token was refused";
+    return online ? "online" : "offline";
+}
+
 /* For people. */
 static void print_mount(const struct json_value *mount)
 {
     const struct json_value *cache = json_member(mount, "cache"), *at = NULL;
     const struct json_value *versions = json_member(mount, "versions");
     char kept[NUMBER_SIZE_TEXT], limit[NUMBER_SIZE_TEXT], fetched[NUMBER_SIZE_TEXT];
-    bool online = false;
 
-    json_member_bool(mount, "online", &online, NULL);
     number_format_size((uint64_t)integer(cache, "bytes"), kept);
     number_format_size((uint64_t)integer(cache, "limit"), limit);
     number_format_size((uint64_t)integer(mount, "fetched_bytes"), fetched);
     printf("%s  %s, %s, pid %lld\n", text(mount, "mountpoint"), text(mount, "server"),
-           online ? "online" : "offline", (long long)integer(json_member(mount, "worker"), "pid"));
+           server_state(mount), (long long)integer(json_member(mount, "worker"), "pid"));
     printf("  cache %s of %s; fetched %s in %lld requests; %lld integrity failures\n", kept, limit,
            fetched, (long long)integer(mount, "requests"),
            (long long)integer(mount, "integrity_failures"));

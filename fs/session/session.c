@@ -1,52 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-#define FUSE_USE_VERSION 317
 #include "fs/session/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <fuse_lowlevel.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/base/platform.h"
 #include "fs/session/mount_table.h"
+#include "fs/session/session_private.h"
 
 #define READ_AHEAD_KB "1024"
 #define READ_AHEAD_SIZE (1024 * 1024)
 #define BACKGROUND_MAX 64 /* read-ahead requests in flight */
-#define PREFERRED_SIZE (128 * 1024)
-#define DEFAULT_THREADS 2
-#define KICK_SIGNAL SIGUSR1
-#define KICK_INTERVAL_NS (10 * 1000 * 1000)
 
-struct session {
-    struct fuse_session *fuse;
-    const struct session_ops *ops;
-    void *context;
-    struct session_options options;
-    char *mountpoint;
-    uint64_t device;
-    bool by_helper; /* fusermount3 mounted it, and takes it away */
-    atomic_bool stopping;
-    pthread_mutex_t lock; /* of the wait for the end */
-    pthread_cond_t stopped;
-};
-
-/* A request is libfuse's, under our name. */
-static fuse_req_t fuse_of(struct session_request *request)
+fuse_req_t session_fuse_of(struct session_request *request)
 {
     return (fuse_req_t)(void *)request;
 }
@@ -56,7 +32,7 @@ static struct session_request *request_of(fuse_req_t req)
     return (struct session_request *)(void *)req;
 }
 
-static struct session *session_of(fuse_req_t req)
+struct session *session_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
 }
@@ -248,8 +224,7 @@ static int mount_as_user(struct session *session, struct error *err)
     return 0;
 }
 
-/* One request: read, handled. 0 at the end of the connection, -EINTR after a signal. */
-static int serve_one(struct session *session, struct fuse_buf *buffer)
+int session_serve_one(struct session *session, struct fuse_buf *buffer)
 {
     int r = fuse_session_receive_buf(session->fuse, buffer);
 
@@ -267,7 +242,7 @@ static int negotiate(struct session *session, struct error *err)
     int r;
 
     do
-        r = serve_one(session, &buffer);
+        r = session_serve_one(session, &buffer);
     while (r == -EINTR);
     free(buffer.mem);
     if (r <= 0)
@@ -318,115 +293,6 @@ int session_mount(struct session **out_session, const char *mountpoint,
     return 0;
 }
 
-static void ignore_kick(int number)
-{
-}
-
-struct reader {
-    struct session *session;
-    pthread_t thread;
-    int result;
-    atomic_bool ended;
-};
-
-static void read_requests(struct reader *reader)
-{
-    struct session *session = reader->session;
-    struct fuse_buf buffer = { .mem = NULL };
-    int r = 0;
-
-    while (!atomic_load(&session->stopping) && !fuse_session_exited(session->fuse)) {
-        r = serve_one(session, &buffer);
-        if (r == 0 || (r < 0 && r != -EINTR && r != -EAGAIN))
-            break;
-    }
-    free(buffer.mem);
-    reader->result = r == -EINTR || r == -EAGAIN || r > 0 ? 0 : r;
-    atomic_store(&reader->ended, true);
-    session_stop(session); /* one reader's end is everyone's */
-}
-
-static void *reader_main(void *context)
-{
-    sigset_t kick;
-
-    sigemptyset(&kick);
-    sigaddset(&kick, KICK_SIGNAL);
-    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-    read_requests(context);
-    return NULL;
-}
-
-/* A reader sleeps in read(2), which a signal ends; sent again since it may come just before
- * that. */
-static void join_reader(struct reader *reader)
-{
-    static const struct timespec interval = { .tv_nsec = KICK_INTERVAL_NS };
-
-    while (!atomic_load(&reader->ended)) {
-        pthread_kill(reader->thread, KICK_SIGNAL);
-        nanosleep(&interval, NULL);
-    }
-    pthread_join(reader->thread, NULL);
-}
-
-static void wait_for_stop(struct session *session)
-{
-    pthread_mutex_lock(&session->lock);
-    while (!atomic_load(&session->stopping))
-        pthread_cond_wait(&session->stopped, &session->lock);
-    pthread_mutex_unlock(&session->lock);
-}
-
-/* Fewer readers are slower, not wrong; none is an error. */
-static size_t start_readers(struct session *session, struct reader *readers, size_t count)
-{
-    size_t started = 0;
-
-    while (started < count) {
-        readers[started].session = session;
-        if (platform_thread_start(&readers[started].thread, reader_main, &readers[started]) != 0)
-            break;
-        started++;
-    }
-    return started;
-}
-
-int session_run(struct session *session, struct error *err)
-{
-    size_t count =
-        session->options.thread_count != 0 ? session->options.thread_count : DEFAULT_THREADS;
-    struct sigaction action = { .sa_handler = ignore_kick }, old;
-    cleanup_memory struct reader *readers = memory_array(count, sizeof(*readers));
-    size_t started = 0;
-    int result = 0;
-
-    if (readers == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    sigaction(KICK_SIGNAL, &action, &old);
-    started = start_readers(session, readers, count);
-    if (started > 0)
-        wait_for_stop(session);
-    for (size_t i = 0; i < started; i++) {
-        join_reader(&readers[i]);
-        if (readers[i].result < 0)
-            result = readers[i].result;
-    }
-    sigaction(KICK_SIGNAL, &old, NULL);
-    if (started == 0)
-        return error_set(err, -EAGAIN, "no thread could be started");
-    return result < 0 ? error_system(err, -result, "reading from /dev/fuse") : 0;
-}
-
-void session_stop(struct session *session)
-{
-    pthread_mutex_lock(&session->lock);
-    atomic_store(&session->stopping, true);
-    fuse_session_exit(session->fuse);
-    pthread_cond_broadcast(&session->stopped);
-    pthread_mutex_unlock(&session->lock);
-}
-
 /* Something else may have been mounted over or instead of ours since. */
 static bool is_still_mounted(const struct session *session)
 {
@@ -461,142 +327,6 @@ uint64_t session_device(const struct session *session)
 const char *session_mountpoint(const struct session *session)
 {
     return session->mountpoint;
-}
-
-static void stat_of(fuse_req_t req, const struct session_attributes *attributes, struct stat *out)
-{
-    static const mode_t types[] = {
-        [SESSION_DIRECTORY] = S_IFDIR, [SESSION_FILE] = S_IFREG, [SESSION_LINK] = S_IFLNK
-    };
-    const struct session *session = session_of(req);
-
-    *out = (struct stat){
-        .st_ino = attributes->node,
-        .st_mode = types[attributes->kind] | (attributes->mode & 07777),
-        .st_nlink = attributes->link_count,
-        .st_uid = session->options.uid,
-        .st_gid = session->options.gid,
-        .st_size = (off_t)attributes->size,
-        .st_blksize = PREFERRED_SIZE,
-        .st_blocks = (blkcnt_t)((attributes->size + 511) / 512),
-        .st_mtim = { .tv_sec = attributes->mtime_s, .tv_nsec = attributes->mtime_ns },
-    };
-    out->st_ctim = out->st_mtim;
-    out->st_atim = out->st_mtim;
-}
-
-static void entry_of(fuse_req_t req, const struct session_entry *entry,
-                     struct fuse_entry_param *out)
-{
-    *out = (struct fuse_entry_param){
-        .ino = entry->attributes.node,
-        .generation = 1,
-        .attr_timeout = entry->attributes_s,
-        .entry_timeout = entry->entry_s,
-    };
-    stat_of(req, &entry->attributes, &out->attr);
-}
-
-/* A failed reply means that the connection or the request is gone: nobody is left to tell. */
-void session_reply_error(struct session_request *request, int positive_errno)
-{
-    fuse_reply_err(fuse_of(request), positive_errno);
-}
-
-void session_reply_entry(struct session_request *request, const struct session_entry *entry)
-{
-    struct fuse_entry_param param;
-
-    entry_of(fuse_of(request), entry, &param);
-    fuse_reply_entry(fuse_of(request), &param);
-}
-
-void session_reply_attributes(struct session_request *request,
-                              const struct session_attributes *attributes, double attributes_s)
-{
-    struct stat stat;
-
-    stat_of(fuse_of(request), attributes, &stat);
-    fuse_reply_attr(fuse_of(request), &stat, attributes_s);
-}
-
-void session_reply_link(struct session_request *request, const char *target)
-{
-    fuse_reply_readlink(fuse_of(request), target);
-}
-
-void session_reply_bytes(struct session_request *request, struct span bytes)
-{
-    fuse_reply_buf(fuse_of(request), (const char *)bytes.bytes, bytes.size);
-}
-
-void session_reply_statfs(struct session_request *request, const struct session_statfs *statfs)
-{
-    struct statvfs out = {
-        .f_bsize = PREFERRED_SIZE,
-        .f_frsize = 4096,
-        .f_blocks = statfs->bytes / 4096,
-        .f_bfree = statfs->bytes_free / 4096,
-        .f_bavail = statfs->bytes_free / 4096,
-        .f_files = statfs->files,
-        .f_namemax = 255,
-    };
-
-    fuse_reply_statfs(fuse_of(request), &out);
-}
-
-void session_reply_xattr_size(struct session_request *request, size_t size)
-{
-    fuse_reply_xattr(fuse_of(request), size);
-}
-
-uint32_t session_request_pid(const struct session_request *request)
-{
-    const struct fuse_ctx *context =
-        fuse_req_ctx(fuse_of((struct session_request *)(uintptr_t)request));
-
-    return (uint32_t)context->pid;
-}
-
-struct session_listing {
-    fuse_req_t req;
-    size_t size;
-    size_t used;
-    char bytes[];
-};
-
-int session_listing_begin(struct session_request *request, uint32_t size,
-                          struct session_listing **out_listing)
-{
-    struct session_listing *listing = memory_new(sizeof(*listing) + size);
-
-    if (listing == NULL)
-        return -ENOMEM;
-    listing->req = fuse_of(request);
-    listing->size = size;
-    *out_listing = listing;
-    return 0;
-}
-
-bool session_listing_add(struct session_listing *listing, const char *name, uint64_t next_offset,
-                         const struct session_entry *entry)
-{
-    struct fuse_entry_param param;
-    size_t left = listing->size - listing->used, needed;
-
-    entry_of(listing->req, entry, &param);
-    needed = fuse_add_direntry_plus(listing->req, listing->bytes + listing->used, left, name,
-                                    &param, (off_t)next_offset);
-    if (needed > left)
-        return false;
-    listing->used += needed;
-    return true;
-}
-
-void session_listing_reply(struct session_listing *listing)
-{
-    fuse_reply_buf(listing->req, listing->bytes, listing->used);
-    memory_free(listing);
 }
 
 int session_forget_name(struct session *session, uint64_t parent, const char *name)

@@ -29,13 +29,14 @@ handler api_versions_list;
 handler api_versions_get;
 handler api_versions_meta;
 
-/* tree.c, files.c, blobs.c */
+/* tree.c, files.c, blobs.c, blob_packs.c */
 handler api_tree_get;
 handler api_tree_merkle;
 handler api_files_list;
 handler api_files_get;
 handler api_blobs_get;
 handler api_blobs_merkle;
+extern const struct http_sink api_blob_packs;
 
 /* pushes.c */
 handler api_pushes_create;
@@ -44,8 +45,9 @@ handler api_pushes_abandon;
 handler api_pushes_missing;
 handler api_pushes_commit;
 
-/* push_documents.c, push_blobs.c */
+/* push_documents.c, push_blobs.c, push_packs.c */
 extern const struct http_sink api_push_listing;
 extern const struct http_sink api_push_times;
 handler api_push_blobs_head;
 extern const struct http_sink api_push_blobs_append;
+extern const struct http_sink api_push_packs;

@@ -52,6 +52,7 @@ const struct route routes[] = {
     {HEAD,   VERSION "/files/{path...}",  CALL(api_files_get), PERMIT_PULL, NONE, LOOP},
     {GET,    VERSION "/blobs/{d}",        CALL(api_blobs_get), PERMIT_PULL, NONE, LOOP},
     {HEAD,   VERSION "/blobs/{d}",        CALL(api_blobs_get), PERMIT_PULL, NONE, LOOP},
+    {POST,   VERSION "/blobs:batch",      TAKE(api_blob_packs), PERMIT_PULL, SIZED, WORKER},
     {GET,    VERSION "/blobs/{d}/merkle", CALL(api_blobs_merkle), PERMIT_PULL, NONE, WORKER},
 
     {POST,   APP "/pushes",               CALL(api_pushes_create), PERMIT_PUSH, JSON, WORKER},
@@ -62,6 +63,7 @@ const struct route routes[] = {
     {GET,    PUSH "/missing",             CALL(api_pushes_missing), PERMIT_PUSH, NONE, WORKER},
     {HEAD,   PUSH "/blobs/{d}",           CALL(api_push_blobs_head), PERMIT_PUSH, NONE, WORKER},
     {PATCH,  PUSH "/blobs/{d}",           TAKE(api_push_blobs_append), PERMIT_PUSH, SIZED, WORKER},
+    {POST,   PUSH "/blobs:batch",         TAKE(api_push_packs), PERMIT_PUSH, SIZED, WORKER},
     {POST,   PUSH "/commit",              CALL(api_pushes_commit), PERMIT_PUSH, JSON, WORKER},
 };
 /* clang-format on */

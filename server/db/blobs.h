@@ -13,8 +13,9 @@ struct error;
  * blobs - one row for every object in the blob store, there before its first byte.
  *
  * One row that is not `uploading` per SHA-256. Merkle objects have no row of their
- * own: a blob of more than 4096 bytes has one under blob_merkle_key(), stored
- * before the blob becomes live and removed with it.
+ * own: a blob of more than a piece (512 KiB) has one under blob_merkle_key(), stored
+ * before the blob becomes live and removed with it. That of a smaller blob is one block,
+ * quicker made from the bytes than kept as a file.
  */
 enum blob_state {
     BLOB_UPLOADING, /* belongs to one push; its bytes are not all there */

@@ -96,6 +96,7 @@ struct http_source {
     void (*close)(void *context);
 };
 
-/* A 200 of unknown length (chunked). gzip is not applied. Takes the source, also on failure. */
+/* A 200 of unknown length (chunked). gzip is not applied. Whether its token still lives is asked
+ * meanwhile, as for content. Takes the source, also on failure. */
 int http_answer_source(struct http_exchange *exchange, const char *media_type,
                        const struct http_source *source, struct error *err);

@@ -283,7 +283,9 @@ int http_answer_source(struct http_exchange *exchange, const char *media_type,
         return http_answer_empty(exchange, 200, err);
     }
     r = http_stream_response(exchange, MHD_SIZE_UNKNOWN, source, &response, err);
-    if (r < 0)
-        return r;
-    return http_answer_response(exchange, 200, response, err);
+    if (r == 0)
+        r = http_answer_response(exchange, 200, response, err);
+    if (r == 0)
+        http_watch_add(exchange);
+    return r;
 }

@@ -193,6 +193,7 @@ int main(int argc, char *argv[])
     options_free(options);
     if (r == 0)
         return 0;
-    fprintf(stderr, "%s: %s\n", program.name, err.text);
+    if (err.text[0] != '\0')
+        fprintf(stderr, "%s: %s\n", program.name, err.text);
     return r == VERB_USAGE ? EXIT_WRONG_USE : EXIT_FAILED;
 }

@@ -139,14 +139,14 @@ static int serving_start(const struct settings *settings, struct serving *servin
     return r;
 }
 
-/* One line that people and scripts wait for, whatever the form of the log. */
+/* One line that people and scripts wait for, whatever the level of the log. */
 static void tell_ready(const struct settings *settings, const struct serving *serving)
 {
     const char *listen = settings_text(settings, "listen");
     const int address_size = (int)(strrchr(listen, ':') - listen);
 
-    dprintf(2, "listening on %s://%.*s:%u\n", settings_has(settings, "tls_cert") ? "https" : "http",
-            address_size, listen, http_server_port(serving->http));
+    log_always("listening on %s://%.*s:%u", settings_has(settings, "tls_cert") ? "https" : "http",
+               address_size, listen, http_server_port(serving->http));
     notify_manager("READY=1");
 }
 
@@ -196,5 +196,9 @@ int verb_serve(const struct options *options, struct settings *settings, struct 
         log_info("stopping");
     }
     serving_end(&serving);
+    if (r < 0 && strcmp(settings_text(settings, "log_format"), "json") == 0) {
+        log_error("%s", err->text);
+        err->text[0] = '\0'; /* whoever reads the lines takes no other form */
+    }
     return r;
 }

@@ -37,6 +37,21 @@ int content_new(struct services *services, struct object *object, const struct d
     return 0;
 }
 
+int content_new_frame(struct services *services, struct buf *frame, const struct digest *named,
+                      const char *suffix, struct content **out, struct error *err)
+{
+    struct content *content;
+    int r = content_new(services, NULL, named, suffix, &content, err);
+
+    if (r < 0)
+        return r;
+    content->size = frame->size;
+    content->frame = *frame;
+    *frame = buf_init(0);
+    *out = content;
+    return 0;
+}
+
 uint64_t content_size(const struct content *content)
 {
     return content->size;

@@ -3,6 +3,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/memory.h"
 #include "common/model/merkle.h"
 #include "server/service/blob_fact.h"
 #include "server/service/content_state.h"
@@ -18,11 +19,10 @@ static int refuse(struct refusal *why, struct error *err, const char *text)
     return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, -ENOENT, "%s", text));
 }
 
-/* The version and its tree, for one who may pull it. */
-static int open_version(struct services *services, const struct identity *identity,
-                        const char *project, const char *app, const char *reference,
-                        struct version_fact *out_version, struct tree_image **out_image,
-                        struct refusal *why, struct error *err)
+int content_open_version(struct services *services, const struct identity *identity,
+                         const char *project, const char *app, const char *reference,
+                         struct version_fact *out_version, struct tree_image **out_image,
+                         struct refusal *why, struct error *err)
 {
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
@@ -47,9 +47,8 @@ static int open_version_cached(struct services *services, const struct identity 
     return r;
 }
 
-/* The tree image answers, not the database. */
-static bool is_member(const struct version_fact *version, const struct tree_image *image,
-                      const struct digest *sha256)
+bool content_is_member(const struct version_fact *version, const struct tree_image *image,
+                       const struct digest *sha256)
 {
     uint32_t index;
 
@@ -58,9 +57,9 @@ static bool is_member(const struct version_fact *version, const struct tree_imag
 }
 
 /* A blob that was healed has another key than the fact that is remembered: asked again, once. */
-static int open_member(struct services *services, const struct version_fact *version,
-                       const struct digest *sha256, struct content **out, struct refusal *why,
-                       struct error *err)
+int content_open_member(struct services *services, const struct version_fact *version,
+                        const struct digest *sha256, struct content **out, struct refusal *why,
+                        struct error *err)
 {
     struct object *object = NULL;
     struct blob blob;
@@ -110,13 +109,14 @@ int content_open_blob(struct services *services, const struct identity *identity
 {
     cleanup(tree_image_unref_at) struct tree_image *image = NULL;
     struct version_fact version;
-    int r = open_version(services, identity, project, app, reference, &version, &image, why, err);
+    int r = content_open_version(services, identity, project, app, reference, &version, &image, why,
+                                 err);
 
     if (r < 0)
         return r;
-    if (!is_member(&version, image, sha256))
+    if (!content_is_member(&version, image, sha256))
         return refuse(why, err, "no such blob in this version");
-    return open_member(services, &version, sha256, out, why, err);
+    return content_open_member(services, &version, sha256, out, why, err);
 }
 
 int content_open_blob_cached(struct services *services, const struct identity *identity,
@@ -131,7 +131,7 @@ int content_open_blob_cached(struct services *services, const struct identity *i
 
     if (r < 0)
         return r;
-    if (!is_member(&version, image, sha256))
+    if (!content_is_member(&version, image, sha256))
         return refuse(why, err, "no such blob in this version");
     return open_member_cached(services, sha256, out, err);
 }
@@ -160,12 +160,13 @@ int content_open_file(struct services *services, const struct identity *identity
     cleanup(tree_image_unref_at) struct tree_image *image = NULL;
     struct version_fact version;
     struct digest sha256;
-    int r = open_version(services, identity, project, app, reference, &version, &image, why, err);
+    int r = content_open_version(services, identity, project, app, reference, &version, &image, why,
+                                 err);
 
     if (r == 0)
         r = find_file(image, path, &sha256, why, err);
     if (r == 0)
-        r = open_member(services, &version, &sha256, out, why, err);
+        r = content_open_member(services, &version, &sha256, out, why, err);
     return r;
 }
 
@@ -187,6 +188,32 @@ int content_open_file_cached(struct services *services, const struct identity *i
     return r;
 }
 
+/* Of one piece: from its bytes, which have to be those that were stored. */
+static int make_merkle(struct services *services, const struct blob *blob, size_t merkle_size,
+                       struct buf *out, struct refusal *why, struct error *err)
+{
+    cleanup_memory uint8_t *bytes = memory_resize(NULL, (size_t)blob->size, 1);
+    cleanup(object_unref_at) struct object *object = NULL;
+    uint8_t *merkle = buf_reserve(out, merkle_size);
+    struct digest verity;
+    int r = bytes == NULL || merkle == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+
+    if (r == 0)
+        r = blob_object_open(services, blob, &object, why, err);
+    if (r == 0)
+        r = object_read(object, 0, bytes, (size_t)blob->size, err);
+    if (r == 0)
+        r = merkle_build(span_of(bytes, (size_t)blob->size), merkle, NULL, &verity, err);
+    if (r < 0)
+        return r;
+    if (!digest_equal(&verity, &blob->verity)) {
+        refusal_set(why, REFUSAL_STORAGE, 0);
+        return error_set(err, -EIO, "a stored blob is damaged");
+    }
+    buf_added(out, merkle_size);
+    return 0;
+}
+
 int content_of_merkle(struct services *services, const struct blob *blob, struct content **out,
                       struct refusal *why, struct error *err)
 {
@@ -201,6 +228,12 @@ int content_of_merkle(struct services *services, const struct blob *blob, struct
         return refusal_set(why, REFUSAL_NO_MERKLE,
                            error_set(err, -ENOENT,
                                      "blobs of up to 4096 bytes have no merkle object"));
+    if (blob->size <= MERKLE_PIECE_SIZE) {
+        cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED);
+
+        r = make_merkle(services, blob, (size_t)shape.object_size, &frame, why, err);
+        return r < 0 ? r : content_new_frame(services, &frame, &blob->verity, "-merkle", out, err);
+    }
     blob_merkle_key(blob, key);
     r = object_open(services, key, shape.object_size, &object, err);
     if (r == -ENOENT) {
@@ -225,11 +258,12 @@ int content_open_blob_merkle(struct services *services, const struct identity *i
     cleanup(tree_image_unref_at) struct tree_image *image = NULL;
     struct version_fact version;
     struct blob blob;
-    int r = open_version(services, identity, project, app, reference, &version, &image, why, err);
+    int r = content_open_version(services, identity, project, app, reference, &version, &image, why,
+                                 err);
 
     if (r < 0)
         return r;
-    if (!is_member(&version, image, sha256))
+    if (!content_is_member(&version, image, sha256))
         return refuse(why, err, "no such blob in this version");
     r = blob_fact_get(services, version.id, sha256, &blob, why, err);
     if (r < 0)

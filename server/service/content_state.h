@@ -22,11 +22,37 @@ struct content {
     char etag[CONTENT_ETAG_SIZE];
 };
 
+struct identity;
+struct refusal;
+struct tree_image;
+struct version_fact;
+
+/* The version and its tree, for one who may pull it. *out_image is the caller's reference. */
+int content_open_version(struct services *services, const struct identity *identity,
+                         const char *project, const char *app, const char *reference,
+                         struct version_fact *out_version, struct tree_image **out_image,
+                         struct refusal *why, struct error *err);
+
+/* Is it a file of the version, its listing or its times? The tree image answers, not the
+ * database. */
+bool content_is_member(const struct version_fact *version, const struct tree_image *image,
+                       const struct digest *sha256);
+
+/* A member's bytes. */
+int content_open_member(struct services *services, const struct version_fact *version,
+                        const struct digest *sha256, struct content **out, struct refusal *why,
+                        struct error *err);
+
 /* Takes the reference of `object` (which may be NULL), also on failure. ETag:
  * "<digest><suffix>". */
 int content_new(struct services *services, struct object *object, const struct digest *named,
                 const char *suffix, struct content **out, struct error *err);
 
-/* The merkle object of a blob, made again when the store has lost it. */
+/* The same of bytes in memory, which are taken out of *frame. */
+int content_new_frame(struct services *services, struct buf *frame, const struct digest *named,
+                      const char *suffix, struct content **out, struct error *err);
+
+/* The merkle object of a blob: made from its bytes when they are one piece; else kept, and made
+ * again when the store has lost it. */
 int content_of_merkle(struct services *services, const struct blob *blob, struct content **out,
                       struct refusal *why, struct error *err);

@@ -62,23 +62,15 @@ int content_open_tree_names(struct services *services, const struct identity *id
     cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED);
     struct version_fact version;
     struct object *object = NULL;
-    struct content *content;
     int r = open_version(services, identity, project, app, reference, &version, why, err);
 
     if (r == 0)
         r = tree_image_open(services, &version, &image, why, err);
     if (r == 0)
         r = tree_names_open(services, image, &object, &frame, err);
-    if (r == 0)
-        r = content_new(services, object, &version.tree, "-names", &content, err);
     if (r < 0)
         return r;
-    if (object == NULL) {
-        content->size = frame.size;
-        buf_release(&content->frame);
-        content->frame = frame;
-        frame = buf_init(0);
-    }
-    *out = content;
-    return 0;
+    if (object == NULL)
+        return content_new_frame(services, &frame, &version.tree, "-names", out, err);
+    return content_new(services, object, &version.tree, "-names", out, err);
 }

@@ -60,6 +60,11 @@ int deposit_writer(struct services *services, const struct blob *blob, uint64_t 
     return 0;
 }
 
+static bool is_merkle_kept(const struct blob *blob)
+{
+    return blob->size > MERKLE_PIECE_SIZE;
+}
+
 /* A writer of the merkle object, filled; *out_writer is NULL when it is there already, from a
  * deposit that was cut short: it is a function of the blob, so it is the same. */
 static int merkle_writer(struct services *services, const struct blob *blob, struct span merkle,
@@ -104,7 +109,7 @@ int deposit_commit(struct services *services, int64_t push_number, const struct 
     size_t count = 1;
     int r;
 
-    if (merkle.size > 0) {
+    if (is_merkle_kept(blob)) {
         r = merkle_writer(services, blob, merkle, &writers[1], err);
         if (r < 0) {
             blob_writer_abort(writer);
@@ -159,7 +164,7 @@ static int store_merkle(struct services *services, const struct blob *blob, stru
     struct blob_writer *writer = NULL;
     int r;
 
-    if (merkle.size == 0)
+    if (!is_merkle_kept(blob))
         return 0;
     r = merkle_writer(services, blob, merkle, &writer, err);
     if (r < 0 || writer == NULL)

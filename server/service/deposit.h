@@ -13,8 +13,8 @@ struct merkle_shape;
 struct services;
 
 /*
- * deposit - bytes become a live blob of a push: the object, its merkle object beside it, and
- * only then the row.
+ * deposit - bytes become a live blob of a push: the object, its merkle object beside it (of more
+ * than one piece: blobs.h), and only then the row.
  *
  * Every step can be done again by another process: objects under the row's own key are
  * either unfinished (gone on with) or whole (used as they are).

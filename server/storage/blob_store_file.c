@@ -18,6 +18,8 @@
 #include "server/storage/file_commits.h"
 #include "server/storage/file_tree.h"
 
+#define WRITEBACK_SIZE ((uint64_t)1 << 20)
+
 struct file_store {
     struct blob_store base;
     struct file_tree tree;
@@ -27,7 +29,8 @@ struct file_store {
 struct file_writer {
     struct blob_writer base;
     int fd;
-    bool is_new; /* its name in tmp/ is not known to be durable */
+    bool is_new;      /* its name in tmp/ is not known to be durable */
+    uint64_t started; /* up to here the kernel was asked to write */
     char key[BLOB_KEY_MAX + 1];
 };
 
@@ -147,8 +150,20 @@ static int store_resume(struct blob_store *store, const char *key, uint64_t size
         return r;
     }
     writer->is_new = true; /* whoever made it may have died before its name was synced */
+    writer->started = *offset;
     *out_writer = &writer->base;
     return 0;
+}
+
+/* What was written is on its way to the disk before somebody waits for it: the sync at a part's end
+ * then has little left to do. A hint; small objects are synced together, by file_commits.h. */
+static void start_writeback(struct file_writer *writer, uint64_t end)
+{
+    if (end - writer->started < WRITEBACK_SIZE)
+        return;
+    (void)sync_file_range(writer->fd, (off_t)writer->started, (off_t)(end - writer->started),
+                          SYNC_FILE_RANGE_WRITE);
+    writer->started = end;
 }
 
 static int writer_write(struct blob_writer *base, const void *bytes, size_t size, struct error *err)
@@ -168,6 +183,7 @@ static int writer_write(struct blob_writer *base, const void *bytes, size_t size
         size -= (size_t)n;
         offset += (uint64_t)n;
     }
+    start_writeback(writer, offset);
     return 0;
 }
 

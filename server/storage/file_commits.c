@@ -95,20 +95,9 @@ static int name_give(struct file_commits *commits, struct file_commit *item, str
     return 0;
 }
 
-static int outer_sync(const struct file_tree *tree, const char *key)
-{
-    char outer[3] = { key[0], key[1], '\0' };
-    cleanup_fd int fd =
-        openat(tree->blobs_fd, outer, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    return fd < 0 ? -1 : fsync(fd);
-}
-
 static int names_sync(struct file_commits *commits, struct file_commit *item, struct error *err)
 {
-    if (fsync(item->folder_fd) != 0 ||
-        ((item->made & FILE_TREE_MADE_INNER) != 0 && outer_sync(commits->tree, item->key) != 0) ||
-        ((item->made & FILE_TREE_MADE_OUTER) != 0 && fsync(commits->tree->blobs_fd) != 0))
+    if (fsync(item->folder_fd) != 0 || (item->made && fsync(commits->tree->blobs_fd) != 0))
         return file_tree_error(err, errno, "syncing an object's name");
     return 0;
 }

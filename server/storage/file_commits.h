@@ -22,7 +22,7 @@ struct file_commit {
     int fd;
     const char *key;
     int folder_fd; /* the rest is for file_commits alone */
-    unsigned made;
+    bool made;
 };
 
 int file_commits_new(const struct file_tree *tree, struct file_commits **out, struct error *err);

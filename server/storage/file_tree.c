@@ -46,10 +46,7 @@ void file_tree_folder(const char *key, char out[FILE_TREE_FOLDER_SIZE])
 {
     out[0] = key[0];
     out[1] = key[1];
-    out[2] = '/';
-    out[3] = key[2];
-    out[4] = key[3];
-    out[5] = '\0';
+    out[2] = '\0';
 }
 
 /* Beneath `at`, through no link. */
@@ -189,35 +186,21 @@ bool file_tree_is_empty(const struct file_tree *tree)
            next_name(tmp) == NULL && errno == 0;
 }
 
-static int folders_make(const struct file_tree *tree, const char *path, unsigned *out_made,
-                        struct error *err)
-{
-    char outer[3] = { path[0], path[1], '\0' };
-    int r = folder_make(tree->blobs_fd, outer, err);
-
-    if (r < 0)
-        return r;
-    *out_made = r > 0 ? FILE_TREE_MADE_OUTER : 0;
-    r = folder_make(tree->blobs_fd, path, err);
-    if (r > 0)
-        *out_made |= FILE_TREE_MADE_INNER;
-    return r;
-}
-
 int file_tree_folder_open(const struct file_tree *tree, const char *key, bool make, int *out_fd,
-                          unsigned *out_made, struct error *err)
+                          bool *out_made, struct error *err)
 {
     char path[FILE_TREE_FOLDER_SIZE];
-    unsigned made = 0;
+    bool made = false;
     int fd;
     int r;
 
     file_tree_folder(key, path);
     fd = open_beneath(tree->blobs_fd, path, O_RDONLY | O_DIRECTORY);
     if (fd < 0 && errno == ENOENT && make) {
-        r = folders_make(tree, path, &made, err);
+        r = folder_make(tree->blobs_fd, path, err);
         if (r < 0)
             return r;
+        made = r > 0;
         fd = open_beneath(tree->blobs_fd, path, O_RDONLY | O_DIRECTORY);
     }
     if (fd < 0)
@@ -246,7 +229,7 @@ static int object_tell(const struct walk *walk, DIR *folder, const char *name, s
     return walk->each(walk->context, name, (uint64_t)info.st_size, (int64_t)info.st_mtime, err);
 }
 
-/* depth 0: blobs/, 1: blobs/ab, 2: blobs/ab/cd. Any error ends it: what cannot be read is not
+/* depth 0: blobs/, 1: blobs/ab. Any error ends it: what cannot be read is not
  * absent. */
 static int folder_walk(const struct walk *walk, int at, const char *path, int depth,
                        struct error *err)
@@ -258,7 +241,7 @@ static int folder_walk(const struct walk *walk, int at, const char *path, int de
     if (folder == NULL)
         return file_tree_error(err, errno, path);
     while ((name = next_name(folder)) != NULL) {
-        if (depth == 2)
+        if (depth == 1)
             r = object_tell(walk, folder, name, err);
         else
             r = strlen(name) == 2 ? folder_walk(walk, dirfd(folder), name, depth + 1, err) : 0;

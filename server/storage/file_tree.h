@@ -21,8 +21,9 @@ struct file_tree {
 
 #define FILE_TREE_SENTINEL ".kkartifact-store"
 
-/* "ab/cd" of a key. */
-#define FILE_TREE_FOLDER_SIZE 6
+/* "ab" of a key: 256 directories serve millions of objects; one level more was a new directory,
+ * with its own block and two syncs, for nearly every object of a small store. */
+#define FILE_TREE_FOLDER_SIZE 3
 void file_tree_folder(const char *key, char out[FILE_TREE_FOLDER_SIZE]);
 
 /* Opens the root, and blobs/ and tmp/ in it, which are made when `found`. -ENOENT: not there. */
@@ -37,12 +38,10 @@ int file_tree_sentinel_make(const struct file_tree *tree, const char *id, struct
 /* True when nothing was ever stored here. */
 bool file_tree_is_empty(const struct file_tree *tree);
 
-/* The directory that holds a key, made with its parents; *out_made: there are new directories above
- * it that have to be synced too. */
+/* The directory that holds a key, made when `make`; *out_made (may be NULL): it is new, and blobs/
+ * has to be synced too. */
 int file_tree_folder_open(const struct file_tree *tree, const char *key, bool make, int *out_fd,
-                          unsigned *out_made, struct error *err);
-#define FILE_TREE_MADE_OUTER 1 /* "ab" is new: sync blobs/ */
-#define FILE_TREE_MADE_INNER 2 /* "cd" is new: sync blobs/ab/ */
+                          bool *out_made, struct error *err);
 
 /* Walks the readable objects. */
 int file_tree_walk(const struct file_tree *tree, blob_store_each *each, void *context,

@@ -17,7 +17,7 @@ import urllib.parse
 
 import zstandard
 
-from kkformats import listing, merkle, times, tree
+from kkformats import listing, merkle, pack, times, tree
 
 STORE = "5f1c1a52-0000-4000-8000-000000000001"
 TOKEN = "kka_aaaaaaaaaaaa_" + "s" * 43
@@ -47,6 +47,8 @@ class State:
         self.requests = []
         self.fail = lambda request: None
         self.spoil = lambda name, data: data
+        self.knows_packs = True
+        self.spoil_pack = lambda data: data  # on its way in or out
         self.after = lambda request: None
         self.outside = lambda request: None  # not under the lock: it may wait
         self.measure = lambda request, body: None
@@ -150,7 +152,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 else:
                     self.push(state, push, rest, body)
             case ["projects", project, "apps", app, "versions", name, *rest]:
-                self.version(state, project, app, name, rest)
+                self.version(state, project, app, name, rest, body)
             case ["projects", project, "apps", app, "versions"]:
                 found = [version for (p, a, _), (version, _) in state.versions.items()
                          if (p, a) == (project, app)]
@@ -195,6 +197,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(200, state.missing(push), "application/octet-stream")
             case "PATCH", ["blobs", name]:
                 self.part(state, push, name, body)
+            case "POST", ["blobs:batch"] if state.knows_packs:
+                self.take_pack(state, push, state.spoil_pack(body))
             case "POST", ["commit"]:
                 self.answer(*state.commit(push))
             case "DELETE", []:
@@ -222,7 +226,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 del push.parts[name]
                 self.problem(422, "digest-mismatch")
 
-    def version(self, state, project, app, name, rest):
+    def take_pack(self, state, push, body):
+        wanted = {entry.sha256 for entry in listing.parse(push.listing) if entry.kind == "f"}
+        members = pack.parse(body)
+        failures = []
+        for sha256, data, damage in members:
+            if damage or sha256 not in wanted:
+                failures.append({"sha256": sha256.hex(),
+                                 "code": "digest-mismatch" if damage else "not-found"})
+            else:
+                state.blobs[sha256.hex()] = data
+        self.answer(200, {"stored": len(members) - len(failures), "present": 0,
+                          "failed": len(failures), "failures": failures[:256]})
+
+    def version(self, state, project, app, name, rest, body):
         if name == "latest":
             pushed = [v for p, a, v in state.versions if (p, a) == (project, app)]
             name = pushed[-1] if pushed else name
@@ -234,6 +251,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif rest == ["tree"]:
             self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
                         ETag=f'"{version["tree"]}"')
+        elif rest == ["blobs:batch"] and state.knows_packs:
+            wanted = [body[at:at + 32].hex() for at in range(0, len(body), 32)]
+            coding = int("zstd" in self.headers.get("Accept-Encoding", ""))
+            self.answer(200, state.spoil_pack(pack.join(
+                [pack.member(state.spoil(name, state.blobs[name]), coding) for name in wanted
+                 if name in state.blobs])), pack.MEDIA_TYPE)
         elif rest[0] == "blobs" and rest[1] in state.blobs:
             self.answer(200, state.spoil(rest[1], state.blobs[rest[1]]), "application/octet-stream",
                         ETag=f'"{rest[1]}"')

@@ -83,7 +83,7 @@ class Crowd:
 def test_concurrency(agent, origin, tmp_path, lanes, way):
     source = tmp_path / "source"
     for number in range(12):
-        write(source, f"{number}", os.urandom(1000))
+        write(source, f"{number}", os.urandom(300 << 10))  # too large for packs
     words = ("--concurrency", lanes) if way == "flag" else ()
     if way == "key":
         set_key(agent, f"concurrency: {lanes}")

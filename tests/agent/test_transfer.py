@@ -221,7 +221,7 @@ def test_a_tree_that_never_rests_is_refused_by_name(agent, origin, source):
     numbers = iter(range(10_000))
 
     def after(request):
-        if request.startswith("PATCH"):
+        if "/blobs" in request:
             number = next(numbers)
             write(source, f"sub/{number}", b"%d" % number)
 
@@ -341,11 +341,18 @@ def test_links_ignore_and_modes(agent, origin, source, tmp_path):
 
 
 def test_dry_runs(agent, origin, source, tmp_path):
-    assert agent.push(source, "v1", "--dry-run")["state"] == "dry-run"
+    write(source, "big-again", (source / "big").read_bytes())
+    told = agent.push(source, "v1", "--dry-run")
+    assert (told["state"], told["sent_bytes"]) == ("dry-run", 0)
+    done = agent.run("push", source, "--version", "v1", "--dry-run")
+    assert done.stdout == b"p/a/v1\n" and "MiB at most" in done.words
     assert not origin.state.requests
-    agent.push(source, "v1")
+    sent = agent.push(source, "v1")["sent_bytes"]
+    # The requests around it say a little more.
+    assert told["would_send_bytes"] <= sent < told["would_send_bytes"] + 2000
+    assert "would_send_bytes" not in agent.push(source, "v2")
     told = agent.pull(tmp_path / "copy", "v1", "--dry-run")
-    assert (told["state"], told["written_files"]) == ("dry-run", 8)
+    assert (told["state"], told["written_files"]) == ("dry-run", 9)
     assert not (tmp_path / "copy").exists()
 
 

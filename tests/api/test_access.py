@@ -251,6 +251,9 @@ def test_expiry_counts_in_memory(server, version):
 
 
 def test_secrets_are_not_logged(server, tokens):
+    for kind, token in tokens.items():
+        server.request("GET", "/api/v1/projects", token=token, headers={"X-Request-Id": kind})
+        server.wait_for_log(f"request_id={kind}")
     log = "\n".join(server.log)
     for kind, token in tokens.items():
         if token is not None and kind != "garbage":

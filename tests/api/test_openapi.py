@@ -41,7 +41,8 @@ def test_permissions_are_those_of_the_table():
 
 
 def test_bodies_are_those_of_the_table():
-    kinds = {"application/json": "json", "application/octet-stream": "stream"}
+    kinds = {"application/json": "json", "application/octet-stream": "stream",
+             "application/vnd.kkartifact.pack": "stream"}
     for route in routes():
         operation = described()[route["method"], route["path"]]
         content = list(operation.get("requestBody", {}).get("content", {}))

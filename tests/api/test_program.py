@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
@@ -109,8 +108,9 @@ def test_one_server_on_a_data_directory(tmp_path):
     server.start()  # the lock went with the process
     assert any("ended without a stop" in line for line in server.log), server.log
     assert server.stop() == 0
+    before = len(server.log)
     server.start()
-    assert not any("ended without a stop" in line for line in server.log[-3:]), server.log
+    assert not any("ended without a stop" in line for line in server.log[before:]), server.log
     assert server.stop() == 0
 
 
@@ -128,31 +128,58 @@ def test_signals(tmp_path):
     config = tmp_path / "server.yml"
     config.write_text("log_level: info\n")
     server = Server(tmp_path / "data", config=config).start()
-    server.request("GET", "/healthz", headers={"X-Request-Id": "quiet"})
+    server.request_to_its_end("GET", "/healthz", headers={"X-Request-Id": "quiet"})
     config.write_text("log_level: debug\n")
     server.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 30
-    while not any("loud" in line for line in server.log) and time.monotonic() < deadline:
-        server.request("GET", "/healthz", headers={"X-Request-Id": "loud"})
+    server.wait_for_log("were read again")
+    server.request("GET", "/healthz", headers={"X-Request-Id": "loud"})
+    server.wait_for_log("loud")
     config.write_text("log_level: wrong\n")
     server.process.send_signal(signal.SIGHUP)  # said, and nothing changes
-    while not any("not read again" in line for line in server.log) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.request("GET", "/healthz").status == 200
-    log = server.log
+    server.wait_for_log("not read again")
+    server.request("GET", "/healthz", headers={"X-Request-Id": "still-loud"})
+    server.wait_for_log("still-loud")
     assert server.stop() == 0
-    assert any("loud" in line for line in log) and any("not read again" in line for line in log)
-    assert not any("quiet" in line for line in log)
+    assert not any("quiet" in line for line in server.log)
+
+
+def test_every_line_is_json(tmp_path):
+    """From the start to the stop, reloads and failures among them."""
+    config = tmp_path / "server.yml"
+    config.write_text("log_format: json\nlog_level: debug\n")
+    server = Server(tmp_path / "data", config=config).start()
+    server.request_to_its_end("GET", "/api/v1/projects")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_log("were read again")
+    config.write_text("log_format: json\nlog_level: wrong\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_log("not read again")
+    port = server.port
+    second = run("serve", "--data", tmp_path / "other", "--listen", f"127.0.0.1:{port}",
+                 environment={"KKARTIFACT_LOG_FORMAT": "json"})
+    assert second.returncode == 1
+    assert server.stop() == 0
+    config.write_text("log_format: json\nlog_level: error\n")
+    server.start()
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log + second.stderr.splitlines()]
+    assert all({"time", "level", "message"} <= set(line) for line in lines)
+    messages = [line["message"] for line in lines]
+    assert messages[0] == f"listening on http://127.0.0.1:{port}" and "stopping" in messages
+    # Of the second run the one line that is always written; then the one that did not start.
+    assert messages[-2] == f"listening on {server.url}"
+    assert str(port) in messages[-1] and lines[-1]["level"] == "error"
 
 
 def test_metrics_token(tmp_path):
     with Server(tmp_path / "data", environment={"KKARTIFACT_METRICS_TOKEN": "m3trics"}) as server:
-        assert server.request("GET", "/metrics").status == 401
-        assert server.request("GET", "/metrics", token="m3tricz").status == 401
+        assert server.request_to_its_end("GET", "/metrics").status == 401
+        assert server.request_to_its_end("GET", "/metrics", token="m3tricz").status == 401
         answer = server.request("GET", "/metrics", token="m3trics")
         assert answer.status == 200
         assert b'http_requests_total{route="/metrics",method="GET",code="401"} 2' in answer.body
-        assert "m3trics" not in "\n".join(server.log)
+    log = "\n".join(server.log)
+    assert "GET /metrics" in log and "m3trics" not in log
 
 
 def test_killed_and_started_again(tmp_path):

@@ -26,31 +26,23 @@
 #include "common/model/times.h"
 #include "common/model/tree.h"
 #include "common/model/tree_builder.h"
+#include "tests/formats/format_jobs.h"
 
 #define LINE_MAX_SIZE 65536
-#define FIELDS_MAX 6
 
-struct job {
-    char *fields[FIELDS_MAX]; /* the first is the job's name */
-    size_t count;
-    struct buf loaded[3]; /* files that were read for it */
-    char answer[1024];
-};
-
-/* The file's bytes; they live as long as the job. */
-static int load(struct job *job, size_t slot, size_t field, struct span *out, struct error *err)
+int job_load(struct job *job, size_t slot, size_t field, struct span *out, struct error *err)
 {
     int r;
 
     job->loaded[slot] = buf_init(BUF_UNLIMITED);
     r = file_load(job->fields[field], &job->loaded[slot], err);
-    if (r < 0) /* no refusal of what is in it */
+    if (r < 0)
         return error_set(err, -EIO, "%s cannot be read", job->fields[field]);
     *out = buf_span(&job->loaded[slot]);
     return 0;
 }
 
-static int save(const char *path, struct span bytes, struct error *err)
+int job_save(const char *path, struct span bytes, struct error *err)
 {
     FILE *file = fopen(path, "wb");
     bool done = file != NULL && fwrite(bytes.bytes, 1, bytes.size, file) == bytes.size;
@@ -60,8 +52,7 @@ static int save(const char *path, struct span bytes, struct error *err)
     return done ? 0 : error_set(err, -EIO, "%s cannot be written", path);
 }
 
-static void answer_digest(struct job *job, const struct digest *digest, uint64_t number,
-                          bool counted)
+void job_answer_digest(struct job *job, const struct digest *digest, uint64_t number, bool counted)
 {
     char hex[DIGEST_HEX_SIZE];
 
@@ -79,7 +70,7 @@ static int do_listing(struct job *job, struct error *err)
     struct listing_totals totals = { .count = 0 }, again;
     struct error streamed = { 0 };
     struct span listing;
-    int r = load(job, 0, 1, &listing, err), s;
+    int r = job_load(job, 0, 1, &listing, err), s;
 
     if (r < 0)
         return r;
@@ -95,7 +86,7 @@ static int do_listing(struct job *job, struct error *err)
     if (r != s || (r < 0 && err != NULL && strcmp(err->text, streamed.text) != 0) ||
         (r == 0 && !digest_equal(&totals.content, &again.content)))
         return error_set(err, -EIO, "the two readers of listings differ");
-    answer_digest(job, &totals.content, totals.count, true);
+    job_answer_digest(job, &totals.content, totals.count, true);
     return r;
 }
 
@@ -105,7 +96,7 @@ static int do_times(struct job *job, struct error *err)
     struct digest digest, again;
     struct span times;
     uint64_t count;
-    int r = load(job, 0, 1, &times, err), s = 0;
+    int r = job_load(job, 0, 1, &times, err), s = 0;
 
     if (r == 0 && number_parse(span_text(job->fields[2]), UINT64_MAX, &count, NULL) < 0)
         r = error_set(err, -EINVAL, "a count is an integer");
@@ -120,7 +111,7 @@ static int do_times(struct job *job, struct error *err)
     if (r != s || (r == 0 && !digest_equal(&digest, &again)))
         return error_set(err, -EIO, "the two readers of times differ");
     if (r == 0)
-        answer_digest(job, &digest, 0, false);
+        job_answer_digest(job, &digest, 0, false);
     return r;
 }
 
@@ -131,7 +122,7 @@ static int do_merkle(struct job *job, struct error *err)
     struct digest root, verity;
     struct merkle_shape shape;
     struct span data;
-    int r = load(job, 0, 1, &data, err);
+    int r = job_load(job, 0, 1, &data, err);
 
     if (r == 0)
         r = merkle_shape_of(data.size, &shape, err);
@@ -142,7 +133,7 @@ static int do_merkle(struct job *job, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     r = merkle_build(data, object, &root, &verity, err);
     if (r == 0)
-        r = save(job->fields[2], span_of(object, shape.object_size), err);
+        r = job_save(job->fields[2], span_of(object, shape.object_size), err);
     if (r < 0)
         return r;
     digest_hex(&root, root_hex);
@@ -156,7 +147,7 @@ static int do_merkle_check(struct job *job, struct error *err)
     struct digest verity;
     struct span object;
     uint64_t size;
-    int r = load(job, 0, 1, &object, err);
+    int r = job_load(job, 0, 1, &object, err);
 
     if (r == 0 && number_parse(span_text(job->fields[2]), UINT64_MAX, &size, NULL) < 0)
         r = error_set(err, -EINVAL, "a size is an integer up to 2^53 - 1");
@@ -183,12 +174,12 @@ static int do_tree_build(struct job *job, struct error *err)
     struct listing_totals totals;
     struct digest verity;
     uint64_t size;
-    int r = load(job, 0, 1, &listing, err);
+    int r = job_load(job, 0, 1, &listing, err);
 
     if (r == 0)
-        r = load(job, 1, 2, &times, err);
+        r = job_load(job, 1, 2, &times, err);
     if (r == 0)
-        r = load(job, 2, 3, &verities, err);
+        r = job_load(job, 2, 3, &verities, err);
     if (r == 0)
         r = listing_check(listing, &totals, err);
     if (r == 0 && verities.size != totals.file_count * DIGEST_SIZE)
@@ -197,9 +188,9 @@ static int do_tree_build(struct job *job, struct error *err)
         r = tree_build(listing, times, give_verity, &verities, sink_to_buf(&image), &verity, &size,
                        err);
     if (r == 0)
-        r = save(job->fields[4], buf_span(&image), err);
+        r = job_save(job->fields[4], buf_span(&image), err);
     if (r == 0)
-        answer_digest(job, &verity, size, true);
+        job_answer_digest(job, &verity, size, true);
     return r;
 }
 
@@ -208,7 +199,7 @@ static int do_tree(struct job *job, struct error *err)
 {
     struct tree tree, names;
     struct span image;
-    int r = load(job, 0, 1, &image, err);
+    int r = job_load(job, 0, 1, &image, err);
 
     if (r == 0)
         r = tree_open(image, &tree, err);
@@ -216,7 +207,7 @@ static int do_tree(struct job *job, struct error *err)
         return r;
     if (tree_open_names(span_slice(image, 0, tree.header.names_part_size), &names, NULL) < 0)
         return error_set(err, -EIO, "the names part of a sound image is refused");
-    answer_digest(job, &tree.header.content, 0, false);
+    job_answer_digest(job, &tree.header.content, 0, false);
     return 0;
 }
 
@@ -227,7 +218,7 @@ static int do_tree_listing(struct job *job, struct error *err)
     struct digest digest;
     struct span image;
     struct tree tree;
-    int r = load(job, 0, 1, &image, err);
+    int r = job_load(job, 0, 1, &image, err);
 
     if (r == 0)
         r = tree_open(image, &tree, err);
@@ -236,9 +227,9 @@ static int do_tree_listing(struct job *job, struct error *err)
     if (r == 0)
         r = tree_write_times(&tree, sink_to_buf(&times), &digest, err);
     if (r == 0)
-        r = save(job->fields[2], buf_span(&listing), err);
+        r = job_save(job->fields[2], buf_span(&listing), err);
     if (r == 0)
-        r = save(job->fields[3], buf_span(&times), err);
+        r = job_save(job->fields[3], buf_span(&times), err);
     return r;
 }
 
@@ -247,12 +238,12 @@ static int do_meta(struct job *job, struct error *err)
     cleanup(record_release) struct record record = { .has_content = false };
     struct meta_yaml_totals totals;
     struct span text;
-    int r = load(job, 0, 1, &text, err);
+    int r = job_load(job, 0, 1, &text, err);
 
     if (r == 0)
         r = meta_yaml_read(source_of_span(&text), 0, NULL, NULL, &record, &totals, err);
     if (r == 0)
-        answer_digest(job, &totals.content, totals.count, true);
+        job_answer_digest(job, &totals.content, totals.count, true);
     return r;
 }
 
@@ -263,17 +254,17 @@ static int do_meta_write(struct job *job, struct error *err)
     struct meta_yaml_totals totals;
     struct span text, image;
     struct tree tree;
-    int r = load(job, 0, 1, &text, err);
+    int r = job_load(job, 0, 1, &text, err);
 
     if (r == 0)
-        r = load(job, 1, 2, &image, err);
+        r = job_load(job, 1, 2, &image, err);
     if (r == 0)
         r = meta_yaml_read(source_of_span(&text), 0, NULL, NULL, &record, &totals, err);
     if (r == 0)
         r = tree_open(image, &tree, err);
     if (r == 0)
         r = meta_yaml_write(&record, &tree, sink_to_buf(&out), err);
-    return r < 0 ? r : save(job->fields[3], buf_span(&out), err);
+    return r < 0 ? r : job_save(job->fields[3], buf_span(&out), err);
 }
 
 static int do_record(struct job *job, struct error *err)
@@ -281,14 +272,14 @@ static int do_record(struct job *job, struct error *err)
     cleanup(record_release) struct record record = { .has_content = false };
     cleanup(buf_release) struct buf out = buf_init(BUF_UNLIMITED);
     struct span text;
-    int r = load(job, 0, 1, &text, err);
+    int r = job_load(job, 0, 1, &text, err);
 
     if (r == 0)
         r = record_read(text, &record, err);
     if (r < 0)
         return r;
     record_write(&record, &out);
-    return save(job->fields[2], buf_span(&out), err);
+    return job_save(job->fields[2], buf_span(&out), err);
 }
 
 static int do_name(struct job *job, struct error *err)
@@ -314,11 +305,7 @@ static int do_name(struct job *job, struct error *err)
     return error_set(err, -EIO, "no such kind of name");
 }
 
-static const struct {
-    const char *name;
-    size_t fields;
-    int (*run)(struct job *job, struct error *err);
-} verbs[] = {
+static const struct verb verbs[] = {
     { "listing", 2, do_listing },
     { "times", 3, do_times },
     { "merkle", 3, do_merkle },
@@ -332,11 +319,20 @@ static const struct {
     { "name", 3, do_name },
 };
 
+static bool is_verb(const struct job *job, const struct verb *verb)
+{
+    return strcmp(job->fields[0], verb->name) == 0 && job->count == verb->fields;
+}
+
 static int run(struct job *job, struct error *err)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(job->fields[0], verbs[i].name) == 0 && job->count == verbs[i].fields)
+        if (is_verb(job, &verbs[i]))
             return verbs[i].run(job, err);
+    }
+    for (const struct verb *verb = transfer_verbs; verb->name != NULL; verb++) {
+        if (is_verb(job, verb))
+            return verb->run(job, err);
     }
     return error_set(err, -EIO, "no such job: %s with %zu fields", job->fields[0], job->count);
 }

@@ -17,7 +17,9 @@ from kkformats.entries import Entry, order_key
 from kkformats.random_tree import RandomTree
 from kkformats.record import Signature
 from name_vectors import cases as name_cases
+from spoilt_transfer import transfer_cases
 from spoilt_vectors import cases
+from transfer_vectors import transfer_files
 from yaml_vectors import REWRITTEN_RECORDS, TAKEN, refused
 
 NOT_MADE = {"README.md", ".gitattributes"}
@@ -177,10 +179,12 @@ def files():
         index["blobs"][name] = _blob_index(byte, count)
         if name in BLOBS:
             out[f"merkle/{name}.merkle"] = merkle.build(byte * count)[0]
-    for source in (cases(), refused()):
+    for source in (cases(), refused(), transfer_cases()):
         for kind, name, data, extra in source:
             out[f"refused/{kind}/{name}.bin"] = data
             index["refused"][f"{kind}/{name}"] = extra
+    transfer, index["transfer"] = transfer_files()
+    out.update(transfer)
     for name, (text, entries) in TAKEN.items():
         out[f"taken/{name}.yaml"] = text.encode("utf-8")
         content = listing.content(listing.write(entries)).hex()

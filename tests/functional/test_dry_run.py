@@ -82,8 +82,8 @@ def test_push(agent, names, versions, tmp_path):
     words = ("--project", names.project, "--app", names.app, "--version", "v3", "--dry-run",
              "--ignore", "*.log")
     done = agent.run("push", one, *words).expect(0)
-    lines = done.stdout.splitlines()
-    assert lines[-1] == f"{names.project}/{names.app}/v3"
+    assert done.stdout == f"{names.project}/{names.app}/v3\n"
+    lines = done.stderr.splitlines()
     assert lines[:3] == ["A\tREADME.md", "A\tbin/", "A\tbin/tool"]
     assert "A\tdrop/" in lines and not [line for line in lines if "x.log" in line]
     told = agent.run("push", one, *words, "--json").expect(0).json()

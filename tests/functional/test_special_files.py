@@ -2,6 +2,7 @@
 """What cannot be pushed: devices, sockets, fifos, names out of bounds, files that change."""
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 
 import trees
-from agent import Agent
+from agent import Agent, run
 from proxies import CountingProxy
 
 
@@ -54,8 +55,11 @@ def test_unreadable_file(agent, server, names, tmp_path):
             parent.chmod(parent.stat().st_mode | 0o011)
     for path in (agent.directory, agent.home, agent.token_file, agent.config):
         os.chown(path, 65534, 65534)
-    done = agent.run("push", source, "--project", names.project, "--app", names.app,
-                     user=65534, group=65534, extra_groups=[])
+    line = agent.line("push", source, "--project", names.project, "--app", names.app)
+    copy = agent.directory / "kkartifact-agent"  # the build may lie below a home of root
+    shutil.copy(line[0], copy)
+    done = run([copy, *line[1:]], env=agent.environment, user=65534,
+               group=65534, extra_groups=[], cwd=agent.directory)
     assert done.code == 9, done
     assert "secret" in done.stderr
     assert not is_visible(server, names)

@@ -145,4 +145,8 @@ def test_metrics_and_health_need_none_and_tell_no_secret(server):
 
 
 def test_the_log_tells_no_token(server, agent, names, pushed):
+    refused = server.request("GET", f"/api/v1/projects/{names.project}/apps/none",
+                             token=server.all_rights, headers={"X-Request-Id": names.project})
+    assert refused.status == 404
+    server.wait_for_log(f"request_id={names.project}")
     assert not any(server.all_rights in line for line in server.log)

@@ -109,6 +109,13 @@ def test_a_token_that_is_wrong(server, new_mount):
     new_mount(server.url, "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False).try_mount().expect(4)
 
 
+def assert_unauthorised(mount):
+    """The server is there, and does not take the token."""
+    status = mount.status()
+    assert (status["online"], status["unauthorised"]) == (True, True), status
+    assert "the token is refused" in mount.verb("status", mount.path).expect(0).stdout
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_token_that_is_taken_away(new_server, project, push, new_mount, strict):
     server = new_server()
@@ -119,6 +126,7 @@ def test_a_token_that_is_taken_away(new_server, project, push, new_mount, strict
     mount = new_mount(server.url, token, deadline="3s", **options)
     app = mount / project / "app"
     assert (app / "v1" / "a").read_bytes() == b"1"
+    assert mount.status()["unauthorised"] is False
     server.revoke(token)
     until = time.monotonic() + 10
     if strict:
@@ -130,6 +138,7 @@ def test_a_token_that_is_taken_away(new_server, project, push, new_mount, strict
             assert time.monotonic() < until
             time.sleep(0.3)
         fails_with(errno.EACCES, os.listdir, app)
+        assert_unauthorised(mount)
         return
     time.sleep(2)
     forget_pages()
@@ -142,6 +151,12 @@ def test_a_token_that_is_taken_away(new_server, project, push, new_mount, strict
             assert error.errno == errno.EACCES
             break
     fails_with(errno.EACCES, (app / "unheard").stat)
+    assert_unauthorised(mount)
+    # And from the start, when it is mounted again for what is known.
+    mount.umount()
+    mount.mount()
+    assert_unauthorised(mount)
+    assert (app / "v1" / "a").read_bytes() == b"1"
 
 
 class Silence:

@@ -74,6 +74,7 @@ class Server:
         self.host = "127.0.0.1"
         self.port = None
         self.log = []
+        self._heard = threading.Condition()
         self._reader = None
 
     # -------------------------------------------------------------- life
@@ -107,13 +108,23 @@ class Server:
     def _read(self, stream, ready):
         self.port = None
         for text in stream:
-            self.log.append(text.rstrip("\n"))
+            with self._heard:
+                self.log.append(text.rstrip("\n"))
+                self._heard.notify_all()
             match = READY.search(text)
             if match and self.port is None:
                 self.scheme, self.host = match[1], match[2].strip("[]")
                 self.port = int(match[3])
                 ready.set()
         ready.set()
+
+    def wait_for_log(self, words, since=0, within=30):
+        """Returns when a line behind the first `since` has these words: what a process writes is
+        read a moment later. All lines are in `log` after stop() and kill()."""
+        with self._heard:
+            assert self._heard.wait_for(
+                lambda: any(words in line for line in self.log[since:]), within), \
+                f"no line with {words!r}:\n" + "\n".join(self.log[-30:])
 
     def stop(self, timeout=60):
         """SIGTERM; the exit code."""
@@ -198,3 +209,16 @@ class Server:
         finally:
             if connection is None:
                 used.close()
+
+    def request_to_its_end(self, method, path, **options):
+        """As request(), and the server has ended it when this returns: its line is written, it is
+        counted. A client has the answer before that; what follows on the same connection is
+        looked at only behind it."""
+        connection = self.connect()
+        try:
+            answer = self.request(method, path, connection=connection, **options)
+            assert connection.sock is not None, f"the connection was not kept: {answer}"
+            assert self.request("GET", "/healthz", connection=connection).status == 200
+            return answer
+        finally:
+            connection.close()

@@ -113,12 +113,54 @@ static void the_example_is_a_configuration(void **state)
         assert_non_null(strstr(buf_text(&example), spec->key));
 }
 
+/* The example with the '#' of one line taken away; which is that of `key`. */
+static void uncomment(struct span example, const char *key, struct buf *out)
+{
+    struct span line;
+    unsigned found = 0;
+
+    while (example.size > 0 && span_cut(&example, '\n', &line)) {
+        if (line.size > strlen(key) + 1 && line.bytes[0] == '#' &&
+            memcmp(line.bytes + 1, key, strlen(key)) == 0 && line.bytes[1 + strlen(key)] == ':') {
+            line = span_slice(line, 1, line.size);
+            found++;
+        }
+        buf_add_span(out, line);
+        buf_add_byte(out, '\n');
+    }
+    assert_int_equal(found, 1);
+}
+
+static void each_line_of_the_example_is_accepted(void **state)
+{
+    struct place *place = *state;
+    cleanup(buf_release) struct buf example = buf_init(1 << 20);
+
+    configuration_example(NULL, NULL, NULL, &example);
+    for (const struct setting_spec *spec = configuration_specs; spec->key != NULL; spec++) {
+        cleanup(buf_release) struct buf text = buf_init(1 << 20);
+        cleanup(cleanup_options) struct options *options = parse(NULL, NULL);
+        cleanup(configuration_release) struct configuration configuration = { 0 };
+        struct error err = { 0 };
+        int exit_code;
+
+        uncomment(buf_span(&example), spec->key, &text);
+        place_put(place, CONFIGURATION_NAME, buf_text(&text));
+        if (configuration_load(options, place->path, CONFIGURATION_REQUIRED, &configuration,
+                               &exit_code, &err) < 0)
+            fail_msg("%s: %s", spec->key, err.text);
+        assert_true(settings_has(configuration.settings, spec->key));
+        assert_true(strstr(settings_place(configuration.settings, spec->key), ".yml:") != NULL);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         IN_A_PLACE(the_nearest_source_wins),
         IN_A_PLACE(faults_have_their_exit_code),
         IN_A_PLACE(the_example_is_a_configuration),
+        IN_A_PLACE(each_line_of_the_example_is_accepted),
     };
 
     return cmocka_run_group_tests_name("configuration", tests, NULL, NULL);

@@ -61,6 +61,26 @@ static void below_the_level_is_silence(void **state)
     assert_string_equal(line, "");
 }
 
+static void what_scripts_wait_for_is_always_written(void **state)
+{
+    char line[512];
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    ssize_t got;
+
+    dup2(fileno(file), STDERR_FILENO);
+    log_setup(LOG_ERROR, LOG_TEXT);
+    log_always("ready at %d", 7);
+    log_setup(LOG_INFO, LOG_TEXT);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    got = pread(fileno(file), line, sizeof(line) - 1, 0);
+    fclose(file);
+    assert_true(got >= 0);
+    line[got] = '\0';
+    assert_string_equal(line, "ready at 7\n");
+}
+
 static void names(void **state)
 {
     enum log_level level = LOG_ERROR;
@@ -80,6 +100,7 @@ int main(void)
         cmocka_unit_test(text_lines),
         cmocka_unit_test(json_lines),
         cmocka_unit_test(below_the_level_is_silence),
+        cmocka_unit_test(what_scripts_wait_for_is_always_written),
         cmocka_unit_test(names),
     };
 

@@ -212,8 +212,6 @@ static bool answer(void *context, struct origin_request *request)
 
     while (atomic_load(&server->hang) != 0)
         usleep(2000);
-    if (atomic_load(&server->delay_us) > 0)
-        usleep(atomic_load(&server->delay_us));
     if (strncmp(request->path, "/api/v1/blob/", 13) != 0 || index >= server->sample_count)
         return origin_reply(request, 404, NULL, "", 0);
     if (status != 0 && atomic_load(&server->status_left) != 0) {

@@ -62,7 +62,6 @@ struct server {
     _Atomic unsigned blob_requests, merkle_requests, no_cache_requests;
     _Atomic uint64_t sent;
     _Atomic int hang; /* answers nothing */
-    _Atomic unsigned delay_us;
     const char *retry_after;
 };
 

@@ -340,7 +340,7 @@ static void a_token_does_not_go_in_clear_text(void **state)
     struct error err = { 0 };
 
     assert_int_equal(secret_from_text("kka_a_b", &options.token, NULL), 0);
-    assert_int_equal(api_client_new(&client, &options, &err), -EACCES);
+    assert_int_equal(api_client_new(&client, &options, &err), -EINVAL);
     assert_null(strstr(err.text, "kka_a_b"));
     assert_int_equal(secret_from_text("kka_a_b", &options.token, NULL), 0);
     options.insecure = true;
@@ -357,11 +357,38 @@ static void a_token_does_not_go_in_clear_text(void **state)
     assert_int_equal(api_client_new(&client, &options, NULL), -EINVAL);
 }
 
-static void *interrupt_soon(void *context)
+/* When the request is there nobody answers it: its client waits. */
+static void *interrupt_when_asked(void *context)
 {
-    usleep(100000);
-    api_client_interrupt(context);
+    struct world *world = context;
+
+    while (origin_requests(world->origins[0]) == 0)
+        usleep(1000);
+    api_client_interrupt(world->client);
     return NULL;
+}
+
+/* A server that refuses the token is there; one that fails says nothing of it. */
+static void a_refused_token_is_told(void **state)
+{
+    static const struct {
+        int status, code;
+        bool online, unauthorised;
+    } answers[] = {
+        { 401, -EPERM, true, true }, { 200, 0, true, false },       { 403, -EACCES, true, true },
+        { 500, -EIO, false, true },  { 404, -ENOENT, true, false },
+    };
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_GET, .path = "/x", .once = true };
+
+    assert_false(api_client_unauthorised(world->client));
+    for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        world->scripts[0].statuses[i] = answers[i].status;
+        assert_int_equal(api_call_run(world->client, &spec, &result, NULL), answers[i].code);
+        assert_int_equal(api_client_online(world->client), answers[i].online);
+        assert_int_equal(api_client_unauthorised(world->client), answers[i].unauthorised);
+    }
 }
 
 static void an_interrupt_ends_the_wait(void **state)
@@ -372,7 +399,7 @@ static void an_interrupt_ends_the_wait(void **state)
     pthread_t thread;
 
     atomic_store(&world->scripts[0].hangs, true);
-    pthread_create(&thread, NULL, interrupt_soon, world->client);
+    pthread_create(&thread, NULL, interrupt_when_asked, world);
     assert_int_equal(get(world, &result, NULL), -ECANCELED);
     assert_true(clock_monotonic_ms() - start < 3000);
     assert_int_equal(get(world, &result, NULL), -ECANCELED);
@@ -437,6 +464,7 @@ int main(void)
         CASE(retry_after_is_honoured),
         CASE(a_call_that_waits_can_be_cancelled),
         CASE(a_token_does_not_go_in_clear_text),
+        CASE(a_refused_token_is_told),
         CASE(an_interrupt_ends_the_wait),
         CASE(answers_are_bounded),
         CASE(paths_are_made),

@@ -50,7 +50,7 @@ struct site {
     struct version *_Atomic other;
     _Atomic int lie;
     _Atomic bool tells_other_content, tells_other_tree, tells_other_name;
-    _Atomic bool is_gone, hangs, is_slow;
+    _Atomic bool is_gone, hangs;
     _Atomic unsigned version_requests, names_requests;
 };
 
@@ -242,8 +242,6 @@ static bool answer(void *context, struct origin_request *request)
         return false;
     while (atomic_load(&site->hangs))
         usleep(2000);
-    if (atomic_load(&site->is_slow))
-        usleep(50000);
     if (strncmp(request->path, base, sizeof(base) - 1) != 0)
         return origin_reply(request, 404, NULL, "", 0);
     if (rest[0] == '\0')
@@ -548,10 +546,14 @@ static void it_works_without_a_cache(void **state)
     tree_fetch_unref(tree);
 }
 
-static void *interrupt_soon(void *context)
+/* When the request is there nobody answers it: its client waits. */
+static void *interrupt_when_asked(void *context)
 {
-    usleep(150000);
-    api_client_interrupt(context);
+    struct world *world = context;
+
+    while (origin_requests(world->site.origin) == 0)
+        usleep(1000);
+    api_client_interrupt(world->kit.client);
     return NULL;
 }
 
@@ -564,7 +566,7 @@ static void an_interrupt_ends_the_wait(void **state)
 
     start(world, world->cache);
     atomic_store(&world->site.hangs, true);
-    pthread_create(&thread, NULL, interrupt_soon, world->kit.client);
+    pthread_create(&thread, NULL, interrupt_when_asked, world);
     assert_int_equal(open_tree(world, 0, &tree), -ECANCELED);
     assert_true(clock_monotonic_ms() - begun < 5000);
     pthread_join(thread, NULL);
@@ -598,12 +600,12 @@ static void the_end_in_the_middle(void **state)
         assert_int_equal(tree_fetch_open(&options, ignore_open, &code, NULL), 0);
         atomic_store(&world->site.lie, turns % 3 == 2 ? TREE_NAMES_DAMAGED : TREE_HONEST);
         for (int i = 0; i < turns && code == 0; i++) {
-            atomic_store(&world->site.is_slow, i + 1 == turns);
+            atomic_store(&world->site.hangs, i + 1 == turns);
             assert_int_equal(http_loop_run_once(world->kit.loop, 20, NULL), 0);
         }
         stop(world);
         assert_true(code != 0); /* it ended, one way or the other */
-        atomic_store(&world->site.is_slow, false);
+        atomic_store(&world->site.hangs, false);
         temporary_remove(cache);
     }
 }

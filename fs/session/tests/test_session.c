@@ -18,6 +18,7 @@
 
 #include "common/base/error.h"
 #include "common/base/platform.h"
+#include "tests/support/private_mounts.h"
 #include "tests/support/unit.h"
 
 #define NODE_FILE 2
@@ -256,5 +257,6 @@ int main(void)
         cmocka_unit_test(no_directory_to_mount_on),
     };
 
+    private_mounts_begin();
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

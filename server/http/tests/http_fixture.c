@@ -80,7 +80,8 @@ void fixture_stop(struct fixture *fixture)
     fixture->metrics = http_metrics_free(fixture->metrics);
 }
 
-int client_open(const struct fixture *fixture)
+/* 0, or why not. */
+static int open_connection(const struct fixture *fixture, int *out_fd)
 {
     const struct timeval patience = { PATIENCE_S, 0 };
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(fixture->port) };
@@ -89,8 +90,24 @@ int client_open(const struct fixture *fixture)
     assert_true(fd >= 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    *out_fd = fd;
+    return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : -errno;
+}
+
+int client_open(const struct fixture *fixture)
+{
+    int fd;
+
+    assert_int_equal(open_connection(fixture, &fd), 0);
     return fd;
+}
+
+bool client_is_refused(const struct fixture *fixture)
+{
+    int fd, r = open_connection(fixture, &fd);
+
+    close(fd);
+    return r == -ECONNREFUSED;
 }
 
 void client_send_bytes(int fd, const void *bytes, size_t size)

@@ -49,6 +49,8 @@ void fixture_start(struct fixture *fixture, const struct http_operation *operati
 void fixture_stop(struct fixture *fixture);
 
 int client_open(const struct fixture *fixture);
+/* Nobody listens there any more. */
+bool client_is_refused(const struct fixture *fixture);
 void client_send(int fd, const char *text);
 void client_send_bytes(int fd, const void *bytes,
                        size_t size); /* a peer that closed is no failure */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service/tests/fault_store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -110,9 +111,10 @@ static int fault_suspend(struct blob_writer *writer, struct error *err)
 
 static int fault_commit(struct blob_writer *const *writers, size_t count, struct error *err)
 {
-    struct blob_writer *inner[8];
+    struct blob_writer *inner[1024];
     int r = strike(writers[0]->store, err);
 
+    assert(count <= sizeof(inner) / sizeof(inner[0]));
     for (size_t i = 0; i < count; i++) {
         inner[i] = ((struct fault_writer *)writers[i])->inner;
         if (r < 0)

@@ -332,8 +332,7 @@ static void object_path(uint64_t size, char *out, size_t out_size)
 
     assert_int_equal(blob_store_list(world.inner, hunt_size, &hunt, NULL), 0);
     assert_string_not_equal(hunt.key, "");
-    snprintf(out, out_size, "%s/store/blobs/%.2s/%.2s/%s", world.directory, hunt.key, hunt.key + 2,
-             hunt.key);
+    snprintf(out, out_size, "%s/store/blobs/%.2s/%s", world.directory, hunt.key, hunt.key);
 }
 
 /* A blob that the disk lost or cut: an error of ours, never other bytes; healed by a new push. */
@@ -545,6 +544,42 @@ static void test_lost_merkle_is_made_again(void **state)
     sample_release(&other);
 }
 
+/* That of a blob of one piece is made from its bytes, and not of other bytes. */
+static void test_merkle_of_damaged_bytes(void **state)
+{
+    struct refusal why = { 0 };
+    struct content *content;
+    struct sample other;
+    enum pushes_outcome outcome;
+    char path[256];
+    int fd;
+
+    if (world.kind == WORLD_MEMORY)
+        return;
+    sample_make(&other, 92, 1, 54321);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "m", "2", &other, &outcome, NULL, NULL,
+                                 NULL),
+                     0);
+    object_path(54321, path, sizeof(path));
+    world_restart(&world);
+    assert_int_equal(content_open_blob_merkle(world.services, &world.caller.identity, "p", "m", "2",
+                                              &other.blobs[0].sha256, &content, NULL, NULL),
+                     0);
+    assert_int_equal(content_size(content), 4096);
+    content_close(content);
+    assert_int_equal(chmod(path, 0600), 0);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "other", 5, 5000), 5);
+    close(fd);
+    world_restart(&world);
+    assert_int_equal(content_open_blob_merkle(world.services, &world.caller.identity, "p", "m", "2",
+                                              &other.blobs[0].sha256, &content, &why, NULL),
+                     -EIO);
+    assert_int_equal(why.code, REFUSAL_STORAGE);
+    sample_release(&other);
+}
+
 static void test_store_away(void **state)
 {
     struct refusal why;
@@ -567,7 +602,8 @@ static void test_store_away(void **state)
         cmocka_unit_test(test_damaged_tree_is_no_tree),                                           \
         cmocka_unit_test(test_tree_cut_while_it_is_open),                                         \
         cmocka_unit_test(test_listing_cut_while_it_is_open),                                      \
-        cmocka_unit_test(test_lost_merkle_is_made_again), cmocka_unit_test(test_store_away)
+        cmocka_unit_test(test_lost_merkle_is_made_again),                                         \
+        cmocka_unit_test(test_merkle_of_damaged_bytes), cmocka_unit_test(test_store_away)
 
 /* The argument names the store: "memory" or "file". */
 int main(int argc, char **argv)

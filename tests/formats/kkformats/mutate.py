@@ -10,55 +10,10 @@ import random
 import struct
 
 from . import merkle, times
+from .damage import INTEGERS, blind, spoil_integer, swap
 from .listing import MAGIC as LISTING_MAGIC
+from .mutate_transfer import mutate_chunk_list, mutate_delta, mutate_pack
 from .tree import HEADER, PAGE, RECORD
-
-_INTEGERS = [0, 1, 2**31, 2**32 - 1, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1]
-
-
-def _flip(rng, data):
-    at = rng.randrange(len(data))
-    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
-
-
-def _set_byte(rng, data):
-    at = rng.randrange(len(data))
-    value = rng.choice(b"\x00\x01\x7f\x80\xff /0\n\"'#:-.")
-    return data[:at] + bytes([value]) + data[at + 1 :]
-
-
-def _truncate(rng, data):
-    return data[: rng.randrange(len(data))]
-
-
-def _extend(rng, data):
-    return data + rng.choice([b"\0", b"x", b"\n", bytes(8), data[-8:], bytes(PAGE)])
-
-
-def _insert(rng, data):
-    at = rng.randrange(len(data) + 1)
-    return (
-        data[:at] + rng.choice([b"\0", b"0", b" ", b"/", b"\n", b"\xff", b"..", b"-"]) + data[at:]
-    )
-
-
-def _remove(rng, data):
-    at = rng.randrange(len(data))
-    return data[:at] + data[at + rng.choice([1, 1, 2, 8, 32]) :]
-
-
-def _repeat(rng, data):
-    at = rng.randrange(len(data))
-    size = rng.choice([1, 8, 32, 64])
-    return data[:at] + data[at : at + size] + data[at:]
-
-
-_BLIND = [_flip, _flip, _set_byte, _set_byte, _truncate, _extend, _insert, _remove, _repeat]
-
-
-def blind(rng, data):
-    """Damage that knows no format."""
-    return rng.choice(_BLIND)(rng, data) if data else b"\0"
 
 
 def _split_entries(data):
@@ -115,7 +70,7 @@ def mutate_times(rng, data):
     if rng.random() < 0.5 or not count:
         return blind(rng, data)
     at = len(times.MAGIC) + 8 * rng.randrange(count)
-    value = struct.pack("<Q", rng.choice([1, 2**64 - 1]) * rng.choice(_INTEGERS) % 2**64)
+    value = struct.pack("<Q", rng.choice([1, 2**64 - 1]) * rng.choice(INTEGERS) % 2**64)
     return data[:at] + value + data[at + 8 :]
 
 
@@ -169,39 +124,17 @@ def reseal(image):
 _RECORD_FIELDS = [(0, 4), (4, 2), (6, 2), (8, 4), (8, 8), (12, 4), (16, 8), (24, 4), (28, 4)]
 
 
-def _spoil_integer(rng, image, at, size):
-    old = int.from_bytes(image[at : at + size], "little")
-    near = [old + 1, old - 1, old ^ 1 << rng.randrange(8 * size), old * 2]
-    new = rng.choice(near if rng.random() < 0.6 else _INTEGERS) % 2 ** (8 * size)
-    return image[:at] + new.to_bytes(size, "little") + image[at + size :]
-
-
 def _spoil_header(rng, image):
     size, at = rng.choice(
         [(4, 8), (4, 12), (4, 16), (4, 20), (8, 24)] + [(8, 32 + 8 * i) for i in range(10)]
     )
-    return _spoil_integer(rng, image, at, size)
+    return spoil_integer(rng, image, at, size)
 
 
 def _spoil_record(rng, image):
     count = struct.unpack_from("<I", image, 16)[0]
     field, size = rng.choice(_RECORD_FIELDS)
-    return _spoil_integer(rng, image, PAGE + RECORD.size * rng.randrange(count) + field, size)
-
-
-def _swap(rng, image, start, size, count):
-    if count < 2:
-        return image
-    one, two = sorted(rng.sample(range(count), 2))
-    one, two = start + size * one, start + size * two
-    middle = image[one + size : two]
-    return (
-        image[:one]
-        + image[two : two + size]
-        + middle
-        + image[one : one + size]
-        + image[two + size :]
-    )
+    return spoil_integer(rng, image, PAGE + RECORD.size * rng.randrange(count) + field, size)
 
 
 def _swap_in_section(rng, image):
@@ -211,7 +144,7 @@ def _swap_in_section(rng, image):
     start, size, count = rng.choice(
         [(fields[6], 32, records), (fields[12], 64, files), (fields[14], 4, files)]
     )
-    return _swap(rng, image, start, size, count)
+    return swap(rng, image, start, size, count)
 
 
 def _spoil_section(rng, image):
@@ -334,7 +267,7 @@ def mutate_merkle(rng, case):
     if how == 2:
         return blind(rng, data), size, digest
     if how == 3:
-        return _swap(rng, data, 0, 32, len(data) // 32), size, digest
+        return swap(rng, data, 0, 32, len(data) // 32), size, digest
     if not data:
         return data, size, digest
     # A hash or the padding of a level put wrong, and everything above made to agree.
@@ -363,6 +296,9 @@ MUTATORS = {
     "meta": mutate_meta,
     "record": mutate_yaml,
     "merkle": mutate_merkle,
+    "chunk-list": mutate_chunk_list,
+    "delta": mutate_delta,
+    "pack": mutate_pack,
 }
 
 

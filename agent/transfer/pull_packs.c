@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/pull_packs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/transfer/transfer.h"
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "common/client/api_client.h"
+#include "common/model/pack.h"
+#include "common/net/http_loop.h"
+
+#define TURN_MS 200
+#define ASK_BLOBS 1024
+#define ASK_BYTES ((uint64_t)4 << 20)
+
+/* One request at a time. */
+struct lane {
+    struct asking *asking;
+    struct pull_blob *blobs[ASK_BLOBS]; /* in the order asked for */
+    size_t count;                       /* 0: idle */
+    size_t next;                        /* of the blobs that may still come */
+    struct buf digests;
+    struct pack_reader *reader;
+    struct api_call *call;
+    bool disk_failed; /* the failure is the disk's, not the server's */
+};
+
+struct asking {
+    const struct pull_fetch_options *options;
+    struct http_loop *loop;
+    struct lane *lanes;
+    size_t lane_count;
+    size_t next;
+    int result;
+    struct error error;
+};
+
+static const struct pack_limits limits = { .member_size = PULL_PACKS_BLOB_MAX, .count = ASK_BLOBS };
+
+static void ask(struct lane *lane);
+
+static void fail(struct asking *asking, int r, const struct error *err)
+{
+    if (asking->result == 0) {
+        asking->result = r;
+        asking->error = *err;
+    }
+}
+
+/* The blob of that digest; members come in the order that was asked for. */
+static struct pull_blob *find(struct lane *lane, const struct digest *sha256)
+{
+    for (size_t i = lane->next; i < lane->count; i++) {
+        if (digest_equal(&lane->blobs[i]->sha256, sha256)) {
+            lane->next = i + 1;
+            return lane->blobs[i];
+        }
+    }
+    return NULL;
+}
+
+/* A half-written file of that name does no harm: what an earlier pull left is checked before it is
+ * used. */
+static int write_blob(struct lane *lane, const struct pack_member *member, struct error *err)
+{
+    struct directory *stage = lane->asking->options->stage;
+    cleanup_fd int fd = -1;
+    char hex[DIGEST_HEX_SIZE];
+    int r;
+
+    digest_hex(&member->sha256, hex);
+    r = directory_create(stage, hex, 0600, &fd, err);
+    if (r == -EEXIST) {
+        directory_remove_file(stage, hex, NULL);
+        r = directory_create(stage, hex, 0600, &fd, err);
+    }
+    if (r == 0)
+        r = file_write_at(fd, 0, member->bytes.bytes, member->bytes.size, err);
+    if (r < 0)
+        lane->disk_failed = true;
+    return r;
+}
+
+static int on_member(void *context, const struct pack_member *member, struct error *err)
+{
+    struct lane *lane = context;
+    struct pull_blob *blob = find(lane, &member->sha256);
+    int r;
+
+    if (blob == NULL || blob->is_here || member->damage != NULL || member->size != blob->size)
+        return 0; /* left for pull_fetch() */
+    r = write_blob(lane, member, err);
+    if (r < 0)
+        return r;
+    blob->is_here = true;
+    transfer_done(lane->asking->options->transfer, 1, blob->size);
+    return 0;
+}
+
+static int on_body(void *context, struct span bytes, struct error *err)
+{
+    struct lane *lane = context;
+
+    return pack_reader_feed(lane->reader, bytes.bytes, bytes.size, err);
+}
+
+static int new_reader(struct lane *lane, struct error *err)
+{
+    lane->reader = pack_reader_free(lane->reader);
+    lane->next = 0;
+    return pack_reader_new(&lane->reader, &limits, on_member, lane, err);
+}
+
+/* A broken answer is begun anew; what came of it stays. */
+static void on_restart(void *context)
+{
+    struct lane *lane = context;
+    struct error err = { 0 };
+    int r = new_reader(lane, &err);
+
+    if (r < 0)
+        fail(lane->asking, r, &err);
+}
+
+static bool is_small(const struct pull_blob *blob)
+{
+    return !blob->is_here && blob->size <= PULL_PACKS_BLOB_MAX;
+}
+
+static void fill_lane(struct lane *lane)
+{
+    struct asking *asking = lane->asking;
+    const struct pull_fetch_options *options = asking->options;
+    uint64_t bytes = 0;
+
+    lane->count = 0;
+    buf_clear(&lane->digests);
+    if (asking->result != 0)
+        return;
+    while (asking->next < options->count && lane->count < ASK_BLOBS && bytes < ASK_BYTES) {
+        struct pull_blob *blob = &options->blobs[asking->next++];
+
+        if (!is_small(blob))
+            continue;
+        lane->blobs[lane->count++] = blob;
+        buf_add(&lane->digests, blob->sha256.bytes, DIGEST_SIZE);
+        bytes += blob->size;
+    }
+    if (lane->count > 0)
+        ask(lane);
+}
+
+static void on_done(void *context, const struct api_answer *answer)
+{
+    struct lane *lane = context;
+    struct asking *asking = lane->asking;
+    struct error err = answer->err;
+    int r = answer->code;
+
+    lane->call = NULL;
+    if (asking->result != 0) {
+        lane->count = 0;
+        return;
+    }
+    if (r == 0)
+        r = pack_reader_end(lane->reader, &err);
+    if (r < 0 && lane->disk_failed)
+        r = transfer_local(asking->options->transfer, r);
+    else if (r == -EBADMSG || answer->status == 404 || answer->status == 405)
+        r = 0; /* no pack, or half of one: what is missing is asked for alone */
+    if (r < 0) {
+        fail(asking, r, &err);
+        lane->count = 0;
+        return;
+    }
+    fill_lane(lane);
+}
+
+static void ask(struct lane *lane)
+{
+    const struct pull_fetch_options *options = lane->asking->options;
+    cleanup(buf_release) struct buf path = buf_init(4096);
+    const struct http_header accept[] = { { "Accept-Encoding", "zstd" } };
+    struct api_client *client = options->transfer->client;
+    struct error err;
+    struct api_call_spec spec = { .method = HTTP_POST,
+                                  .content_type = "application/octet-stream",
+                                  .headers = accept,
+                                  .header_count = api_client_is_local(client) ? 0 : 1,
+                                  .repeatable = true,
+                                  .on_body = on_body,
+                                  .on_restart = on_restart,
+                                  .done = on_done,
+                                  .context = lane };
+    int r;
+
+    spec.body = (struct http_body){ .kind = HTTP_BODY_SPAN,
+                                    .span = buf_span(&lane->digests),
+                                    .size = lane->digests.size };
+    api_path_version(&path, options->project, options->app, options->version);
+    buf_add_text(&path, "/blobs:batch");
+    spec.path = buf_text(&path);
+    r = buf_check(&path, &err);
+    if (r == 0)
+        r = buf_check(&lane->digests, &err);
+    if (r == 0)
+        r = new_reader(lane, &err);
+    if (r == 0)
+        r = api_call_start(client, &spec, &lane->call, &err);
+    if (r < 0) {
+        fail(lane->asking, r, &err);
+        lane->count = 0;
+    }
+}
+
+static bool is_over(void *context)
+{
+    const struct asking *asking = context;
+
+    for (size_t i = 0; i < asking->lane_count; i++)
+        if (asking->lanes[i].count > 0)
+            return asking->result != 0;
+    return true;
+}
+
+static void run(struct asking *asking)
+{
+    struct error err;
+    int r = 0;
+
+    while (r == 0 && !is_over(asking)) {
+        r = http_loop_run_until(asking->loop, is_over, asking, clock_monotonic_ms() + TURN_MS,
+                                &err);
+        if (r == -ETIMEDOUT)
+            r = transfer_stopped(asking->options->transfer, &err);
+    }
+    if (r < 0)
+        fail(asking, r, &err);
+    for (size_t i = 0; i < asking->lane_count; i++)
+        if (asking->lanes[i].call != NULL)
+            api_call_cancel(asking->lanes[i].call);
+}
+
+int pull_packs(const struct pull_fetch_options *options, struct error *err)
+{
+    struct asking asking = { .options = options,
+                             .loop = api_client_loop(options->transfer->client),
+                             .lane_count = options->transfer->concurrency };
+    cleanup_memory struct lane *lanes = NULL;
+
+    if (asking.lane_count > PULL_PACKS_LANES)
+        asking.lane_count = PULL_PACKS_LANES;
+    asking.lanes = lanes = memory_array(asking.lane_count, sizeof(*lanes));
+    if (lanes == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < asking.lane_count; i++) {
+        lanes[i].asking = &asking;
+        lanes[i].digests = buf_init(ASK_BLOBS * DIGEST_SIZE);
+    }
+    for (size_t i = 0; i < asking.lane_count; i++)
+        fill_lane(&lanes[i]);
+    run(&asking);
+    for (size_t i = 0; i < asking.lane_count; i++) {
+        pack_reader_free(lanes[i].reader);
+        buf_release(&lanes[i].digests);
+    }
+    return asking.result < 0 ? error_set(err, asking.result, "%s", asking.error.text) : 0;
+}

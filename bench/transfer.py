@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""transfer - pushes and pulls beside an rsync daemon, both on loopback: 1 GiB in one file, 5,000
+files of 60 MB in all, and each again when there is nothing to do.
+
+Every round has bytes of its own, and places of its own: what the server or the disk has seen
+before would not be moved. Ours also keeps what it gets: hashed, named, durable before it says so.
+"""
+
+import os
+import random
+import shutil
+import time
+
+from lab import APP, GIB, PROJECT
+from rounds import in_turns, seconds
+from rsync_peer import RsyncDaemon
+from warm import warm_memory
+
+FILES, DIRECTORIES, AVERAGE = 5000, 50, 12_000
+NOOP_BYTES = 20_000
+
+
+def one_large_file(tree, number):
+    tree.mkdir(parents=True)
+    with open(tree / "file", "wb") as file:
+        for _ in range(GIB >> 20):
+            file.write(os.urandom(1 << 20))
+
+
+def many_small_files(tree, number):
+    """Half of each file's bytes do not compress, half do."""
+    sizes = random.Random(number)
+    for index in range(FILES):
+        folder = tree / f"directory-{index % DIRECTORIES:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        size = int(sizes.expovariate(2 / AVERAGE)) + 10
+        (folder / f"file-{index:04}").write_bytes(os.urandom(size) + b"some text, "[:11] *
+                                                  (size // 11))
+
+
+class Trees:
+    """A tree, and the places that it goes to, for each round."""
+
+    def __init__(self, lab, name, make, daemon):
+        self.lab, self.name, self.make, self.daemon = lab, name, make, daemon
+        self.number = 0
+        self.version = None
+
+    def next(self):
+        self.number += 1
+        self.version = f"{self.name}-{self.number}"
+        self.tree = self.lab.directory / "transfer" / self.version
+        self.make(self.tree, self.number)
+        self.pulled = self.lab.directory / "transfer" / f"{self.version}-pulled"
+        self.copied = self.lab.directory / "transfer" / f"{self.version}-copied"
+        self.daemon.show(self.tree)
+        self.daemon.empty(self.version)
+        warm_memory()
+
+    def end(self):
+        for path in (self.tree, self.pulled, self.copied,
+                     self.daemon.directory / f"to-{self.version}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def ours(lab, trees, verb):
+    place = trees.tree if verb == "push" else trees.pulled
+    line = lab.agent.line(verb, place, "--version", trees.version, "--project", PROJECT, "--app",
+                          APP, "--json")
+    start = time.perf_counter()
+    done = lab.run_agent(line)
+    took = time.perf_counter() - start
+    return took, done["sent_bytes" if verb == "push" else "received_bytes"]
+
+
+def rsync(trees, verb):
+    url = trees.daemon.url
+    words = [f"{trees.tree}/", f"{url}/to/"] if verb == "push" else [f"{url}/from/",
+                                                                    f"{trees.copied}/"]
+    return seconds(["rsync", "-a", *words])
+
+
+def measure(lab, trees, rounds, goals):
+    """Four lines: push and pull of what is new, and again of what is there."""
+    kinds = [(verb, new) for new in (True, False) for verb in ("push", "pull")]
+    times = {kind: ([], []) for kind in kinds}
+    most = {}
+    for number in range(rounds):
+        trees.next()
+        for new in (True, False):
+            for verb in ("push", "pull"):
+                mine, others = times[verb, new]
+                turns = [lambda: mine.append(ours(lab, trees, verb)),
+                         lambda: others.append(rsync(trees, verb))]
+                for turn in turns if number % 2 == 0 else reversed(turns):
+                    turn()
+        trees.end()
+    for kind in kinds:
+        mine, others = times[kind]
+        took = sorted(t for t, _ in mine)[rounds // 2]
+        peer = sorted(others)[rounds // 2]
+        most[kind] = max(size for _, size in mine)
+        name = f"{kind[0]}-{trees.name}{'' if kind[1] else '-again'}"
+        lab.say(name, f"{took:.3f}s", f"{peer:.3f}s", took / peer, f"<={goals[kind]:.2f}")
+        if not kind[1]:
+            lab.say(f"{name}-bytes", most[kind], NOOP_BYTES, most[kind] / NOOP_BYTES, "<=1.00")
+
+
+def run(lab):
+    with RsyncDaemon(lab.directory / "rsync") as daemon:
+        measure(lab, Trees(lab, "1gib", one_large_file, daemon), max(3, lab.rounds // 2),
+                {("push", True): 1.5, ("pull", True): 1.0, ("push", False): 0.8,
+                 ("pull", False): 0.8})
+        measure(lab, Trees(lab, "5000", many_small_files, daemon), lab.rounds,
+                {("push", True): 0.9, ("pull", True): 0.9, ("push", False): 0.8,
+                 ("pull", False): 0.8})

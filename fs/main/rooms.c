@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/main/rooms.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/memory.h"
+#include "common/base/workers.h"
+#include "common/client/api_client.h"
+#include "common/client/blob_cache.h"
+#include "common/client/blob_fetch.h"
+#include "common/client/known_versions.h"
+#include "common/client/secret.h"
+#include "common/codec/digest.h"
+#include "common/net/http_loop.h"
+#include "fs/ids/ids.h"
+#include "fs/main/mount_options.h"
+#include "fs/reader/reader.h"
+#include "fs/tree_mount/tree_set.h"
+
+#define ENGINE_MEMORY ((uint64_t)24 * 1024 * 1024)
+#define WORKERS 1
+#define WORKERS_QUEUE 64
+#define DRAIN_MS 1000
+#define TURN_MS 20
+#define PATH_MAX_SIZE_TEXT 8192
+
+static int open_client(struct rooms *rooms, struct error *err)
+{
+    const struct mount_options *options = rooms->options;
+    struct api_client_options client = {
+        .loop = rooms->loop,
+        .servers = (const char *const *)options->servers,
+        .server_count = options->server_count,
+        .ca_file = options->ca_file,
+        .user_agent = "kkartifact-fs/" KKARTIFACT_VERSION,
+        .insecure = options->insecure,
+        .timeout_ms = options->deadline_ms,
+    };
+    int r = 0;
+
+    if (options->token_file != NULL)
+        r = secret_load(options->token_file, &client.token, err);
+    if (r < 0)
+        return error_prefix(err, -EINVAL, "token_file");
+    return api_client_new(&rooms->client, &client, err);
+}
+
+static int open_cache(struct rooms *rooms, struct error *err)
+{
+    const struct mount_options *options = rooms->options;
+    struct blob_cache_options cache = { .quota_bytes = options->cache_size,
+                                        .free_bytes = options->cache_free };
+    struct statvfs system;
+    int r = file_make_directories(options->cache, 0700, err);
+
+    if (r < 0)
+        return error_prefix(err, r, "cache");
+    if (options->cache_free == 0 && statvfs(options->cache, &system) == 0)
+        cache.free_bytes =
+            (uint64_t)system.f_blocks * system.f_frsize / 100 * options->cache_free_percent;
+    r = blob_cache_open(options->cache, &cache, &rooms->cache, err);
+    return r < 0 ? error_prefix(err, r, "cache") : 0;
+}
+
+/* A directory of ours in the cache; NULL when it cannot be made: then nothing is kept there. */
+static char *place_in_cache(const struct rooms *rooms, const char *name)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE_TEXT);
+
+    buf_format(&path, "%s/%s", rooms->options->cache, name);
+    if (buf_check(&path, NULL) < 0 || file_make_directories(buf_text(&path), 0700, NULL) < 0)
+        return NULL;
+    return buf_take(&path);
+}
+
+/* Ids belong to a mount point and a store. Damaged or another's: no kernel remembers them, so they
+ * start anew; in use by a second mount at the same place, or not writable: in memory. */
+static int open_ids(struct rooms *rooms, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE_TEXT);
+    cleanup_memory char *directory = place_in_cache(rooms, "ids");
+    const char *store = rooms->entry.store;
+    char hex[DIGEST_HEX_SIZE];
+    struct digest digest;
+    int r = -EROFS;
+
+    buf_format(&path, "%s %s", store, rooms->options->mountpoint);
+    digest = digest_of_span(buf_span(&path));
+    digest_hex(&digest, hex);
+    buf_clear(&path);
+    if (directory != NULL) {
+        buf_format(&path, "%s/%s", directory, hex);
+        r = buf_check(&path, NULL);
+    }
+    if (r == 0)
+        r = ids_open(buf_text(&path), store, &rooms->ids, NULL);
+    if (r == -EBADMSG && unlink(buf_text(&path)) == 0)
+        r = ids_open(buf_text(&path), store, &rooms->ids, NULL);
+    return r == 0 ? 0 : ids_open(NULL, store, &rooms->ids, err);
+}
+
+static int open_engine(struct rooms *rooms, struct error *err)
+{
+    struct blob_fetch_options engine = { .client = rooms->client,
+                                         .cache = rooms->cache,
+                                         .memory_bytes = ENGINE_MEMORY };
+    int r = workers_new(&rooms->workers, WORKERS, WORKERS_QUEUE, err);
+
+    if (r == 0)
+        r = blob_fetch_new(&rooms->engine, &engine, err);
+    if (r == 0)
+        r = reader_new(&rooms->reader, rooms->loop, rooms->engine, err);
+    if (r == 0)
+        r = open_ids(rooms, err);
+    return r;
+}
+
+static int open_catalog(struct rooms *rooms, struct error *err)
+{
+    struct catalog_options options = {
+        .loop = rooms->loop,
+        .fetch = catalog_fetch_start,
+        .fetch_context = &rooms->names_server,
+        .number = ops_number,
+        .number_context = &rooms->numbers,
+        .only_project = rooms->options->only_project,
+        .only_app = rooms->options->only_app,
+    };
+
+    rooms->names_server.client = rooms->client;
+    rooms->numbers = (struct ops_numbers){ rooms->ids, rooms->known };
+    return catalog_new(&rooms->catalog, &options, err);
+}
+
+static int open_trees(struct rooms *rooms, struct error *err)
+{
+    struct tree_set_options options = {
+        .loop = rooms->loop,
+        .engine = rooms->engine,
+        .client = rooms->client,
+        .known = rooms->known,
+        .workers = rooms->workers,
+        .temporary = rooms->options->cache,
+        .slot = ops_slot,
+        .slot_context = &rooms->numbers,
+    };
+
+    rooms->records = place_in_cache(rooms, "records");
+    options.records = rooms->records;
+    return tree_set_new(&rooms->trees, &options, err);
+}
+
+static int open_ops(struct rooms *rooms, struct error *err)
+{
+    struct ops_options options = {
+        .loop = rooms->loop,
+        .client = rooms->client,
+        .engine = rooms->engine,
+        .cache = rooms->cache,
+        .known = rooms->known,
+        .workers = rooms->workers,
+        .ids = rooms->ids,
+        .catalog = rooms->catalog,
+        .trees = rooms->trees,
+        .reader = rooms->reader,
+        .cache_path = rooms->options->cache,
+        .deadline_ms = rooms->options->deadline_ms,
+        .umask = rooms->options->umask,
+        .strict_auth = rooms->options->strict_auth,
+    };
+
+    return ops_new(&rooms->ops, &options, err);
+}
+
+static int open_upper(struct rooms *rooms, struct error *err)
+{
+    int r = open_engine(rooms, err);
+
+    if (r == 0)
+        r = open_catalog(rooms, err);
+    if (r == 0)
+        r = open_trees(rooms, err);
+    if (r == 0)
+        r = open_ops(rooms, err);
+    return r;
+}
+
+int rooms_open(struct rooms *rooms, const struct mount_options *options, enum exit_place *out_place,
+               struct error *err)
+{
+    int r;
+
+    rooms->options = options;
+    *out_place = EXIT_OF_LOCAL;
+    r = http_loop_new(&rooms->loop, NULL, err);
+    if (r < 0)
+        return r;
+    *out_place = EXIT_OF_SERVER;
+    r = open_client(rooms, err);
+    if (r < 0)
+        return r;
+    *out_place = EXIT_OF_LOCAL;
+    r = open_cache(rooms, err);
+    if (r < 0)
+        return r;
+    *out_place = EXIT_OF_SERVER;
+    r = store_entry_find(&rooms->entry, rooms->client, options, &rooms->known, err);
+    if (r < 0)
+        return r;
+    *out_place = EXIT_OF_LOCAL;
+    return open_upper(rooms, err);
+}
+
+/* Lets what was begun come to its end, for a moment; true when nothing is left. */
+static bool drain(struct rooms *rooms)
+{
+    uint64_t end_ms = clock_monotonic_ms() + DRAIN_MS;
+    bool idle = false;
+
+    while (!idle && clock_monotonic_ms() < end_ms) {
+        if (http_loop_run_once(rooms->loop, TURN_MS, NULL) < 0)
+            break;
+        idle = ops_is_idle(rooms->ops) && catalog_is_idle(rooms->catalog) &&
+               tree_set_is_idle(rooms->trees);
+    }
+    return idle;
+}
+
+/* From the roof down; whoever holds something below is gone before it. */
+static void close_all(struct rooms *rooms)
+{
+    catalog_free(rooms->catalog);
+    tree_set_free(rooms->trees);
+    reader_free(rooms->reader);
+    /* Trees are closed by the loop. */
+    http_loop_run_once(rooms->loop, 0, NULL);
+    http_loop_run_once(rooms->loop, 0, NULL);
+    blob_fetch_free(rooms->engine);
+    ops_free(rooms->ops);
+    ids_close(rooms->ids);
+    known_versions_close(rooms->known);
+    api_client_free(rooms->client);
+    http_loop_free(rooms->loop);
+    blob_cache_close(rooms->cache);
+}
+
+bool rooms_close(struct rooms *rooms)
+{
+    bool idle = true;
+
+    if (rooms->ops != NULL)
+        idle = drain(rooms);
+    rooms->workers = workers_free(rooms->workers);
+    if (idle && rooms->loop != NULL) {
+        close_all(rooms);
+    } else if (rooms->cache != NULL) {
+        /* Something waits for a server that is silent. The process ends: what is on disk is
+         * whole. */
+        blob_cache_flush(rooms->cache);
+    }
+    if (idle)
+        rooms->records = memory_free(rooms->records);
+    return idle;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+#include "fs/catalog/catalog.h"
+#include "fs/catalog/catalog_fetch.h"
+#include "fs/main/exit_code.h"
+#include "fs/main/store_entry.h"
+#include "fs/ops/ops.h"
+
+struct api_client;
+struct blob_cache;
+struct blob_fetch;
+struct error;
+struct http_loop;
+struct ids;
+struct known_versions;
+struct mount_options;
+struct reader;
+struct tree_set;
+struct workers;
+
+/*
+ * rooms - what stands between the server and the kernel in one mount, from the ground up: the
+ * loop, the client, the cache, what is known of the store, the engine, ids, names, trees, and the
+ * answers to the kernel's questions.
+ *
+ * Zeroed memory is no room yet. The loop is run by whoever owns them; before they are closed nobody
+ * runs it and no question comes any more.
+ */
+struct rooms {
+    const struct mount_options *options;
+    struct http_loop *loop;
+    struct api_client *client;
+    struct blob_cache *cache;
+    struct store_entry entry;
+    struct known_versions *known;
+    struct workers *workers;
+    struct blob_fetch *engine;
+    struct reader *reader;
+    struct ids *ids;
+    struct catalog_server names_server;
+    struct ops_numbers numbers;
+    struct catalog *catalog;
+    struct tree_set *trees;
+    struct ops *ops;
+    char *records; /* the directory of version records; NULL: none is kept */
+};
+
+/* Asks the server, unless it is away and known. *out_place tells where a failure came from; what
+ * was opened until then is for rooms_close. */
+int rooms_open(struct rooms *rooms, const struct mount_options *options, enum exit_place *out_place,
+               struct error *err);
+/* From the roof down, after ops_end(). False: something still waits for a silent server, so that
+ * nothing could be freed; what is on disk is whole, and the process has to end. */
+bool rooms_close(struct rooms *rooms);

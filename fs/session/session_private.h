@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#define FUSE_USE_VERSION 317
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <fuse_lowlevel.h>
+
+#include "fs/session/session.h"
+
+/*
+ * session_private - what session.c (what the kernel may ask; mounting), readers.c (threads that
+ * take requests) and replies.c (answers) share.
+ */
+#define SESSION_PREFERRED_SIZE (128 * 1024)
+
+struct session {
+    struct fuse_session *fuse;
+    const struct session_ops *ops;
+    void *context;
+    struct session_options options;
+    char *mountpoint;
+    uint64_t device;
+    bool by_helper; /* fusermount3 mounted it, and takes it away */
+    atomic_bool stopping;
+    pthread_mutex_t lock; /* of the wait for the end */
+    pthread_cond_t stopped;
+};
+
+/* A request is libfuse's, under our name. */
+fuse_req_t session_fuse_of(struct session_request *request);
+struct session *session_of(fuse_req_t req);
+
+/* One request: read, handled. 0 at the end of the connection, -EINTR after a signal. */
+int session_serve_one(struct session *session, struct fuse_buf *buffer);
