@@ -8,6 +8,9 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
+#include "common/codec/base64.h"
+#include "common/codec/json.h"
+#include "common/codec/yaml.h"
 
 int output_write(struct buf *bytes, struct error *err)
 {
@@ -16,6 +19,29 @@ int output_write(struct buf *bytes, struct error *err)
     if (r == 0)
         r = file_write(1, bytes->bytes, bytes->size, err);
     return r < 0 ? error_prefix(err, r, "standard output") : 0;
+}
+
+void output_add_path(struct buf *out, struct span path)
+{
+    for (size_t i = 0; i < path.size; i++) {
+        uint8_t c = path.bytes[i];
+        if (c < 0x20 || c == 0x7f || c == '\\')
+            buf_format(out, "\\%03o", c);
+        else
+            buf_add_byte(out, c);
+    }
+}
+
+void output_json_path(struct json_writer *writer, struct span path)
+{
+    cleanup(buf_release) struct buf encoded = buf_init(BUF_UNLIMITED);
+
+    if (yaml_text_is_plain(path)) {
+        json_text_span(writer, "path", path);
+        return;
+    }
+    base64_encode(path, &encoded);
+    json_text_span(writer, "path_base64", buf_span(&encoded));
 }
 
 /* One write, so that the lines of threads do not mix. */
@@ -43,6 +69,12 @@ void output_notice(const struct output *output, const char *text)
 {
     if (!output->quiet && !output->json)
         write_line("", text);
+}
+
+void output_list(const struct output *output, struct buf *lines)
+{
+    if (!output->quiet && buf_check(lines, NULL) == 0)
+        file_write(2, lines->bytes, lines->size, NULL);
 }
 
 void output_detail(const struct output *output, const char *format, ...)

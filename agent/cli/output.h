@@ -3,8 +3,11 @@
 
 #include <stdbool.h>
 
+#include "common/base/span.h"
+
 struct buf;
 struct error;
+struct json_writer;
 
 /*
  * output - results on stdout, words on stderr.
@@ -21,10 +24,17 @@ struct output {
 /* All of it to stdout. -EIO and so on: the reader is gone, the disk is full. */
 int output_write(struct buf *bytes, struct error *err);
 
+/* A path for a line of text: control bytes and backslashes as \ooo. */
+void output_add_path(struct buf *out, struct span path);
+/* Member "path" of the object that is open, or "path_base64" (FORMATS 5). */
+void output_json_path(struct json_writer *writer, struct span path);
+
 /* A line on stderr: "kkartifact-agent: text". */
 void output_error(const char *text);
 void output_warning(const struct output *output, const char *text);
 /* What a person wants to know and no script reads: not with --quiet, not with --json. */
 void output_notice(const struct output *output, const char *text);
+/* Lines that a person asked for and that are not the result, as they are: not with --quiet. */
+void output_list(const struct output *output, struct buf *lines);
 void output_detail(const struct output *output, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -82,6 +82,8 @@ int session_open(const struct configuration *configuration, struct session *out,
                                       .connections_idle = concurrency };
     int r;
 
+    if (settings_has(configuration->settings, "bandwidth_limit"))
+        loop.bytes_per_s = settings_number(configuration->settings, "bandwidth_limit");
     *out_exit = EXIT_CONFIGURATION;
     if (settings_list_count(configuration->settings, "server") == 0)
         return error_set(err, -EINVAL,

@@ -27,6 +27,8 @@ command_function command_push;
 command_function command_pull;
 command_function command_list;
 command_function command_show;
+command_function command_diff;
+command_function command_get;
 command_function command_verify;
 command_function command_version;
 command_function command_completion;

@@ -19,6 +19,11 @@ static void warn(void *context, const char *text)
     output_warning(context, text);
 }
 
+static void complain(void *context, const char *text)
+{
+    output_error(text);
+}
+
 void job_init(struct job *job, struct command *command)
 {
     size_t threads = platform_cpu_count();
@@ -31,6 +36,7 @@ void job_init(struct job *job, struct command *command)
         .stop = interrupt_flag(),
         .meter = &job->meter,
         .warn = warn,
+        .complain = complain,
         .warn_context = &command->output,
     };
 }
@@ -57,8 +63,6 @@ int job_configure(struct job *job, const char *directory, enum configuration_nee
     job->transfer.part_size = settings_number(settings, "chunk_size");
     job->transfer.retry = retry_policy_default();
     job->transfer.retry.tries = (uint32_t)settings_number(settings, "retries") + 1;
-    if (settings_has(settings, "bandwidth_limit"))
-        output_warning(&job->command->output, "bandwidth_limit is not applied by this version");
     return 0;
 }
 
@@ -171,4 +175,13 @@ int job_exit(const struct job *job, int r)
     if (job->transfer.exit_code != 0)
         return job->transfer.exit_code;
     return r == -ENOSPC ? EXIT_UNREACHABLE : problem_exit_code(r); /* the server's disk: 507 */
+}
+
+int job_exit_resumable(const struct job *job, int r, struct error *err)
+{
+    int exit_code = job_exit(job, r);
+
+    if (exit_code == EXIT_INTERRUPTED)
+        error_set(err, -ECANCELED, "interrupted: the same command goes on where this one stopped");
+    return exit_code;
 }

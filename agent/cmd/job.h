@@ -52,3 +52,5 @@ int job_failed(struct job *job, int r, int exit_code);
 
 uint64_t job_elapsed_ms(const struct job *job);
 int job_exit(const struct job *job, int r);
+/* The same for a verb that goes on where it was interrupted, and says so. */
+int job_exit_resumable(const struct job *job, int r, struct error *err);

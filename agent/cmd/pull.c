@@ -4,8 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/transfer/beside.h"
+#include "agent/transfer/change.h"
+#include "agent/transfer/scratch.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
@@ -17,6 +21,8 @@
 #include "common/model/problem.h"
 #include "common/model/version_ref.h"
 #include "common/net/http_loop.h"
+
+#define OUTPUT_MAX (1 << 30)
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -50,16 +56,34 @@ static int find_dest(struct job *job, char **out_path, struct error *err)
     return *out_path == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
-static int open_dest(struct job *job, struct directory **out, struct error *err)
+/* Instead of a DEST that a dry run does not make. */
+static int open_nothing(struct job *job, struct scratch *out_nothing, struct directory **out,
+                        struct error *err)
+{
+    int r = scratch_make(out_nothing, err);
+
+    if (r == 0)
+        r = directory_open_below(out_nothing->at, "", out, err);
+    return job_local(job, r);
+}
+
+static int open_dest(struct job *job, const struct pull_options *options, struct directory **out,
+                     struct beside *out_beside, struct scratch *out_nothing, struct error *err)
 {
     cleanup_memory char *path = NULL;
     int r = find_dest(job, &path, err);
 
-    if (r == 0)
+    if (r == 0 && !options->dry_run)
         r = file_make_directories(path, 0755, err);
     if (r == 0)
         r = directory_open(path, out, err);
-    return job_local(job, r);
+    if (r == -ENOENT && options->dry_run)
+        return open_nothing(job, out_nothing, out, err);
+    if (r < 0)
+        return job_local(job, r);
+    /* Without --exchange the place beside matters only where there is one. */
+    r = beside_open(path, *out, out_beside, options->exchange ? err : NULL);
+    return options->exchange ? job_local(job, r) : 0;
 }
 
 static const char *state_of(const struct pull_options *options, const struct pull_result *result)
@@ -72,11 +96,13 @@ static const char *state_of(const struct pull_options *options, const struct pul
 static int write_result(struct job *job, const struct pull_options *options,
                         const struct pull_result *result, struct error *err)
 {
-    cleanup(buf_release) struct buf out = buf_init(1 << 16);
+    cleanup(buf_release) struct buf out = buf_init(OUTPUT_MAX);
     struct json_writer writer = json_writer_init(&out);
     char hex[DIGEST_HEX_SIZE];
 
     if (!job->command->output.json) {
+        if (options->dry_run)
+            changes_write_text(options->changes, &out);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
     }
@@ -93,15 +119,37 @@ static int write_result(struct job *job, const struct pull_options *options,
     json_integer(&writer, "written_files", (int64_t)result->written_files);
     json_integer(&writer, "deleted_files", (int64_t)result->deleted_files);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
+    if (options->dry_run)
+        changes_write_json(options->changes, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
     return output_write(&out, err);
 }
 
+/* With --verbose: what was done, on stderr. */
+static int tell_changes(struct job *job, const struct change_list *changes, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(OUTPUT_MAX);
+    struct span rest, line;
+    int r;
+
+    changes_write_text(changes, &text);
+    r = buf_check(&text, err);
+    if (r < 0)
+        return r;
+    rest = buf_span(&text);
+    while (rest.size > 0 && span_cut(&rest, '\n', &line))
+        output_detail(&job->command->output, "%.*s", (int)line.size, (const char *)line.bytes);
+    return 0;
+}
+
 static int pull(struct job *job, struct pull_options *options, struct error *err)
 {
     cleanup(cleanup_directory) struct directory *dest = NULL;
+    cleanup(beside_release) struct beside beside = { 0 };
+    cleanup(scratch_release) struct scratch nothing = { 0 };
     cleanup(buf_release) struct buf version = buf_init(256);
+    cleanup(change_list_release) struct change_list changes = change_list_init();
     struct pull_result result;
     int r = job_names(job, &options->project, &options->app, err);
 
@@ -110,15 +158,22 @@ static int pull(struct job *job, struct pull_options *options, struct error *err
     if (r == 0)
         r = job_connect(job, err);
     if (r == 0)
-        r = open_dest(job, &dest, err);
+        r = open_dest(job, options, &dest, &beside, &nothing, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r < 0)
         return r;
     options->dest = dest;
+    options->beside = &beside;
     options->version = buf_text(&version);
+    if (options->dry_run || job->command->output.verbose)
+        options->changes = &changes;
     r = pull_run(options, &result, err);
     job_hide_progress(job);
+    if (r == 0)
+        r = change_list_end(&changes, err);
+    if (r == 0 && !options->dry_run)
+        r = tell_changes(job, &changes, err);
     if (r < 0)
         return r;
     output_detail(&job->command->output, "%llu files written, %llu removed",
@@ -138,11 +193,13 @@ int command_pull(struct command *command, struct error *err)
     job_init(&job, command);
     options.transfer = &job.transfer;
     options.full_check = options_has(command->options, "full-check");
+    options.exchange = options_has(command->options, "exchange");
+    options.delete_extra = options_has(command->options, "delete-extra");
     options.dry_run = options_has(command->options, "dry-run");
     r = job_configure(&job, said != NULL ? said : ".", CONFIGURATION_REQUIRED, err);
     if (r == 0)
         r = job_patterns(&job, "ignore", &protect, err);
     if (r == 0)
         r = pull(&job, &options, err);
-    return job_exit(&job, r);
+    return job_exit_resumable(&job, r, err);
 }

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "agent/cli/build_facts.h"
+#include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/transfer/change.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
@@ -20,6 +22,8 @@
 #include "common/model/problem.h"
 #include "common/model/record.h"
 #include "common/net/http_loop.h"
+
+#define OUTPUT_MAX (1 << 30)
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -123,15 +127,26 @@ static void give_notice(const struct output *output, bool dry_run, const struct 
     }
 }
 
+/* On stderr: on stdout stands the version alone. */
+static void tell_entries(const struct output *output, const struct change_list *entries)
+{
+    cleanup(buf_release) struct buf text = buf_init(OUTPUT_MAX);
+
+    changes_write_text(entries, &text);
+    output_list(output, &text);
+}
+
 static int write_result(struct job *job, const struct push_options *options,
                         const struct push_result *result, struct error *err)
 {
-    cleanup(buf_release) struct buf out = buf_init(1 << 16);
+    cleanup(buf_release) struct buf out = buf_init(OUTPUT_MAX);
     struct json_writer writer = json_writer_init(&out);
     uint64_t sent = job->session.loop != NULL ? http_loop_sent_bytes(job->session.loop) : 0;
     char hex[DIGEST_HEX_SIZE];
 
     if (!job->command->output.json) {
+        if (options->dry_run)
+            tell_entries(&job->command->output, options->changes);
         give_notice(&job->command->output, options->dry_run, result);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
         return output_write(&out, err);
@@ -152,6 +167,8 @@ static int write_result(struct job *job, const struct push_options *options,
     if (options->dry_run)
         json_integer(&writer, "would_send_bytes", (int64_t)result->would_send_bytes);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
+    if (options->dry_run)
+        changes_write_json(options->changes, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
     return output_write(&out, err);
@@ -162,6 +179,7 @@ static int push(struct job *job, const char *path, struct push_options *options,
     cleanup(record_release) struct record record;
     cleanup(cleanup_directory) struct directory *root = NULL;
     cleanup(cleanup_directory) struct directory *cache = NULL;
+    cleanup(change_list_release) struct change_list changes = change_list_init();
     struct push_result result;
     int r;
 
@@ -184,7 +202,10 @@ static int push(struct job *job, const char *path, struct push_options *options,
     options->cache = cache;
     options->metadata = &record;
     options->links = links_of(job->configuration.settings);
+    options->changes = &changes;
     r = push_run(options, &result, err);
+    if (r == 0)
+        r = change_list_end(&changes, err);
     job_hide_progress(job);
     if (r == -ESTALE)
         return job_failed(job, r, EXIT_CONFLICT);
@@ -220,5 +241,5 @@ int command_push(struct command *command, struct error *err)
     r = prepare(&job, path, &ignore, &executable, err);
     if (r == 0)
         r = push(&job, path, &options, err);
-    return job_exit(&job, r);
+    return job_exit_resumable(&job, r, err);
 }

@@ -8,9 +8,7 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/options.h"
-#include "common/codec/base64.h"
 #include "common/codec/json.h"
-#include "common/codec/yaml.h"
 #include "common/model/problem.h"
 
 #define OUTPUT_MAX (256 * 1024 * 1024)
@@ -27,29 +25,16 @@ struct report {
 static void put_json(struct json_writer *writer, enum verify_difference difference,
                      struct span path)
 {
-    cleanup(buf_release) struct buf encoded = buf_init(BUF_UNLIMITED);
-
     json_begin_object(writer, NULL);
     json_text(writer, "difference", verify_difference_name(difference));
-    if (yaml_text_is_plain(path)) {
-        json_text_span(writer, "path", path);
-    } else {
-        base64_encode(path, &encoded);
-        json_text_span(writer, "path_base64", buf_span(&encoded));
-    }
+    output_json_path(writer, path);
     json_end(writer);
 }
 
 static void put_line(struct buf *out, enum verify_difference difference, struct span path)
 {
     buf_format(out, "%s\t", verify_difference_name(difference));
-    for (size_t i = 0; i < path.size; i++) {
-        uint8_t c = path.bytes[i];
-        if (c < 0x20 || c == 0x7f || c == '\\')
-            buf_format(out, "\\%03o", c);
-        else
-            buf_add_byte(out, c);
-    }
+    output_add_path(out, path);
     buf_add_byte(out, '\n');
 }
 

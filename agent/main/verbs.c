@@ -5,7 +5,7 @@
 
 #include "common/base/options.h"
 
-enum { INIT, PUSH, PULL, LIST, SHOW, VERIFY, VERSION, COMPLETION };
+enum { INIT, PUSH, PULL, LIST, SHOW, DIFF, GET, VERIFY, VERSION, COMPLETION };
 
 #define NO_OPTION                          \
     {                                      \
@@ -38,6 +38,8 @@ static const struct option_spec pull_options[] = {
     { "app", 0, OPTION_TEXT, "A", "app of the project" },
     { "version", 0, OPTION_TEXT, "V", "name of the version, latest or @CHANNEL; else latest" },
     { "ignore", 0, OPTION_LIST, "GLOB", "never replace nor remove what matches" },
+    { "exchange", 0, OPTION_SWITCH, NULL, "change the whole directory at one instant" },
+    { "delete-extra", 0, OPTION_SWITCH, NULL, "remove what no pull has put there, too" },
     { "full-check", 0, OPTION_SWITCH, NULL, "read every file, whatever its times say" },
     { "dry-run", 'n', OPTION_SWITCH, NULL, "change nothing; tell what would be done" },
     NO_OPTION,
@@ -67,8 +69,10 @@ static const struct verb_spec verbs[] = {
     { "init", "[DIR]", 0, 1, "Write a commented .kkartifact.yml", init_options, INIT },
     { "push", "[DIR]", 0, 1, "Make a directory a version", push_options, PUSH },
     { "pull", "[DEST]", 0, 1, "Make a directory equal to a version", pull_options, PULL },
+    { "get", "P/A/V[/PATH] [DEST]", 1, 2, "Fetch a part of a version, once", NULL, GET },
     { "list", "[P[/A]]", 0, 1, "List projects, apps or versions", NULL, LIST },
     { "show", "P/A/V", 1, 1, "Show the record of a version", NULL, SHOW },
+    { "diff", "P/A V1 V2", 3, 3, "Tell what differs between two versions", NULL, DIFF },
     { "verify", "[DIR]", 0, 1, "Compare a pulled directory with what was pulled", verify_options,
       VERIFY },
     { "version", "", 0, 0, "Print the version of this program", NULL, VERSION },
@@ -90,7 +94,8 @@ command_function *verbs_function(int id)
     static command_function *const functions[] = {
         [INIT] = command_init,       [PUSH] = command_push,
         [PULL] = command_pull,       [LIST] = command_list,
-        [SHOW] = command_show,       [VERIFY] = command_verify,
+        [SHOW] = command_show,       [DIFF] = command_diff,
+        [GET] = command_get,         [VERIFY] = command_verify,
         [VERSION] = command_version, [COMPLETION] = command_completion,
     };
 

@@ -4,11 +4,18 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/beside.h"
 #include "agent/transfer/pull_apply.h"
+#include "agent/transfer/pull_changes.h"
+#include "agent/transfer/pull_exchange.h"
+#include "agent/transfer/pull_names.h"
 #include "agent/transfer/pull_plan.h"
-#include "agent/transfer/pull_stage.h"
+#include "agent/transfer/pull_space.h"
+#include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pull_tree.h"
+#include "agent/transfer/pull_write.h"
 #include "agent/transfer/pulled.h"
+#include "agent/transfer/scratch.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
@@ -29,14 +36,18 @@ struct pulling {
     struct pulled pulled;
     struct api_version version;
     struct pulled_tree fetched; /* the image, when it had to be fetched */
+    struct scratch scratch;     /* where a dry run keeps it */
     const struct tree *tree;    /* the version's: fetched, or one that was here */
     struct stat_cache *cache;   /* what DEST holds */
+    struct pull_survey survey;  /* with delete_extra: what the version lacks */
 };
 
 static void pulling_release(struct pulling *pulling)
 {
+    pull_survey_release(&pulling->survey);
     stat_cache_close(pulling->cache);
     pulled_close_tree(&pulling->fetched);
+    scratch_release(&pulling->scratch);
     api_version_release(&pulling->version);
     pulled_release(&pulling->pulled);
 }
@@ -72,19 +83,72 @@ static int find_version(struct pulling *pulling, struct error *err)
     return r < 0 ? r : check_memory(pulling, err);
 }
 
+/* Where the image of the version goes: a dry run writes nothing into DEST. */
+static int find_home(struct pulling *pulling, struct directory **out, struct error *err)
+{
+    const struct pull_options *options = pulling->options;
+    int r = 0;
+
+    if (options->dry_run)
+        r = transfer_local(options->transfer, scratch_make(&pulling->scratch, err));
+    if (r == 0)
+        *out = options->dry_run ? pulling->scratch.at : pulling->pulled.home;
+    return r;
+}
+
 static int find_tree(struct pulling *pulling, struct error *err)
 {
+    struct directory *home;
     int r;
 
     pulling->tree = pulled_find_tree(&pulling->pulled, &pulling->version.record.tree);
     if (pulling->tree != NULL &&
         digest_equal(&pulling->tree->header.content, &pulling->version.record.content))
         return 0;
-    r = pull_tree(pulling->options->transfer, &pulling->version.record, pulling->pulled.home,
-                  &pulling->fetched, err);
+    r = find_home(pulling, &home, err);
+    if (r == 0)
+        r = pull_tree(pulling->options->transfer, &pulling->version.record, home, &pulling->fetched,
+                      err);
     if (r == 0)
         pulling->tree = &pulling->fetched.tree;
     return r;
+}
+
+static struct pull_exchange_options exchange_options(struct pulling *pulling)
+{
+    const struct pull_options *options = pulling->options;
+
+    return (struct pull_exchange_options){ .transfer = options->transfer,
+                                           .dest = options->dest,
+                                           .beside = options->beside,
+                                           .pulled = &pulling->pulled,
+                                           .cache = pulling->cache,
+                                           .tree = pulling->tree,
+                                           .version = &pulling->version,
+                                           .protect = options->protect,
+                                           .delete_extra = options->delete_extra,
+                                           .dry_run = options->dry_run };
+}
+
+static int check_exchange(struct pulling *pulling, struct error *err)
+{
+    struct pull_exchange_options options = exchange_options(pulling);
+
+    return pull_exchange_check(&options, err);
+}
+
+static int make_survey(struct pulling *pulling, struct error *err)
+{
+    const struct pull_options *options = pulling->options;
+    struct pull_survey_options survey = {
+        .transfer = options->transfer,
+        .dest = options->dest,
+        .pulled = &pulling->pulled,
+        .tree = pulling->tree,
+        .protect = options->protect,
+    };
+
+    return options->delete_extra ? pull_survey_make(&survey, &pulling->survey, err) : 0;
 }
 
 static int make_plan(struct pulling *pulling, struct pull_plan *out, struct error *err)
@@ -97,21 +161,17 @@ static int make_plan(struct pulling *pulling, struct pull_plan *out, struct erro
         .tree = pulling->tree,
         .cache = options->full_check ? NULL : pulling->cache,
         .protect = options->protect,
+        .extra = options->delete_extra ? &pulling->survey : NULL,
     };
 
     transfer_meter(options->transfer, METER_SCANNING, pulling->version.record.file_count, 0);
     return pull_plan_make(&plan_options, out, err);
 }
 
-static uint64_t count_removals(const struct pull_plan *plan)
+static void count_plan(const struct pull_plan *plan, struct pull_counts *out)
 {
-    size_t at = plan->removals.size;
-    uint64_t count = 0;
-    bool first;
-
-    while (pull_plan_removal(plan, &at, &first) != NULL)
-        count++;
-    return count;
+    out->written_files = pull_plan_write_count(plan) + pull_plan_count(&plan->links);
+    out->deleted_files = plan->delete_count;
 }
 
 static void fill_result(const struct pulling *pulling, const struct pull_counts *counts,
@@ -128,64 +188,33 @@ static void fill_result(const struct pulling *pulling, const struct pull_counts 
     memcpy(out->version, version->version, strlen(version->version) + 1);
 }
 
-static int open_stage(struct pulling *pulling, struct directory **out, struct error *err)
+static int check_space(struct pulling *pulling, const struct pull_plan *plan, struct error *err)
 {
-    struct directory *home = pulling->pulled.home;
-    int r = directory_make_all(home, "stage", 0700, err);
-
-    if (r == 0)
-        r = directory_open_below(home, "stage", out, err);
-    return transfer_local(pulling->options->transfer, r);
-}
-
-static int stage_and_apply(struct pulling *pulling, const struct pull_plan *plan,
-                           struct pull_counts *out, struct error *err)
-{
-    const struct pull_options *options = pulling->options;
-    struct pulled *pulled = &pulling->pulled;
     cleanup(cleanup_directory) struct directory *stage = NULL;
-    struct pull_stage_options stage_options = {
-        .transfer = options->transfer,
-        .dest = options->dest,
-        .plan = plan,
-        .tree = pulling->tree,
-        .cache = pulling->cache,
-        .project = options->project,
-        .app = options->app,
-        .version = pulling->version.record.version,
-    };
-    struct pull_apply_options apply = { .transfer = options->transfer,
-                                        .dest = options->dest,
-                                        .home = pulled->home,
-                                        .plan = plan,
-                                        .tree = pulling->tree,
-                                        .protect = options->protect };
-    int r = open_stage(pulling, &stage, err);
+    struct directory *home = pulling->pulled.home;
+    struct pull_space_need need;
 
-    stage_options.stage = apply.stage = stage;
-    if (r == 0)
-        r = pull_stage(&stage_options, err);
-    if (r == 0 && pulling->fetched.name != NULL)
-        r = transfer_local(options->transfer, pulled_begin(pulled, PULL_TREE_NAME,
-                                                           &pulling->version.record.tree, err));
-    return r < 0 ? r : pull_apply(&apply, out, err);
+    directory_open_below(home, "stage", &stage, NULL);
+    need = pull_space_need(plan, pulling->tree, stage, false);
+    return pull_space_check(pulling->options->transfer, home, &need, err);
 }
 
 static int update(struct pulling *pulling, const struct pull_plan *plan, struct pull_counts *out,
                   struct error *err)
 {
     const struct pull_options *options = pulling->options;
-    struct pulled *pulled = &pulling->pulled;
-    int r = stage_and_apply(pulling, plan, out, err);
+    struct pull_write_options write = { .transfer = options->transfer,
+                                        .dest = options->dest,
+                                        .pulled = &pulling->pulled,
+                                        .store = options->dest,
+                                        .cache = pulling->cache,
+                                        .plan = plan,
+                                        .tree = pulling->tree,
+                                        .version = &pulling->version,
+                                        .protect = options->protect,
+                                        .has_image = pulling->fetched.name != NULL };
 
-    if (r < 0)
-        return r;
-    r = pulled_finish(pulled, pulling->tree, &pulling->version.record.tree,
-                      api_client_store(options->transfer->client), buf_span(&pulling->version.json),
-                      err);
-    if (r == 0)
-        r = directory_remove_all(pulled->home, "stage", err);
-    return transfer_local(options->transfer, r);
+    return pull_write_run(&write, out, err);
 }
 
 /* DEST was whole, of this very version, and still is. */
@@ -201,6 +230,35 @@ static bool is_current(const struct pulling *pulling, const struct pull_plan *pl
            strcmp(record->version, pulling->version.record.version) == 0;
 }
 
+/* What is told of an exchange is what differs, though every file is made anew. */
+static int exchange(struct pulling *pulling, const struct pull_plan *plan, struct pull_counts *out,
+                    struct error *err)
+{
+    struct pull_exchange_options options = exchange_options(pulling);
+    int r = pull_exchange_run(&options, err);
+
+    if (r < 0)
+        return r;
+    count_plan(plan, out);
+    return 0;
+}
+
+/* With --exchange a plan that changes no file needs none. */
+static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool current,
+                     struct pull_counts *out, struct error *err)
+{
+    const struct pull_options *options = pulling->options;
+    int r = 0;
+
+    if (options->exchange && !pull_plan_is_empty(plan))
+        return exchange(pulling, plan, out, err);
+    if (!current)
+        r = check_space(pulling, plan, err);
+    if (r == 0 && !current)
+        r = update(pulling, plan, out, err);
+    return r < 0 ? r : transfer_local(options->transfer, beside_remove(options->beside, err));
+}
+
 static int run(struct pulling *pulling, struct pull_result *out, struct error *err)
 {
     const struct pull_options *options = pulling->options;
@@ -212,32 +270,55 @@ static int run(struct pulling *pulling, struct pull_result *out, struct error *e
     if (r == 0)
         r = find_tree(pulling, err);
     if (r == 0)
+        r = pull_names_check(options->transfer, options->dest, pulling->tree, TREE_ROOT, err);
+    if (r == 0 && options->exchange)
+        r = check_exchange(pulling, err);
+    if (r == 0)
+        r = make_survey(pulling, err);
+    if (r == 0)
         r = make_plan(pulling, &plan, err);
+    if (r == 0 && options->changes != NULL)
+        r = pull_changes_add(&plan, pulling->tree, options->dest, options->changes, err);
     if (r < 0)
         return r;
     current = is_current(pulling, &plan);
     if (options->dry_run) {
-        counts.written_files = pull_plan_write_count(&plan) + pull_plan_count(&plan.links);
-        counts.deleted_files = count_removals(&plan);
-        directory_remove_file(pulling->pulled.home, PULL_TREE_NAME, NULL);
-    } else if (!current) {
-        r = update(pulling, &plan, &counts, err);
+        count_plan(&plan, &counts);
+    } else {
+        r = carry_out(pulling, &plan, current, &counts, err);
     }
     if (r == 0)
         fill_result(pulling, &counts, current, out);
     return r;
 }
 
+static int recover(struct pulling *pulling, struct error *err)
+{
+    struct pull_exchange_options options = exchange_options(pulling);
+
+    return pull_exchange_recover(&options, err);
+}
+
 int pull_run(const struct pull_options *options, struct pull_result *out, struct error *err)
 {
     cleanup(pulling_release) struct pulling pulling = { .options = options };
     int r = transfer_local(options->transfer,
-                           pulled_open(options->dest, PULLED_WRITE, &pulling.pulled, err));
+                           pulled_open(options->dest, options->dry_run ? PULLED_READ : PULLED_WRITE,
+                                       &pulling.pulled, err));
 
+    if (r == 0)
+        r = transfer_local(options->transfer, beside_check(options->beside, options->dest, err));
+    if (r == 0 && !options->dry_run)
+        r = recover(&pulling, err);
     if (r == 0 && pulling.pulled.damaged != NULL)
         transfer_warning(options->transfer, ".kkartifact/%s is damaged and proves nothing any more",
                          pulling.pulled.damaged);
-    if (r == 0)
+    if (r == 0 && pulling.pulled.home != NULL)
         r = stat_cache_open(pulling.pulled.home, "stat", &pulling.cache, err);
-    return r < 0 ? r : run(&pulling, out, err);
+    if (r < 0)
+        return r;
+    r = run(&pulling, out, err);
+    if (!options->dry_run) /* one that was not used */
+        directory_remove_file(pulling.pulled.home, PULL_TREE_NAME, NULL);
+    return r;
 }

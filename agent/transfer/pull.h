@@ -7,6 +7,8 @@
 #include "common/codec/digest.h"
 #include "common/model/names.h"
 
+struct beside;
+struct change_list;
 struct directory;
 struct error;
 struct pattern_list;
@@ -18,17 +20,22 @@ struct transfer;
  * What is there is judged by the record of the last pull (pulled.h), or read
  * (full_check). Everything is staged and verified in DEST/.kkartifact before the
  * first rename. Files that no pull has put there stay; one in the way of an entry,
- * with other content, is refused by name (exit 9). A version that the server once
+ * with other content, is refused by name (exit 9). With delete_extra they go, too, but
+ * for what `protect` names and the agent's own. A version that the server once
  * told with other content is refused (-EBADMSG, exit 8).
  */
 struct pull_options {
     struct transfer *transfer;
     struct directory *dest;
+    const struct beside *beside; /* of dest; a zeroed one where there is no such place */
     const char *project, *app;
     const char *version;                /* a name, "latest" or "@channel" */
     const struct pattern_list *protect; /* never replaced, never removed */
     bool full_check;
-    bool dry_run; /* nothing of DEST changes but DEST/.kkartifact */
+    bool delete_extra;
+    bool exchange;               /* DEST becomes the version by one exchange (pull_exchange.h) */
+    bool dry_run;                /* nothing is written to DEST */
+    struct change_list *changes; /* gets what is done, unless it is NULL; the caller ends it */
 };
 
 struct pull_result {

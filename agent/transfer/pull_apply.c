@@ -78,11 +78,11 @@ static int apply_removals(struct applying *applying, bool first, struct error *e
     const struct pull_plan *plan = applying->options->plan;
     size_t at = plan->removals.size;
     const char *path;
-    bool is_first;
+    unsigned flags;
     int r = 0;
 
-    while (r == 0 && (path = pull_plan_removal(plan, &at, &is_first)) != NULL) {
-        if (is_first == first)
+    while (r == 0 && (path = pull_plan_removal(plan, &at, &flags)) != NULL) {
+        if (((flags & REMOVAL_FIRST) != 0) == first)
             r = remove_entry(applying, path, err);
     }
     return r;
@@ -286,6 +286,8 @@ static int set_directories(struct applying *applying, struct error *err)
         r = directory_info(applying->options->dest, path, &info, err);
         if (r == 0 && info.kind == FILE_DIRECTORY)
             r = set_state(applying, path, &record, &info, err);
+        else if (r == -ENOENT)
+            r = 0; /* the plan was for a part of the tree */
     }
     return r;
 }
@@ -315,7 +317,8 @@ int pull_apply(const struct pull_apply_options *options, struct pull_counts *out
         r = apply_touches(applying, err);
     if (r < 0)
         return transfer_local(options->transfer, r);
-    note_files(applying);
+    if (options->home != NULL)
+        note_files(applying);
     r = set_directories(applying, err);
     if (r == 0)
         *out = applying->counts;

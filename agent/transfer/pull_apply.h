@@ -20,7 +20,7 @@ struct tree;
 struct pull_apply_options {
     struct transfer *transfer;
     struct directory *dest;
-    struct directory *home; /* DEST/.kkartifact: the new stat cache goes there */
+    struct directory *home; /* DEST/.kkartifact: the new stat cache goes there; NULL: none */
     struct directory *stage;
     const struct pull_plan *plan;
     const struct tree *tree;

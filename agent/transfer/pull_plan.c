@@ -7,6 +7,8 @@
 
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/pattern.h"
+#include "agent/transfer/pull_names.h"
+#include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pulled.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -18,6 +20,7 @@
 #include "common/model/problem.h"
 #include "common/model/tree.h"
 
+#define REMOVAL 1 /* so that the byte is never a NUL */
 #define BUFFER_SIZE (256 * 1024)
 
 struct planning {
@@ -27,6 +30,16 @@ struct planning {
     struct buf cleared; /* directories of ours that go: each path and a NUL */
     uint8_t *buffer;    /* for reading files */
 };
+
+struct pull_plan pull_plan_init(void)
+{
+    return (struct pull_plan){ .makes = buf_init(BUF_UNLIMITED),
+                               .clears = buf_init(BUF_UNLIMITED),
+                               .links = buf_init(BUF_UNLIMITED),
+                               .touches = buf_init(BUF_UNLIMITED),
+                               .writes = buf_init(BUF_UNLIMITED),
+                               .removals = buf_init(BUF_UNLIMITED) };
+}
 
 void pull_plan_release(struct pull_plan *plan)
 {
@@ -67,7 +80,7 @@ const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at
     return (const struct pull_write *)(const void *)plan->writes.bytes + at;
 }
 
-const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *out_first)
+const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, unsigned *out_flags)
 {
     const uint8_t *bytes = plan->removals.bytes;
     size_t start;
@@ -78,7 +91,7 @@ const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *ou
     while (start > 0 && bytes[start - 1] != '\0')
         start--;
     *at = start;
-    *out_first = bytes[start] == 2;
+    *out_flags = bytes[start];
     return (const char *)bytes + start + 1;
 }
 
@@ -87,11 +100,13 @@ static void add_index(struct buf *list, uint32_t index)
     buf_add(list, &index, sizeof(index));
 }
 
-static void add_removal(struct planning *planning, struct span path, bool first)
+static void add_removal(struct planning *planning, struct span path, bool is_directory, bool first)
 {
     struct buf *out = &planning->plan->removals;
 
-    buf_add_byte(out, first ? 2 : 1);
+    planning->plan->delete_count += !is_directory;
+    buf_add_byte(out, (uint8_t)(REMOVAL | (first ? REMOVAL_FIRST : 0) |
+                                (is_directory ? REMOVAL_DIRECTORY : 0)));
     buf_add_span(out, path);
     buf_add_byte(out, 0);
 }
@@ -115,15 +130,11 @@ static bool is_protected(const struct planning *planning, struct span path, bool
     return protect != NULL && pattern_list_covers(protect, path, is_directory);
 }
 
+/* Whether what stands there may go. */
 static bool is_ours(const struct planning *planning, struct span path, enum file_kind kind)
 {
-    static const enum entry_kind kinds[] = {
-        [FILE_REGULAR] = ENTRY_FILE, [FILE_DIRECTORY] = ENTRY_DIRECTORY, [FILE_LINK] = ENTRY_LINK
-    };
-
-    if (kind == FILE_OTHER)
-        return false;
-    return (pulled_kinds(planning->options->pulled, path) & (1u << kinds[kind])) != 0;
+    return planning->options->extra != NULL ||
+           pulled_is_ours(planning->options->pulled, path, kind);
 }
 
 static int refuse(struct planning *planning, const char *path, struct error *err)
@@ -200,6 +211,7 @@ static int plan_clear(struct planning *planning, const char *path, enum file_kin
     }
     if (r < 0)
         return transfer_local(planning->options->transfer, r);
+    planning->plan->delete_count += kind != FILE_DIRECTORY;
     add_index(&planning->plan->clears, index);
     return 0;
 }
@@ -379,7 +391,8 @@ static int plan_removals_of(struct planning *planning, const struct tree *old, s
     while (tree_walk_next(walk, &entry)) {
         struct file_info info;
         uint32_t index;
-        if (tree_find_path(options->tree, entry.path, &index) == 0)
+        if (tree_find_path(options->tree, entry.path, &index) == 0 ||
+            pull_names_has(options->dest, options->tree, entry.path))
             continue;
         buf_clear(&path);
         buf_add_span(&path, entry.path);
@@ -391,9 +404,45 @@ static int plan_removals_of(struct planning *planning, const struct tree *old, s
         if (info.kind != kind_on_disk(entry.kind) ||
             is_protected(planning, entry.path, entry.kind == ENTRY_DIRECTORY))
             continue;
-        add_removal(planning, entry.path, is_below_cleared(planning, entry.path));
+        add_removal(planning, entry.path, entry.kind == ENTRY_DIRECTORY,
+                    is_below_cleared(planning, entry.path));
     }
     return buf_check(&planning->plan->removals, err);
+}
+
+/* Everything that is there and that the version lacks. */
+static int plan_extra_removals(struct planning *planning, struct error *err)
+{
+    const struct pull_survey *survey = planning->options->extra;
+    enum survey_kind kind;
+    const char *path;
+    size_t at = 0;
+
+    while ((path = pull_survey_next(survey, &at, &kind)) != NULL) {
+        struct file_info info;
+        if ((kind != SURVEY_OURS && kind != SURVEY_FOREIGN) ||
+            directory_info(planning->options->dest, path, &info, NULL) < 0)
+            continue;
+        add_removal(planning, span_text(path), info.kind == FILE_DIRECTORY,
+                    is_below_cleared(planning, span_text(path)));
+    }
+    return buf_check(&planning->plan->removals, err);
+}
+
+static int plan_removals(struct planning *planning, struct error *err)
+{
+    const struct pulled *pulled = planning->options->pulled;
+    int r = 0;
+
+    if (planning->options->extra != NULL)
+        return plan_extra_removals(planning, err);
+    if (pulled->has_current && &pulled->current.tree != planning->options->tree)
+        r = plan_removals_of(planning, &pulled->current.tree, err);
+    for (size_t i = 0; r == 0 && i < pulled->pending_count; i++) {
+        if (&pulled->pending[i].tree != planning->options->tree)
+            r = plan_removals_of(planning, &pulled->pending[i].tree, err);
+    }
+    return r;
 }
 
 static int compare_writes(const void *a, const void *b)
@@ -406,7 +455,7 @@ static int compare_writes(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-static int check_plan(struct pull_plan *plan, struct error *err)
+int pull_plan_end(struct pull_plan *plan, struct error *err)
 {
     struct buf *const lists[] = { &plan->makes,   &plan->clears, &plan->links,
                                   &plan->touches, &plan->writes, &plan->removals };
@@ -414,12 +463,14 @@ static int check_plan(struct pull_plan *plan, struct error *err)
 
     for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(lists[0]); i++)
         r = buf_check(lists[i], err);
+    if (r == 0 && plan->writes.size > 0)
+        qsort(plan->writes.bytes, pull_plan_write_count(plan), sizeof(struct pull_write),
+              compare_writes);
     return r;
 }
 
 static int make(struct planning *planning, struct error *err)
 {
-    const struct pulled *pulled = planning->options->pulled;
     struct pull_plan *plan = planning->plan;
     int r = plan_entries(planning, err);
 
@@ -427,31 +478,15 @@ static int make(struct planning *planning, struct error *err)
         r = buf_check(&planning->absent, err);
     if (r == 0)
         r = buf_check(&planning->cleared, err);
-    if (r == 0 && pulled->has_current && &pulled->current.tree != planning->options->tree)
-        r = plan_removals_of(planning, &pulled->current.tree, err);
-    for (size_t i = 0; r == 0 && i < pulled->pending_count; i++) {
-        if (&pulled->pending[i].tree != planning->options->tree)
-            r = plan_removals_of(planning, &pulled->pending[i].tree, err);
-    }
     if (r == 0)
-        r = check_plan(plan, err);
-    if (r == 0 && plan->writes.size > 0)
-        qsort(plan->writes.bytes, pull_plan_write_count(plan), sizeof(struct pull_write),
-              compare_writes);
-    return r;
+        r = plan_removals(planning, err);
+    return r < 0 ? r : pull_plan_end(plan, err);
 }
 
 int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
                    struct error *err)
 {
-    cleanup(pull_plan_release) struct pull_plan plan = {
-        .makes = buf_init(BUF_UNLIMITED),
-        .clears = buf_init(BUF_UNLIMITED),
-        .links = buf_init(BUF_UNLIMITED),
-        .touches = buf_init(BUF_UNLIMITED),
-        .writes = buf_init(BUF_UNLIMITED),
-        .removals = buf_init(BUF_UNLIMITED),
-    };
+    cleanup(pull_plan_release) struct pull_plan plan = pull_plan_init();
     cleanup_memory uint8_t *buffer = memory_new(BUFFER_SIZE);
     struct planning planning = { .options = options,
                                  .plan = &plan,

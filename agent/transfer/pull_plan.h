@@ -11,6 +11,7 @@
 struct directory;
 struct error;
 struct pattern_list;
+struct pull_survey;
 struct pulled;
 struct stat_cache;
 struct transfer;
@@ -21,7 +22,8 @@ struct tree;
  * anything is written, so that what cannot be done is refused with DEST untouched.
  *
  * Only what is ours (pulled.h) is replaced or removed. In the way of an entry,
- * what is not ours and is not already equal to it is refused by name (-EEXIST). What
+ * what is not ours and is not already equal to it is refused by name (-EEXIST); with
+ * `extra` it is replaced, and whatever else the version lacks is removed. What
  * `protect` names is never touched once it is there.
  */
 struct pull_write {
@@ -35,8 +37,9 @@ struct pull_plan {
     struct buf links;  /* uint32_t: links to be made */
     struct buf touches;  /* uint32_t: files whose mode or mtime differs */
     struct buf writes;   /* struct pull_write: files to be written, sorted by sha256 */
-    struct buf removals; /* paths, each behind one byte (1: has to go before anything is written) */
+    struct buf removals; /* paths, each behind one byte of flags */
     uint64_t write_bytes;
+    uint64_t delete_count; /* files and links among clears and removals */
 };
 
 struct pull_plan_options {
@@ -46,8 +49,12 @@ struct pull_plan_options {
     const struct tree *tree;  /* the version's, whole */
     struct stat_cache *cache; /* believed; NULL: every file is read */
     const struct pattern_list *protect;
+    const struct pull_survey *extra; /* all of it goes, ours or not; NULL: only what is ours */
 };
 
+struct pull_plan pull_plan_init(void);
+/* After the last addition: tells what stuck, and sorts the writes. */
+int pull_plan_end(struct pull_plan *plan, struct error *err);
 void pull_plan_release(struct pull_plan *plan); /* of a zeroed one too */
 int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
                    struct error *err);
@@ -59,4 +66,5 @@ size_t pull_plan_write_count(const struct pull_plan *plan);
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at);
 /* Paths, the last first, so that what is in a directory goes before it. *at starts as
  * plan->removals.size; NULL at the end. */
-const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, bool *out_first);
+enum { REMOVAL_FIRST = 2 /* before anything is written */, REMOVAL_DIRECTORY = 4 };
+const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, unsigned *out_flags);

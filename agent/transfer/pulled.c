@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -10,11 +11,13 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
+#include "common/base/number.h"
 #include "common/codec/json.h"
 #include "common/model/meta_yaml.h"
 
 #define HOME ".kkartifact"
 #define PENDING "pending-"
+#define HOLDER_MAX 16
 #define STATE_MAX (1024 * 1024)
 
 CLEANUP_DEFINE(json, json_free);
@@ -66,6 +69,30 @@ void pulled_release(struct pulled *pulled)
     *pulled = (struct pulled){ .lock_fd = -1 };
 }
 
+/* Who holds the lock stands behind its first byte, which Windows lets nobody else read. A full disk
+ * has no room for it. */
+static void note_holder(struct pulled *pulled)
+{
+    cleanup(buf_release) struct buf text = buf_init(64);
+
+    buf_format(&text, " %ld\n", (long)getpid());
+    if (file_write_at(pulled->lock_fd, 0, text.bytes, text.size, NULL) == 0)
+        file_truncate(pulled->lock_fd, text.size, NULL);
+}
+
+static int tell_holder(struct pulled *pulled, int r, struct error *err)
+{
+    char text[HOLDER_MAX + 1] = "";
+    uint64_t pid;
+    size_t size = 0;
+
+    if (file_read_at(pulled->lock_fd, 1, text, HOLDER_MAX, &size, NULL) == 0 &&
+        number_parse(span_trim(span_of(text, size)), INT32_MAX, &pid, NULL) == 0)
+        return error_set(err, r, "another pull (process %llu) works in this directory",
+                         (unsigned long long)pid);
+    return error_set(err, r, "another pull works in this directory (it holds " HOME "/lock)");
+}
+
 static int take_lock(struct pulled *pulled, struct error *err)
 {
     int r = directory_create(pulled->home, "lock", 0600, &pulled->lock_fd, err);
@@ -75,7 +102,9 @@ static int take_lock(struct pulled *pulled, struct error *err)
     if (r == 0)
         r = file_lock(pulled->lock_fd, err);
     if (r == -EBUSY)
-        return error_set(err, r, "another pull works in this directory");
+        return tell_holder(pulled, r, err);
+    if (r == 0)
+        note_holder(pulled);
     return r < 0 ? error_prefix(err, r, HOME) : 0;
 }
 
@@ -211,6 +240,29 @@ unsigned pulled_kinds(const struct pulled *pulled, struct span path)
     for (size_t i = 0; i < pulled->pending_count; i++)
         kinds |= kinds_in(&pulled->pending[i].tree, path);
     return kinds;
+}
+
+bool pulled_is_ours(const struct pulled *pulled, struct span path, enum file_kind kind)
+{
+    static const enum entry_kind kinds[] = {
+        [FILE_REGULAR] = ENTRY_FILE, [FILE_DIRECTORY] = ENTRY_DIRECTORY, [FILE_LINK] = ENTRY_LINK
+    };
+
+    return kind != FILE_OTHER && (pulled_kinds(pulled, path) & (1u << kinds[kind])) != 0;
+}
+
+bool pulled_is_record(const char *name)
+{
+    static const char *const names[] = { "tree",      "tree-new", "state.json",   "meta.yaml",
+                                         "stat",      "stat.new", "stage",        "lock",
+                                         "new",       "incoming", "incoming.new", "exchange-1",
+                                         "exchange-2" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return strncmp(name, PENDING, strlen(PENDING)) == 0;
 }
 
 static void pending_name(const struct digest *verity, struct buf *out)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/file.h"
 #include "common/base/span.h"
 #include "common/model/entry.h"
 #include "common/model/record.h"
@@ -60,6 +61,12 @@ void pulled_release(struct pulled *pulled); /* of a zeroed one too */
 
 /* Bit 1 << kind for every kind that an image of ours has at the path; 0: not ours. */
 unsigned pulled_kinds(const struct pulled *pulled, struct span path);
+
+/* Whether an image of ours has the path as what stands there. */
+bool pulled_is_ours(const struct pulled *pulled, struct span path, enum file_kind kind);
+
+/* Whether an entry of DEST/.kkartifact is one of a pull's own. */
+bool pulled_is_record(const char *name);
 
 /* The image that proves what is ours, by its verity digest: current or pending; NULL. */
 const struct tree *pulled_find_tree(const struct pulled *pulled, const struct digest *verity);

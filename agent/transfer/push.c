@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/change.h"
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
@@ -339,6 +340,16 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     return explain_conflict(options, &done, r, err);
 }
 
+/* What the version would have. */
+static void list_entries(const struct round *round, struct change_list *out)
+{
+    for (size_t i = 0; i < scan_count(round->scan); i++) {
+        const struct scan_entry *entry = scan_entry_at(round->scan, i);
+        change_list_add(out, CHANGE_ADDED, 0, entry->kind == ENTRY_DIRECTORY,
+                        span_of(entry->path, entry->path_size));
+    }
+}
+
 static int dry_result(const struct round *round, struct push_result *out, struct error *err)
 {
     char hex[DIGEST_HEX_SIZE];
@@ -377,6 +388,8 @@ static int run_round(struct round *round, bool believe_cache, struct push_result
         r = transfer_local(options->transfer, identify(round, err));
     if (r != 0)
         return r;
+    if (options->dry_run && options->changes != NULL)
+        list_entries(round, options->changes);
     if (options->dry_run)
         return dry_result(round, out, err);
     json_begin_object(&writer, NULL);

@@ -8,6 +8,7 @@
 #include "common/codec/digest.h"
 #include "common/model/names.h"
 
+struct change_list;
 struct directory;
 struct error;
 struct pattern_list;
@@ -39,6 +40,7 @@ struct push_options {
     struct directory *cache;       /* where the scan cache lives; NULL: none */
     bool full_check;               /* do not believe it */
     bool dry_run;                  /* no server is asked, nothing is sent */
+    struct change_list *changes;   /* of a dry run: every entry; NULL: is not wanted */
 };
 
 struct push_result {

@@ -49,16 +49,34 @@ int transfer_stopped(const struct transfer *transfer, struct error *err)
     return 0;
 }
 
-void transfer_warning(const struct transfer *transfer, const char *format, ...)
+static void tell(transfer_warn *to, void *context, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void tell(transfer_warn *to, void *context, const char *format, va_list args)
 {
     struct error line;
-    va_list args;
 
-    if (transfer->warn == NULL)
+    if (to == NULL)
         return;
-    va_start(args, format);
     if (vsnprintf(line.text, sizeof(line.text), format, args) < 0)
         line.text[0] = '\0';
+    to(context, line.text);
+}
+
+void transfer_warning(const struct transfer *transfer, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    tell(transfer->warn, transfer->warn_context, format, args);
     va_end(args);
-    transfer->warn(transfer->warn_context, line.text);
+}
+
+void transfer_complaint(const struct transfer *transfer, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    tell(transfer->complain, transfer->warn_context, format, args);
+    va_end(args);
 }

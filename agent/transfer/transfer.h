@@ -25,6 +25,7 @@ struct meter {
     _Atomic uint64_t bytes_total, bytes_done;
 };
 
+/* A line for the user; a warning may be silenced, a complaint not. */
 typedef void transfer_warn(void *context, const char *text);
 
 struct transfer {
@@ -35,8 +36,9 @@ struct transfer {
     struct retry_policy retry;
     const atomic_bool *stop; /* set: end soon with -ECANCELED */
     struct meter *meter;
-    transfer_warn *warn; /* NULL: nobody listens */
-    void *warn_context;
+    transfer_warn *warn;     /* NULL: nobody listens */
+    transfer_warn *complain; /* NULL: the same */
+    void *warn_context;      /* of both */
     int exit_code; /* enum exit_code of a failure whose errno does not tell enough; else 0 */
 };
 
@@ -55,4 +57,8 @@ int transfer_failed(struct transfer *transfer, int r, int exit_code);
 int transfer_stopped(const struct transfer *transfer, struct error *err);
 
 void transfer_warning(const struct transfer *transfer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* One of several reasons why nothing is done, before the error that says so. */
+void transfer_complaint(const struct transfer *transfer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -26,6 +26,12 @@ int directory_open_below(struct directory *at, const char *path, struct director
                          struct error *err);
 struct directory *directory_close(struct directory *directory); /* NULL is fine; returns NULL */
 
+/* The directory that holds the one that `path` leads to, and its name there (memory_free() it).
+ * Links on the way are followed: the path is the operator's own. -EINVAL for the root of all;
+ * -ENOTSUP on Windows. */
+int directory_open_parent(const char *path, struct directory **out_parent, char **out_name,
+                          struct error *err);
+
 /* From now on `directory` and what is opened below it resolve by components, as on a kernel without
  * openat2; no effect elsewhere. */
 void directory_use_walk(struct directory *directory);
@@ -62,6 +68,11 @@ int directory_rename(struct directory *at, const char *from, struct directory *t
 int directory_rename_new(struct directory *at, const char *from, struct directory *to_at,
                          const char *to, struct error *err);
 
+/* What stands at the two paths changes places, whatever it is, at one instant. -ENOTSUP where the
+ * system or the file system cannot (Linux and macOS mostly can); -EBUSY: one is a mount point. */
+int directory_exchange(struct directory *at, const char *path, struct directory *other_at,
+                       const char *other, struct error *err);
+
 /* The target as text; -EFBIG above 4095 bytes. memory_free() it. */
 int directory_read_link(struct directory *at, const char *path, char **out_target,
                         struct error *err);
@@ -70,6 +81,10 @@ int directory_make_link(struct directory *at, const char *target, const char *pa
 
 /* Not through links. mode: permission bits; a no-op where the system has none. */
 int directory_set_mode(struct directory *at, const char *path, uint32_t mode, struct error *err);
+/* Owner and group as those of another entry; a no-op where the system has none. -EPERM: only root
+ * may give away. */
+int directory_set_owner_like(struct directory *at, const char *path, struct directory *like_at,
+                             const char *like, struct error *err);
 int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s, struct error *err);
 
 /* Makes the entries themselves (creations, renames) durable. */

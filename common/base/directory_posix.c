@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,6 +55,33 @@ int directory_open(const char *path, struct directory **out_directory, struct er
     if (fd < 0)
         return error_system(err, errno, "%s", path);
     return wrap_fd(&fd, false, out_directory, err);
+}
+
+int directory_open_parent(const char *path, struct directory **out_parent, char **out_name,
+                          struct error *err)
+{
+    char *whole = realpath(path, NULL); /* libc's memory: free() it */
+    cleanup_memory char *name = NULL;
+    char *slash;
+    int r;
+
+    if (whole == NULL)
+        return error_system(err, errno, "%s", path);
+    slash = strrchr(whole, '/');
+    if (slash[1] == '\0') {
+        free(whole);
+        return error_set(err, -EINVAL, "%s: is not inside of a directory", path);
+    }
+    name = memory_text(slash + 1);
+    slash[slash == whole] = '\0'; /* of "/name" the slash stays */
+    r = name == NULL ? error_set(err, -ENOMEM, "out of memory")
+                     : directory_open(whole, out_parent, err);
+    free(whole);
+    if (r < 0)
+        return r;
+    *out_name = name;
+    name = NULL;
+    return 0;
 }
 
 struct directory *directory_close(struct directory *directory)
@@ -445,6 +473,33 @@ int directory_rename_new(struct directory *at, const char *from, struct director
     return told(r, to, err);
 }
 
+/* -1 and errno ENOTSUP when the system or the file system cannot. */
+static int rename_exchanging(const struct spot *one, const struct spot *other)
+{
+    int r = -1;
+
+    errno = ENOSYS;
+#if defined(__APPLE__)
+    r = renameatx_np(one->fd, one->name, other->fd, other->name, RENAME_SWAP);
+#elif defined(SYS_renameat2)
+    r = (int)syscall(SYS_renameat2, one->fd, one->name, other->fd, other->name, 2u);
+#endif
+    if (r != 0 && (errno == EINVAL || errno == ENOSYS))
+        errno = ENOTSUP;
+    return r;
+}
+
+int directory_exchange(struct directory *at, const char *path, struct directory *other_at,
+                       const char *other, struct error *err)
+{
+    cleanup(spot_release) struct spot one = SPOT_NONE, two = SPOT_NONE;
+    int r = find_spot(at, path, &one, err);
+
+    if (r == 0)
+        r = find_spot(other_at, other, &two, err);
+    return r < 0 ? r : told(rename_exchanging(&one, &two), path, err);
+}
+
 int directory_read_link(struct directory *at, const char *path, char **out_target,
                         struct error *err)
 {
@@ -506,6 +561,23 @@ int directory_set_mode(struct directory *at, const char *path, uint32_t mode, st
         if (r != 0 && (errno == ENOTSUP || errno == EINVAL || errno == ENOSYS))
             r = set_mode_by_opening(&spot, mode);
     }
+    return told(r, path, err);
+}
+
+int directory_set_owner_like(struct directory *at, const char *path, struct directory *like_at,
+                             const char *like, struct error *err)
+{
+    cleanup(spot_release) struct spot spot = SPOT_NONE, like_spot = SPOT_NONE;
+    struct stat st;
+    int r = find_spot(like_at, like, &like_spot, err);
+
+    if (r == 0)
+        r = find_spot(at, path, &spot, err);
+    if (r < 0)
+        return r;
+    r = fstatat(like_spot.fd, like_spot.name, &st, AT_SYMLINK_NOFOLLOW);
+    if (r == 0)
+        r = fchownat(spot.fd, spot.name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
     return told(r, path, err);
 }
 

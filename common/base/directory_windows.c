@@ -9,6 +9,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/directory_path.h"
+#include "common/base/directory_root.h"
 #include "common/base/error.h"
 #include "common/base/file_handle.h"
 #include "common/base/memory.h"
@@ -43,6 +44,17 @@ static int wrap_root(wchar_t **root, struct directory **out_directory, struct er
     directory->root = take_pointer(root);
     *out_directory = directory;
     return 0;
+}
+
+const wchar_t *directory_root(const struct directory *directory)
+{
+    return directory->root;
+}
+
+int directory_open_parent(const char *path, struct directory **out_parent, char **out_name,
+                          struct error *err)
+{
+    return error_set(err, -ENOTSUP, "%s: its parent is not opened on Windows", path);
 }
 
 int directory_open(const char *path, struct directory **out_directory, struct error *err)
@@ -352,6 +364,12 @@ int directory_rename_new(struct directory *at, const char *from, struct director
     return move(at, from, to_at, to, MOVEFILE_WRITE_THROUGH, err);
 }
 
+int directory_exchange(struct directory *at, const char *path, struct directory *other_at,
+                       const char *other, struct error *err)
+{
+    return error_set(err, -ENOTSUP, "%s: Windows cannot exchange two entries", path);
+}
+
 int directory_read_link(struct directory *at, const char *path, char **out_target,
                         struct error *err)
 {
@@ -417,6 +435,12 @@ int directory_make_link(struct directory *at, const char *target, const char *pa
 int directory_set_mode(struct directory *at, const char *path, uint32_t mode, struct error *err)
 {
     return 0; /* there are no permission bits */
+}
+
+int directory_set_owner_like(struct directory *at, const char *path, struct directory *like_at,
+                             const char *like, struct error *err)
+{
+    return 0; /* what is made inherits */
 }
 
 int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s, struct error *err)

@@ -37,6 +37,7 @@ int http_loop_new(struct http_loop **out_loop, const struct http_loop_options *o
         return error_set(err, -ENOMEM, "out of memory");
     }
     loop->has_lock = true;
+    http_throttle_init(loop, options != NULL ? options->bytes_per_s : 0);
     curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)per_host);
     curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, (long)idle);
     curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);

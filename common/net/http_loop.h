@@ -24,6 +24,7 @@ struct http_loop;
 struct http_loop_options {
     size_t connections_per_host; /* requests in flight at one host; more of them wait. 0: 8 */
     size_t connections_idle;     /* kept open for later requests. 0: 16 */
+    uint64_t bytes_per_s;        /* of all bodies, sent and received, together. 0: no limit */
 };
 
 int http_loop_new(struct http_loop **out_loop, const struct http_loop_options *options,

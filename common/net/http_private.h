@@ -12,9 +12,10 @@
 #include "common/net/http_headers.h"
 #include "common/net/http_loop.h"
 #include "common/net/http_request.h"
+#include "common/net/rate.h"
 
 /*
- * http_private - what http_loop.c, http_request.c and http_setup.c share.
+ * http_private - what http_loop.c, http_request.c, http_setup.c and http_throttle.c share.
  *
  * libcurl refuses to have handles added, removed or resumed from inside its callbacks. While
  * `performing`, such wishes are flags of the request, and the request is in the loop's
@@ -41,6 +42,10 @@ struct http_loop {
     struct http_request *changed;
     bool performing;
 
+    struct rate rate; /* of all bodies */
+    struct http_timer rate_timer;
+    struct http_request *throttled; /* the newest first */
+
     CURL *kept[HTTP_HANDLES_KEPT]; /* handles for later requests */
     size_t kept_count;
 
@@ -51,7 +56,9 @@ struct http_request {
     struct http_loop *loop;
     struct http_request *next, *previous;
     struct http_request *next_changed;
+    struct http_request *next_throttled;
     bool is_changed, is_added, wants_resume, is_over; /* over: on_done was called */
+    bool is_throttled;
     bool timed_out;
     CURL *easy;
     struct curl_slist *lines;      /* request headers */
@@ -73,6 +80,12 @@ int http_setup(struct http_request *request, const struct http_request_spec *spe
 /* Handles: a used one or a new one; and back. */
 CURL *http_loop_take_handle(struct http_loop *loop);
 void http_loop_give_handle(struct http_loop *loop, CURL *easy);
+
+/* The limit of bytes a second. Whether `size` bytes of a body may pass now; else the callback is to
+ * pause the request. */
+void http_throttle_init(struct http_loop *loop, uint64_t bytes_per_s);
+bool http_throttle_pass(struct http_request *request, size_t size);
+void http_throttle_forget(struct http_request *request); /* also when it does not wait */
 
 /* libcurl is done with it. Calls on_done and frees. */
 void http_request_finish(struct http_request *request, CURLcode code);

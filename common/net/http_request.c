@@ -51,6 +51,7 @@ static void request_tell(struct http_request *request, struct http_result *resul
 {
     request->is_over = true;
     request_unlink(request);
+    http_throttle_forget(request);
     http_timer_clear(request->loop, &request->timer);
     result->sent = request->sent;
     result->received = request->received;
@@ -157,11 +158,15 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
                     error_set(&request->stopped_err, -EFBIG, "the answer is larger than %llu bytes",
                               (unsigned long long)request->spec.body_maximum));
     }
+    if (!http_throttle_pass(request, total))
+        return CURL_WRITEFUNC_PAUSE;
     if (request->spec.on_body != NULL)
         r = request->spec.on_body(request->spec.context, span_of(bytes, total),
                                   &request->stopped_err);
-    if (r == HTTP_PAUSE)
+    if (r == HTTP_PAUSE) {
+        rate_give_back(&request->loop->rate, total); /* they come again */
         return CURL_WRITEFUNC_PAUSE;
+    }
     if (r != 0)
         return stop(request, r);
     request->received += total;

@@ -171,6 +171,10 @@ static size_t give_body(char *out, size_t size, size_t count, void *context)
         room = (size_t)left;
     if (room == 0)
         return 0;
+    if (room > rate_step(&request->loop->rate))
+        room = rate_step(&request->loop->rate);
+    if (!http_throttle_pass(request, room))
+        return CURL_READFUNC_PAUSE;
     switch (body->kind) {
     case HTTP_BODY_SPAN:
         memcpy(out, body->span.bytes + request->body_at, room);
@@ -201,13 +205,16 @@ static void set_limits(struct http_request *request)
 {
     const struct http_request_spec *spec = &request->spec;
     CURL *easy = request->easy;
+    size_t step;
 
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(spec->connect_ms > 0 ? spec->connect_ms : 10000));
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT,
                      (long)(spec->stall_bytes > 0 ? spec->stall_bytes : 1));
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(spec->stall_s > 0 ? spec->stall_s : 30));
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_SIZE);
+    step = rate_step(&request->loop->rate);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                     step < RECEIVE_BUFFER_SIZE ? (long)step : RECEIVE_BUFFER_SIZE);
 }
 
 static void set_connection(struct http_request *request, const struct http_request_spec *spec)

@@ -50,6 +50,8 @@ class State:
         self.knows_packs = True
         self.spoil_pack = lambda data: data  # on its way in or out
         self.after = lambda request: None
+        self.outside = lambda request: None  # not under the lock: it may wait
+        self.measure = lambda request, body: None
 
     def missing(self, push):
         bits, seen, index = bytearray(), set(), 0
@@ -118,8 +120,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         path = urllib.parse.urlsplit(self.path).path
         request = f"{self.command} {path}"
+        state.outside(request)
         with state.lock:
             state.requests.append(request)
+            state.measure(request, body)
             failure = state.fail(request)
             if failure == "cut":
                 self.close_connection = True
@@ -260,13 +264,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.problem(404, "not-found")
 
 
+class Listener(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class Origin:
     def __init__(self):
         self.state = State()
 
     def __enter__(self):
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), Handler)
         self.server.state = self.state
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))

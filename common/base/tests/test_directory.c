@@ -223,6 +223,68 @@ static void renames(void **state)
     assert_holds(at, "e/three", "1");
 }
 
+static void exchanges(void **state)
+{
+    struct directory *at = at_of(state);
+    cleanup(cleanup_directory) struct directory *below = NULL;
+
+    put(at, "one", "1");
+    assert_int_equal(directory_make(at, "d", 0755, NULL), 0);
+    assert_int_equal(directory_make(at, "d/e", 0755, NULL), 0);
+    assert_int_equal(directory_open_below(at, "d", &below, NULL), 0);
+    put(below, "e/two", "2");
+    assert_int_equal(directory_exchange(at, "one", below, "e", NULL), 0);
+    assert_holds(below, "e", "1");
+    assert_holds(at, "one/two", "2");
+    assert_int_equal(directory_exchange(at, "one", at, "none", NULL), -ENOENT);
+    assert_int_equal(directory_exchange(at, "../x", at, "one", NULL), -EINVAL);
+    assert_int_equal(directory_make_link(at, "d", "way", NULL), 0);
+    assert_int_equal(directory_exchange(at, "way/e", at, "one", NULL), -ELOOP);
+}
+
+static void parents(void **state)
+{
+    struct place *place = *state;
+    cleanup(cleanup_directory) struct directory *parent = NULL;
+    cleanup(buf_release) struct buf path = buf_init(256);
+    cleanup_memory char *name = NULL;
+    struct file_info inside, outside;
+
+    assert_int_equal(directory_make(place->at, "d", 0755, NULL), 0);
+    assert_int_equal(directory_make_link(place->at, "d", "way", NULL), 0);
+    buf_format(&path, "%s/way/", place->path);
+    assert_int_equal(directory_open_parent(buf_text(&path), &parent, &name, NULL), 0);
+    assert_string_equal(name, "d");
+    assert_int_equal(directory_info(parent, "", &inside, NULL), 0);
+    assert_int_equal(directory_info(place->at, "", &outside, NULL), 0);
+    assert_true(inside.inode == outside.inode);
+    parent = directory_close(parent);
+    name = memory_free(name);
+    assert_int_equal(directory_open_parent("/tmp", &parent, &name, NULL), 0);
+    assert_string_equal(name, "tmp");
+    parent = directory_close(parent);
+    name = memory_free(name);
+    assert_int_equal(directory_open_parent("/", &parent, &name, NULL), -EINVAL);
+    buf_clear(&path);
+    buf_format(&path, "%s/none", place->path);
+    assert_int_equal(directory_open_parent(buf_text(&path), &parent, &name, NULL), -ENOENT);
+}
+
+static void owners(void **state)
+{
+    struct directory *at = at_of(state);
+    struct stat st;
+
+    put(at, "one", "1");
+    put(at, "two", "2");
+    if (geteuid() == 0)
+        assert_int_equal(fchownat(directory_fd(at), "one", 12, 34, 0), 0);
+    assert_int_equal(directory_set_owner_like(at, "two", at, "one", NULL), 0);
+    assert_int_equal(fstatat(directory_fd(at), "two", &st, 0), 0);
+    assert_int_equal(st.st_uid, geteuid() == 0 ? 12 : geteuid());
+    assert_int_equal(directory_set_owner_like(at, "two", at, "none", NULL), -ENOENT);
+}
+
 static void modes_and_times(void **state)
 {
     struct directory *at = at_of(state);
@@ -388,6 +450,9 @@ int main(void)
         BOTH_WAYS(links_are_never_followed),
         BOTH_WAYS(opening_what_is_no_file_does_not_block),
         BOTH_WAYS(renames),
+        BOTH_WAYS(exchanges),
+        BOTH_WAYS(parents),
+        BOTH_WAYS(owners),
         BOTH_WAYS(modes_and_times),
         BOTH_WAYS(lists),
         BOTH_WAYS(whole_subtrees_go),

@@ -578,6 +578,58 @@ static void no_memory_is_an_error(void **state)
     assert_survives_no_memory(start_one(*state));
 }
 
+/* Bodies of all requests, both ways, share it; who waits can be cancelled. */
+static void a_limit_is_shared(void **state)
+{
+    enum { RATE = 4 << 20, BIG = 3 * 1024 * 1024, HALF = 1 << 20 };
+    struct world *world = *state;
+    struct http_loop_options options = { .connections_per_host = 4, .bytes_per_s = RATE };
+    struct seen seen[4];
+    struct http_request *cancelled = NULL;
+    uint8_t *bytes = calloc(1, HALF);
+    uint64_t began, took;
+
+    world->loop = http_loop_free(world->loop);
+    assert_int_equal(http_loop_new(&world->loop, &options, NULL), 0);
+    began = clock_monotonic_ms();
+    memset(seen, 0, sizeof(seen));
+    for (size_t i = 0; i < 4; i++) {
+        struct http_request_spec spec = spec_for(&seen[i], at(world, i < 3 ? "/big" : "/take"));
+        seen[i].pause_first = (int)i; /* a pause of its own, besides */
+        if (i == 3) {
+            spec.method = HTTP_PUT;
+            spec.body = (struct http_body){ .kind = HTTP_BODY_SPAN,
+                                            .size = HALF,
+                                            .span = span_of(bytes, HALF) };
+        }
+        assert_int_equal(http_request_start(world->loop, &spec, &seen[i].request, NULL), 0);
+    }
+    cancelled = seen[2].request;
+    while (seen[0].done_calls + seen[1].done_calls + seen[3].done_calls < 3) {
+        assert_true(clock_monotonic_ms() < began + 60000);
+        assert_int_equal(http_loop_run_once(world->loop, 10, NULL), 0);
+        for (size_t i = 0; i < 3; i++) {
+            if (seen[i].done_calls == 0)
+                http_request_resume(seen[i].request);
+        }
+        if (cancelled != NULL && clock_monotonic_ms() > began + 300) {
+            http_request_cancel(cancelled);
+            cancelled = NULL;
+        }
+    }
+    took = clock_monotonic_ms() - began;
+    assert_true(took >= 1000ull * (2 * BIG + HALF - RATE / 4) / RATE);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(seen[i].result.code, 0);
+        assert_int_equal(seen[i].body.size, BIG);
+    }
+    assert_int_equal(seen[3].result.code, 0);
+    assert_int_equal(world->script.received_size, HALF);
+    for (size_t i = 0; i < 4; i++)
+        buf_release(&seen[i].body);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,6 +644,7 @@ int main(void)
         CASE(a_paused_body_goes_on),
         CASE(cancel_is_at_once),
         CASE(at_most_so_many_at_once),
+        CASE(a_limit_is_shared),
         CASE(bodies_are_sent),
         CASE(a_token_stays_where_it_belongs),
         CASE(proxies_of_the_environment_are_not_used),

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+struct directory;
+struct error;
+struct pull_plan;
+struct transfer;
+struct tree;
+
+/*
+ * durable - what a plan has put into a directory outlives a power cut.
+ *
+ * Called when everything is in place and before anything says so. Of a small plan each
+ * file is synced, and the directory that got or lost a name. For a large one Linux syncs
+ * the file system as a whole, which then costs less; other systems cannot.
+ */
+int durable_make(struct transfer *transfer, struct directory *dest, const struct pull_plan *plan,
+                 const struct tree *tree, struct error *err);

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""--dry-run tells each path and writes nothing."""
+
+import os
+import shutil
+
+import pytest
+
+import trees
+
+
+def whole(root):
+    """Everything below, with inodes and all times but those of reading."""
+    found = {}
+    for directory, names, files in os.walk(root):
+        for name in [".", *names, *files]:
+            path = os.path.join(directory, name)
+            info = os.lstat(path)
+            found[path] = (info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns,
+                           info.st_ctime_ns)
+    return found
+
+
+@pytest.fixture
+def versions(agent, names, tmp_path):
+    one, two = trees.small_tree(tmp_path / "one"), tmp_path / "two"
+    shutil.copytree(one, two, symlinks=True)
+    trees.write(two, "README.md", b"other\n")
+    trees.write(two, "new/file", b"x")
+    (two / "sizes/0").unlink()
+    agent.push(one, names.project, names.app, "v1")
+    agent.push(two, names.project, names.app, "v2")
+    return one, two
+
+
+@pytest.mark.parametrize("words", [(), ("--exchange",), ("--delete-extra",), ("--full-check",)])
+def test_pull(words, agent, names, versions, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    copy = place / "copy"
+    agent.environment["TMPDIR"] = str(tmp_path / "scratch")
+    (tmp_path / "scratch").mkdir()
+    line = ("--project", names.project, "--app", names.app, "--version", "v2", "--dry-run", *words)
+    done = agent.run("pull", copy, *line).expect(0)
+    assert os.listdir(place) == [], "a DEST that is not there is not made"
+    assert "A\tsizes/4096" in done.stdout.splitlines() and "A\tempty/inner/" in done.stdout
+    agent.pull(copy, names.project, names.app, "v1", "--exchange")
+    trees.write(copy, "README.md", b"mine\n")
+    before = whole(place)
+    done = agent.run("pull", copy, *line).expect(0)
+    assert done.stdout.splitlines() == ["M\tREADME.md", "A\tnew/", "A\tnew/file", "D\tsizes/0",
+                                        f"{names.project}/{names.app}/v2"]
+    told = agent.run("pull", copy, *line, "--json").expect(0).json()
+    assert (told["written_files"], told["deleted_files"]) == (2, 1)
+    assert [item["path"] for item in told["added"]] == ["new", "new/file"]
+    assert whole(place) == before
+    assert os.listdir(tmp_path / "scratch") == []
+    done = agent.pull(copy, names.project, names.app, "v2", *words)
+    assert (done["written_files"], done["deleted_files"]) == (2, 1), "as was told"
+    trees.assert_same(versions[1], copy)
+    done = agent.run("pull", copy, *line).expect(0)
+    assert done.stdout.splitlines() == [f"{names.project}/{names.app}/v2"]
+
+
+def test_pull_that_would_be_refused(agent, names, versions, tmp_path):
+    copy = tmp_path / "copy"
+    agent.pull(copy, names.project, names.app, "v1")
+    trees.write(copy, "mine", b"x")
+    trees.write(copy, "new", b"in the way")
+    before = whole(copy)
+    for words, name in (((), "new"), (("--exchange",), "mine")):
+        done = agent.pull(copy, names.project, names.app, "v2", "--dry-run", *words, code=9)
+        assert name in done.stderr
+    assert whole(copy) == before
+
+
+def test_push(agent, names, versions, tmp_path):
+    one, _ = versions
+    (one / "drop").mkdir()
+    trees.write(one, "drop/x.log", b"x")
+    before = whole(one)
+    words = ("--project", names.project, "--app", names.app, "--version", "v3", "--dry-run",
+             "--ignore", "*.log")
+    done = agent.run("push", one, *words).expect(0)
+    assert done.stdout == f"{names.project}/{names.app}/v3\n"
+    lines = done.stderr.splitlines()
+    assert lines[:3] == ["A\tREADME.md", "A\tbin/", "A\tbin/tool"]
+    assert "A\tdrop/" in lines and not [line for line in lines if "x.log" in line]
+    told = agent.run("push", one, *words, "--json").expect(0).json()
+    assert len(told["added"]) == len(lines) - 1 and told["removed"] == told["changed"] == []
+    assert whole(one) == before
+    agent.pull(tmp_path / "copy", names.project, names.app, "v3", code=5)

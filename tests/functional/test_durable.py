@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A power cut leaves no record of what is not on the disk: what a pull has put in place is synced
+before state.json says that it is there. Seen by the calls that the agent makes."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+import trees
+
+CALLS = "rename,renameat,renameat2,fsync,fdatasync,syncfs,unlinkat,symlinkat,mkdirat"
+CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+)")
+
+
+def traced(agent, tmp_path, copy, names, version, *words):
+    """(call, what it was called with) of a pull, in order."""
+    out = tmp_path / "calls"
+    line = ["strace", "-f", "-y", "-s", "4096", "-e", f"trace={CALLS}", "-o", out,
+            *agent.line("pull", copy, "--project", names.project, "--app", names.app, "--version",
+                        version, *words)]
+    done = subprocess.run(list(map(str, line)), env=agent.environment, capture_output=True,
+                          text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    calls = []
+    for text in out.read_text(errors="replace").splitlines():
+        found = CALL.match(text)
+        if found and found[3] == "0":
+            calls.append((found[1], found[2]))
+    return calls
+
+
+def pulled(copy, name, calls):
+    """Where the record of the version gets its name."""
+    return next(at for at, (call, said) in enumerate(calls)
+                if call.startswith("rename") and f'"{name}"' in said.split(", ")[3])
+
+
+def is_sync(call, said, path):
+    return call in ("fsync", "fdatasync") and f"<{path}>" in said
+
+
+@pytest.mark.parametrize("count", [3, 300])
+@pytest.mark.parametrize("words", [(), ("--exchange",)])
+def test_files_before_the_record(words, count, agent, names, tmp_path):
+    one, two, copy = tmp_path / "one", tmp_path / "two", tmp_path / "copy"
+    for number in range(count):
+        trees.write(one, f"d{number % 2}/{number}", b"1 %d" % number)
+        trees.write(two, f"d{number % 2}/{number}", b"2 %d" % number)
+    trees.write(one, "old/file", b"x")
+    (two / "link").symlink_to("d0")
+    agent.push(one, names.project, names.app, "v1")
+    agent.push(two, names.project, names.app, "v2")
+    agent.pull(copy, names.project, names.app, "v1")
+    calls = traced(agent, tmp_path, copy, names, "v2", *words)
+    root = copy if not words else copy.parent / f".{copy.name}.kkartifact"
+    end = pulled(copy, "state.json", calls)
+    placed = [at for at, (call, said) in enumerate(calls)
+              if call.startswith("rename") and f"<{root}/.kkartifact/stage>" in said
+              and f"<{root}/.kkartifact/stage>" not in said.split(", ")[2]]
+    assert len(placed) == count + 1 and placed[-1] < end
+    after = calls[placed[-1] + 1:end]
+    if count > 256:
+        assert any(call == "syncfs" for call, _ in after)
+    else:
+        for path in (*(f"d{number % 2}/{number}" for number in range(count)), "d0", "d1"):
+            assert any(is_sync(*call, root / path) for call in after), path
+        assert any(is_sync(*call, root) for call in after), "the link and what was removed"
+    # The record itself, before the directories change places.
+    home = [at for at, call in enumerate(calls) if at > end and is_sync(*call, root / ".kkartifact")]
+    assert home
+    if words:
+        exchanged = next(at for at, (call, said) in enumerate(calls)
+                         if call == "renameat2" and "RENAME_EXCHANGE" in said
+                         and f'"{copy.name}"' in said)
+        assert end < home[0] < exchanged
+        assert any(is_sync(*call, copy.parent) for call in calls[exchanged:])
+    trees.assert_same(two, copy)
+
+
+def test_nothing_is_synced_when_nothing_is_written(agent, names, tmp_path):
+    source, copy = trees.small_tree(tmp_path / "source"), tmp_path / "copy"
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1")
+    calls = traced(agent, tmp_path, copy, names, "v1")
+    assert not [call for call in calls if call[0] == "syncfs"]
+    assert not [call for call in calls if call[0] == "fsync"]
+    assert os.path.exists(copy / ".kkartifact/state.json")

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""get: a part of a version, once, placed as cp would, with no state left."""
+
+import os
+import subprocess
+
+import pytest
+
+import trees
+from agent import Agent
+from proxies import CountingProxy, LyingProxy
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def source(agent, names, tmp_path):
+    root = trees.small_tree(tmp_path / "source")
+    trees.write(root, "closed/in/file", b"x", 0o400, mtime=1234)
+    trees.write(root, "closed/in/twin", b"x", 0o600)
+    trees.write(root, "big", trees.random_bytes(6 * MIB), mtime=99)
+    os.chmod(root / "closed/in", 0o555)
+    os.chmod(root / "closed", 0o555)
+    os.utime(root / "closed", (5, 5))
+    agent.push(root, names.project, names.app, "v1")
+    return root
+
+
+@pytest.fixture
+def version(names, source):
+    return f"{names.project}/{names.app}/v1"
+
+
+@pytest.fixture
+def out(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    return path
+
+
+def same_file(one, other):
+    left, right = os.lstat(one), os.lstat(other)
+    assert (left.st_mode, left.st_size, int(left.st_mtime)) == \
+        (right.st_mode, right.st_size, int(right.st_mtime))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_file(agent, names, source, version, out):
+    done = agent.run("get", f"{version}/big", out / "named").expect(0)
+    assert done.stdout == f"{version}/big\n"
+    same_file(source / "big", out / "named")
+    agent.run("get", f"{version}/bin/tool", out).expect(0)
+    agent.run("get", f"{version}/closed/in/file", f"{out}/").expect(0)
+    same_file(source / "bin/tool", out / "tool")
+    same_file(source / "closed/in/file", out / "file")
+    agent.run("get", f"{version}/link", out).expect(0)
+    assert os.readlink(out / "link") == "bin/tool"
+    assert sorted(os.listdir(out)) == ["file", "link", "named", "tool"]
+    agent.run("get", f"{names.project}/{names.app}/latest/README.md", cwd=out).expect(0)
+    same_file(source / "README.md", out / "README.md")
+    told = agent.run("get", f"{version}/sizes/4097", out, "--json").expect(0).json()
+    assert (told["version"], told["path"], told["files"], told["bytes"]) == ("v1", "sizes/4097", 1,
+                                                                             4097)
+
+
+def test_a_directory(agent, source, version, out):
+    agent.run("get", f"{version}/closed", out / "new").expect(0)
+    trees.assert_same(source / "closed", out / "new")
+    assert os.lstat(out / "new").st_mtime == 5
+    assert oct(os.lstat(out / "new").st_mode & 0o777) == "0o555"
+    agent.run("get", f"{version}/closed/in/", out).expect(0)
+    trees.assert_same(source / "closed/in", out / "in")
+    agent.run("get", version, out).expect(0)
+    trees.assert_same(source, out / "v1")
+    agent.run("get", version, out / "whole/").expect(0)
+    trees.assert_same(source, out / "whole")
+    assert sorted(os.listdir(out)) == ["in", "new", "v1", "whole"]
+
+
+def test_a_directory_is_filled_up(agent, source, version, out):
+    trees.write(out, "sizes/mine", b"mine")
+    trees.write(out, "sizes/1", b"old")
+    agent.run("get", f"{version}/sizes", out).expect(0)
+    assert (out / "sizes/mine").read_bytes() == b"mine"
+    trees.assert_same(source / "sizes", out / "sizes", without=(b"mine",))
+    trees.write(out, "v1/bin/mine", b"mine")
+    agent.run("get", version, out).expect(0)
+    assert (out / "v1/bin/mine").read_bytes() == b"mine"
+    for name in ("closed", "empty/inner", "sizes/0"):
+        assert (out / "v1" / name).exists()
+
+
+def test_files_and_links_are_replaced(agent, source, version, out, tmp_path):
+    trees.write(tmp_path, "elsewhere", b"elsewhere")
+    (out / "README.md").symlink_to(tmp_path / "elsewhere")
+    trees.write(out, "tool", b"old", 0o400)
+    agent.run("get", f"{version}/README.md", out).expect(0)
+    agent.run("get", f"{version}/bin/tool", out / "tool").expect(0)
+    same_file(source / "README.md", out / "README.md")
+    same_file(source / "bin/tool", out / "tool")
+    assert (tmp_path / "elsewhere").read_bytes() == b"elsewhere"
+
+
+def test_what_cp_refuses_is_refused(agent, version, out):
+    trees.write(out, "big/file", b"x")
+    trees.write(out, "sizes", b"x")
+    trees.write(out, "v1/bin", b"x")
+    trees.write(out, "v1/sizes/4096/deep", b"x")
+    os.mkfifo(out / "link")
+    before = trees.describe(out)
+    for path, dest in (("/big", out), ("/sizes", out), ("/sizes", out / "sizes"), ("", out),
+                       ("/big", f"{out}/none/"), ("/big", out / "none/name"), ("/link", out)):
+        done = agent.run("get", version + path, dest).expect(9)
+        assert done.stdout == ""
+    assert trees.describe(out) == before
+
+
+def test_standard_output(agent, source, version, tmp_path):
+    for name in ("big", "sizes/0", "sizes/524289", "README.md"):
+        line = agent.line("get", f"{version}/{name}", "-")
+        done = subprocess.run(list(map(str, line)), env=agent.environment, capture_output=True,
+                              cwd=tmp_path, timeout=120, check=True)
+        assert done.stdout == (source / name).read_bytes()
+        assert done.stderr == b""
+    agent.run("get", f"{version}/bin", "-").expect(2)
+    agent.run("get", f"{version}/link", "-").expect(2)
+    agent.run("get", f"{version}/big", "-", "--json").expect(2)
+
+
+def test_a_reader_that_goes_away(agent, version, tmp_path):
+    line = " ".join(f"'{word}'" for word in agent.line("get", f"{version}/big", "-"))
+    done = subprocess.run(["bash", "-c", f"{line} | head -c 10; echo ${{PIPESTATUS[0]}} >&2"],
+                          env=agent.environment, capture_output=True, timeout=60, check=True)
+    assert len(done.stdout) == 10
+    assert done.stderr.decode().splitlines()[-1] == "1"
+
+
+def test_what_is_not_there(agent, names, version, out):
+    for path in (f"{version}/none", f"{version}/README.md/x", f"{names.project}/{names.app}/v9/x",
+                 f"{names.project}/none/v1", f"{names.project}/{names.app}/@none/x"):
+        agent.run("get", path, out).expect(5)
+        agent.run("get", path, "-").expect(5)
+    for path in (names.project, f"{names.project}/{names.app}", f"{version}/../x", f"{version}//x"):
+        agent.run("get", path, out).expect(2)
+    assert os.listdir(out) == []
+
+
+def flip(reply):
+    if len(reply.body) > 600_000 or len(reply.body) == 524_288:
+        at = min(len(reply.body) - 1, 524_288 + 100)
+        reply.body = reply.body[:at] + bytes([reply.body[at] ^ 1]) + reply.body[at + 1:]
+
+
+def test_wrong_bytes_never_get_the_name(server, source, version, out, tmp_path):
+    with LyingProxy(server) as proxy:
+        agent = Agent(tmp_path / "lied-to", proxy.url, server.all_rights, retries=1)
+        proxy.lie(r"/blobs/[0-9a-f]{64}$", flip)
+        agent.run("get", f"{version}/big", out).expect(8)
+        agent.run("get", version, out).expect(8)
+        assert os.listdir(out) == []
+        line = agent.line("get", f"{version}/big", "-")
+        done = subprocess.run(list(map(str, line)), env=agent.environment, capture_output=True,
+                              timeout=120, check=False)
+        assert done.returncode == 8
+        assert (source / "big").read_bytes().startswith(done.stdout)
+        assert len(done.stdout) % 524_288 == 0, "only whole pieces, all of them right"
+
+
+def test_only_what_is_wanted_travels(server, source, version, out, tmp_path):
+    with CountingProxy(server.port) as proxy:
+        agent = Agent(tmp_path / "counted", proxy.url, server.all_rights)
+        agent.run("get", f"{version}/bin", out).expect(0)
+        assert proxy.down < 100_000
+        proxy.reset()
+        agent.run("get", f"{version}/closed", out).expect(0)
+        trees.assert_same(source / "closed", out / "closed")
+
+
+def test_interrupted(server, source, version, out, tmp_path):
+    with CountingProxy(server.port) as proxy:
+        agent = Agent(tmp_path / "slow", proxy.url, server.all_rights)
+        with agent.start("get", version, out) as getting:
+            while proxy.down < MIB and getting.poll() is None:
+                pass
+            getting.terminate()
+            code = getting.wait(60)
+        assert code in (0, 130)
+        assert os.listdir(out) == ([] if code else ["v1"])
