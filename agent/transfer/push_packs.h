@@ -9,9 +9,10 @@
  * push_packs - the small ones of a push's missing blobs, many in a request.
  *
  * Packs are made on threads while others are on their way; files are read whole, and examined
- * before and after. What the server took is cleared from the bitmap: what it could not take (another
- * request of ours is at it, it came damaged, it is a server that knows no packs) stays for push_send(), which sends it alone and tells
- * why. Memory: a few MiB a pack, PUSH_PACKS_LANES packs at most.
+ * before and after. What the server took is cleared from the bitmap: what it could not take
+ * (another request of ours is at it, it came damaged, it is a server that knows no packs) stays for
+ * push_send(), which sends it alone and tells why. Memory: a few MiB a pack, PUSH_PACKS_LANES packs
+ * at most.
  */
 #define PUSH_PACKS_FILE_MAX ((uint64_t)256 << 10) /* larger ones are sent alone */
 #define PUSH_PACKS_LANES 4

@@ -74,8 +74,8 @@ int api_push_part_offset(const struct api_answer *answer, uint64_t *out_offset, 
 int api_push_pack_start(struct api_client *client, const struct api_push_spec *spec, const char *id,
                         struct span pack, api_call_done *done, void *context,
                         struct api_call **out_call, struct error *err);
-/* Which of the pack's blobs were not taken: appended to *out, a struct digest each. More failed than
- * the server names: *out_all_named is false. -EBADMSG: the answer is no such answer. */
+/* Which of the pack's blobs were not taken: appended to *out, a struct digest each. More failed
+ * than the server names: *out_all_named is false. -EBADMSG: the answer is no such answer. */
 int api_push_pack_read(const struct api_answer *answer, struct buf *out_failed, bool *out_all_named,
                        struct error *err);
 

@@ -52,6 +52,7 @@ int content_new(struct services *services, struct object *object, const struct d
 int content_new_frame(struct services *services, struct buf *frame, const struct digest *named,
                       const char *suffix, struct content **out, struct error *err);
 
-/* The merkle object of a blob: made from its bytes when they are one piece, else kept, and made again when the store has lost it. */
+/* The merkle object of a blob: made from its bytes when they are one piece, else kept, and made
+ * again when the store has lost it. */
 int content_of_merkle(struct services *services, const struct blob *blob, struct content **out,
                       struct refusal *why, struct error *err);
