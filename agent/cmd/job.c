@@ -19,6 +19,11 @@ static void warn(void *context, const char *text)
     output_warning(context, text);
 }
 
+static void detail(void *context, const char *text)
+{
+    output_detail(context, "%s", text);
+}
+
 void job_init(struct job *job, struct command *command)
 {
     size_t threads = platform_cpu_count();
@@ -32,6 +37,8 @@ void job_init(struct job *job, struct command *command)
         .meter = &job->meter,
         .warn = warn,
         .warn_context = &command->output,
+        .detail = detail,
+        .detail_context = &command->output,
     };
 }
 

@@ -49,16 +49,33 @@ int transfer_stopped(const struct transfer *transfer, struct error *err)
     return 0;
 }
 
-void transfer_warning(const struct transfer *transfer, const char *format, ...)
+static void tell(transfer_warn *function, void *context, const char *format, va_list args)
 {
     struct error line;
+
+    if (vsnprintf(line.text, sizeof(line.text), format, args) < 0)
+        line.text[0] = '\0';
+    function(context, line.text);
+}
+
+void transfer_warning(const struct transfer *transfer, const char *format, ...)
+{
     va_list args;
 
     if (transfer->warn == NULL)
         return;
     va_start(args, format);
-    if (vsnprintf(line.text, sizeof(line.text), format, args) < 0)
-        line.text[0] = '\0';
+    tell(transfer->warn, transfer->warn_context, format, args);
     va_end(args);
-    transfer->warn(transfer->warn_context, line.text);
+}
+
+void transfer_detail(const struct transfer *transfer, const char *format, ...)
+{
+    va_list args;
+
+    if (transfer->detail == NULL)
+        return;
+    va_start(args, format);
+    tell(transfer->detail, transfer->detail_context, format, args);
+    va_end(args);
 }

@@ -37,6 +37,8 @@ struct transfer {
     struct meter *meter;
     transfer_warn *warn; /* NULL: nobody listens */
     void *warn_context;
+    transfer_warn *detail; /* for those who want to know all; NULL: nobody does */
+    void *detail_context;
     int exit_code; /* enum exit_code of a failure whose errno does not tell enough; else 0 */
 };
 
@@ -55,4 +57,7 @@ int transfer_failed(struct transfer *transfer, int r, int exit_code);
 int transfer_stopped(const struct transfer *transfer, struct error *err);
 
 void transfer_warning(const struct transfer *transfer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* How something went, for --verbose. Loop thread. */
+void transfer_detail(const struct transfer *transfer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -28,6 +28,7 @@
  * SHA-256 or piece by piece by its merkle tree; whoever takes it from the sink does so.
  */
 #define DELTA_MAGIC "KKADELT1"
+#define DELTA_MEDIA_TYPE "application/vnd.kkartifact.delta"
 #define DELTA_HEADER_SIZE 88
 #define DELTA_RAW_MAX (1u << 20)
 #define DELTA_PATCH_MAX (128u << 20)

@@ -3,8 +3,9 @@
 ready to fail or to lie on request.
 
     with Origin() as origin:
-        origin.fail = lambda request: 503 if ... else None
-        origin.spoil = lambda name, data: data        # what leaves as blob or tree
+        origin.state.fail = lambda request: 503 if ... else None
+        origin.state.spoil = lambda name, data: data         # what leaves as blob or tree
+        origin.state.spoil_delta = lambda name, delta: delta # None: the blob leaves whole
 
 It is made from the pages on formats and wire alone, with the tests' own reader and writer.
 """
@@ -17,7 +18,7 @@ import urllib.parse
 
 import zstandard
 
-from kkformats import listing, merkle, times, tree
+from kkformats import delta, listing, merkle, times, tree
 
 STORE = "5f1c1a52-0000-4000-8000-000000000001"
 TOKEN = "kka_aaaaaaaaaaaa_" + "s" * 43
@@ -28,6 +29,20 @@ CODES = {401: "unauthenticated", 403: "insufficient-scope", 404: "not-found", 40
 
 def hexdigest(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def make_delta(base, target):
+    """One change in the middle: what both begin and end with is copied."""
+    most = min(len(base), len(target))
+    front = next((i for i in range(most) if base[i] != target[i]), most)
+    most -= front
+    back = next((i for i in range(most) if base[-1 - i] != target[-1 - i]), most)
+    middle = target[front:len(target) - back]
+    frames = [("copy", 0, front)] if front else []
+    frames += [("raw", middle[at:at + delta.LARGEST_RAW])
+               for at in range(0, len(middle), delta.LARGEST_RAW)]
+    frames += [("copy", len(base) - back, back)] if back else []
+    return delta.write(base, target, frames)
 
 
 class Push:
@@ -47,6 +62,8 @@ class State:
         self.requests = []
         self.fail = lambda request: None
         self.spoil = lambda name, data: data
+        self.spoil_delta = lambda name, data: data
+        self.deltas = []  # the names of blobs that left as one
         self.after = lambda request: None
 
     def missing(self, push):
@@ -114,7 +131,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state = self.server.state
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
-        path = urllib.parse.urlsplit(self.path).path
+        path, query = urllib.parse.urlsplit(self.path)[2:4]
+        self.query = urllib.parse.parse_qs(query)
         request = f"{self.command} {path}"
         with state.lock:
             state.requests.append(request)
@@ -231,10 +249,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
                         ETag=f'"{version["tree"]}"')
         elif rest[0] == "blobs" and rest[1] in state.blobs:
-            self.answer(200, state.spoil(rest[1], state.blobs[rest[1]]), "application/octet-stream",
-                        ETag=f'"{rest[1]}"')
+            self.blob(state, rest[1], state.blobs.get(self.query.get("from", [""])[0]))
         else:
             self.problem(404, "not-found")
+
+
+    def blob(self, state, name, base):
+        made = base and state.spoil_delta(name, make_delta(base, state.blobs[name]))
+        if made is not None:
+            state.deltas.append(name)
+            self.answer(200, made, delta.MEDIA_TYPE)
+        else:
+            self.answer(200, state.spoil(name, state.blobs[name]), "application/octet-stream",
+                        ETag=f'"{name}"')
 
 
 class Origin:
