@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/push_deltas.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
 #include "agent/transfer/stat_cache.h"
@@ -230,6 +231,9 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
                                       .scan = round->scan,
                                       .spec = spec,
                                       .id = push->id };
+    struct push_deltas_options deltas = { .send = &send,
+                                          .delta_max = push->part_size,
+                                          .cache = options->cache };
     int r =
         api_push_missing(transfer->client, spec, push->id, round->totals.file_count, &missing, err);
 
@@ -239,6 +243,8 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
     send.part_size = push->part_size < transfer->part_size ? push->part_size : transfer->part_size;
     push_send_meter(&send);
     r = push_packs(&send, missing.bytes, &round->changed, err);
+    if (r == 0)
+        r = push_deltas(&deltas, missing.bytes, &round->changed, err);
     return r != 0 ? r : push_send(&send, &round->changed, err);
 }
 

@@ -10,6 +10,7 @@
 #include "common/base/memory.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
+#include "common/model/delta.h"
 #include "common/model/pack.h"
 #include "common/net/url.h"
 
@@ -336,6 +337,27 @@ int api_push_pack_start(struct api_client *client, const struct api_push_spec *s
     int r;
 
     push_path(&path, spec, id, "/blobs:batch");
+    call.path = buf_text(&path);
+    r = buf_check(&path, err);
+    return r < 0 ? r : api_call_start(client, &call, out_call, err);
+}
+
+int api_push_delta_start(struct api_client *client, const struct api_push_spec *spec,
+                         const char *id, const struct digest *sha256, struct span delta,
+                         api_call_done *done, void *context, struct api_call **out_call,
+                         struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    struct api_call_spec call = {
+        .method = HTTP_PUT,
+        .content_type = DELTA_MEDIA_TYPE,
+        .body = { .kind = HTTP_BODY_SPAN, .span = delta, .size = delta.size },
+        .done = done,
+        .context = context
+    };
+    int r;
+
+    blob_path(&path, spec, id, sha256);
     call.path = buf_text(&path);
     r = buf_check(&path, err);
     return r < 0 ? r : api_call_start(client, &call, out_call, err);

@@ -79,6 +79,13 @@ int api_push_pack_start(struct api_client *client, const struct api_push_spec *s
 int api_push_pack_read(const struct api_answer *answer, struct buf *out_failed, bool *out_all_named,
                        struct error *err);
 
+/* Sends a blob as a delta (FORMATS 7). done: code 0 means that the server made it and has it; after
+ * -ENOENT (it may not be made from that base), -EBADMSG and other refusals it may be sent whole. */
+int api_push_delta_start(struct api_client *client, const struct api_push_spec *spec,
+                         const char *id, const struct digest *sha256, struct span delta,
+                         api_call_done *done, void *context, struct api_call **out_call,
+                         struct error *err);
+
 /* out->exists tells `exists` from `created`. After -EEXIST out->problem tells more:
  * missing-blobs too. */
 int api_push_commit(struct api_client *client, const struct api_push_spec *spec, const char *id,

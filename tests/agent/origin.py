@@ -6,10 +6,12 @@ ready to fail or to lie on request.
         origin.state.fail = lambda request: 503 if ... else None
         origin.state.spoil = lambda name, data: data         # what leaves as blob or tree
         origin.state.spoil_delta = lambda name, delta: delta # None: the blob leaves whole
+        origin.state.spoil_hint = lambda what, name, data: data # chunk lists and merkle trees
 
 It is made from the pages on formats and wire alone, with the tests' own reader and writer.
 """
 
+import functools
 import hashlib
 import http.server
 import json
@@ -18,7 +20,7 @@ import urllib.parse
 
 import zstandard
 
-from kkformats import delta, listing, merkle, times, tree
+from kkformats import chunk_list, delta, listing, merkle, times, tree
 
 STORE = "5f1c1a52-0000-4000-8000-000000000001"
 TOKEN = "kka_aaaaaaaaaaaa_" + "s" * 43
@@ -29,6 +31,16 @@ CODES = {401: "unauthenticated", 403: "insufficient-scope", 404: "not-found", 40
 
 def hexdigest(data):
     return hashlib.sha256(data).hexdigest()
+
+
+@functools.lru_cache
+def chunks_of(data):
+    return chunk_list.build(data)
+
+
+@functools.lru_cache
+def tree_of(data):
+    return merkle.build(data)[0]
 
 
 def make_delta(base, target):
@@ -63,7 +75,10 @@ class State:
         self.fail = lambda request: None
         self.spoil = lambda name, data: data
         self.spoil_delta = lambda name, data: data
+        self.spoil_hint = lambda what, name, data: data
         self.deltas = []  # the names of blobs that left as one
+        self.taken = []  # and of those that came as one
+        self.body_bytes = 0  # of what came
         self.after = lambda request: None
 
     def missing(self, push):
@@ -89,6 +104,8 @@ class State:
         verities = [merkle.verity(self.blobs[entry.sha256.hex()]) for entry in files]
         image = tree.build(push.listing, push.times, verities)
         content = hexdigest(push.listing)
+        self.blobs[content] = push.listing
+        self.blobs[hexdigest(push.times)] = push.times
         name = push.said.get("version") or content[:12]
         version = {"project": push.project, "app": push.app, "version": name, "content": content,
                    "times": hexdigest(push.times), "tree": tree.digest(image).hex(),
@@ -131,6 +148,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state = self.server.state
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        state.body_bytes += length
         path, query = urllib.parse.urlsplit(self.path)[2:4]
         self.query = urllib.parse.parse_qs(query)
         request = f"{self.command} {path}"
@@ -209,6 +227,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(200, state.missing(push), "application/octet-stream")
             case "PATCH", ["blobs", name]:
                 self.part(state, push, name, body)
+            case "PUT", ["blobs", name]:
+                self.put_delta(state, name, body)
             case "POST", ["commit"]:
                 self.answer(*state.commit(push))
             case "DELETE", []:
@@ -236,6 +256,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 del push.parts[name]
                 self.problem(422, "digest-mismatch")
 
+    def put_delta(self, state, name, body):
+        assert self.headers["Content-Type"] == delta.MEDIA_TYPE and len(body) <= PART_SIZE
+        base = state.blobs.get(body[8:40].hex())
+        if base is None:
+            self.problem(404, "not-found")
+            return
+        made = delta.make(body, base)
+        if hexdigest(made) == name:
+            state.blobs[name] = made
+            state.taken.append(name)
+            self.answer(204)
+        else:
+            self.problem(422, "digest-mismatch")
+
     def version(self, state, project, app, name, rest):
         if name == "latest":
             pushed = [v for p, a, v in state.versions if (p, a) == (project, app)]
@@ -248,11 +282,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif rest == ["tree"]:
             self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
                         ETag=f'"{version["tree"]}"')
+        elif rest[0] == "files":
+            self.file(state, version, "/".join(rest[1:]))
+        elif rest[0] == "blobs" and rest[2:] in (["chunks"], ["merkle"]):
+            make = chunks_of if rest[2] == "chunks" else tree_of
+            self.ranged(state.spoil_hint(rest[2], rest[1], make(state.blobs[rest[1]])))
         elif rest[0] == "blobs" and rest[1] in state.blobs:
             self.blob(state, rest[1], state.blobs.get(self.query.get("from", [""])[0]))
         else:
             self.problem(404, "not-found")
 
+
+    def ranged(self, data):
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        self.answer(206, data[first:last + 1], "application/octet-stream")
+
+    def file(self, state, version, path):
+        found = [entry for entry in listing.parse(state.blobs[version["content"]])
+                 if entry.kind == "f" and entry.path == path.encode()]
+        if found:
+            name = found[0].sha256.hex()
+            self.answer(200, state.blobs[name], "application/octet-stream", ETag=f'"{name}"')
+        else:
+            self.problem(404, "not-found")
 
     def blob(self, state, name, base):
         made = base and state.spoil_delta(name, make_delta(base, state.blobs[name]))
