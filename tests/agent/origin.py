@@ -20,7 +20,7 @@ import urllib.parse
 
 import zstandard
 
-from kkformats import chunk_list, delta, listing, merkle, times, tree
+from kkformats import chunk_list, delta, listing, merkle, pack, times, tree
 
 STORE = "5f1c1a52-0000-4000-8000-000000000001"
 TOKEN = "kka_aaaaaaaaaaaa_" + "s" * 43
@@ -79,6 +79,8 @@ class State:
         self.deltas = []  # the names of blobs that left as one
         self.taken = []  # and of those that came as one
         self.body_bytes = 0  # of what came
+        self.knows_packs = True
+        self.spoil_pack = lambda data: data  # on its way in or out
         self.after = lambda request: None
 
     def missing(self, push):
@@ -182,7 +184,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 else:
                     self.push(state, push, rest, body)
             case ["projects", project, "apps", app, "versions", name, *rest]:
-                self.version(state, project, app, name, rest)
+                self.version(state, project, app, name, rest, body)
             case ["projects", project, "apps", app, "versions"]:
                 found = [version for (p, a, _), (version, _) in state.versions.items()
                          if (p, a) == (project, app)]
@@ -229,6 +231,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.part(state, push, name, body)
             case "PUT", ["blobs", name]:
                 self.put_delta(state, name, body)
+            case "POST", ["blobs:batch"] if state.knows_packs:
+                self.take_pack(state, push, state.spoil_pack(body))
             case "POST", ["commit"]:
                 self.answer(*state.commit(push))
             case "DELETE", []:
@@ -270,7 +274,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.problem(422, "digest-mismatch")
 
-    def version(self, state, project, app, name, rest):
+    def take_pack(self, state, push, body):
+        wanted = {entry.sha256 for entry in listing.parse(push.listing) if entry.kind == "f"}
+        members = pack.parse(body)
+        failures = []
+        for sha256, data, damage in members:
+            if damage or sha256 not in wanted:
+                failures.append({"sha256": sha256.hex(),
+                                 "code": "digest-mismatch" if damage else "not-found"})
+            else:
+                state.blobs[sha256.hex()] = data
+        self.answer(200, {"stored": len(members) - len(failures), "present": 0,
+                          "failed": len(failures), "failures": failures[:256]})
+
+    def version(self, state, project, app, name, rest, body):
         if name == "latest":
             pushed = [v for p, a, v in state.versions if (p, a) == (project, app)]
             name = pushed[-1] if pushed else name
@@ -287,11 +304,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif rest[0] == "blobs" and rest[2:] in (["chunks"], ["merkle"]):
             make = chunks_of if rest[2] == "chunks" else tree_of
             self.ranged(state.spoil_hint(rest[2], rest[1], make(state.blobs[rest[1]])))
+        elif rest == ["blobs:batch"] and state.knows_packs:
+            wanted = [body[at:at + 32].hex() for at in range(0, len(body), 32)]
+            coding = int("zstd" in self.headers.get("Accept-Encoding", ""))
+            self.answer(200, state.spoil_pack(pack.join(
+                [pack.member(state.spoil(name, state.blobs[name]), coding) for name in wanted
+                 if name in state.blobs])), pack.MEDIA_TYPE)
         elif rest[0] == "blobs" and rest[1] in state.blobs:
             self.blob(state, rest[1], state.blobs.get(self.query.get("from", [""])[0]))
         else:
             self.problem(404, "not-found")
-
 
     def ranged(self, data):
         first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
