@@ -6,6 +6,7 @@
 
 #include "agent/transfer/pull_apply.h"
 #include "agent/transfer/pull_plan.h"
+#include "agent/transfer/pull_rebuild.h"
 #include "agent/transfer/pull_stage.h"
 #include "agent/transfer/pull_tree.h"
 #include "agent/transfer/pulled.h"
@@ -74,14 +75,19 @@ static int find_version(struct pulling *pulling, struct error *err)
 
 static int find_tree(struct pulling *pulling, struct error *err)
 {
-    int r;
+    int r = PULL_REBUILD_NOT;
 
     pulling->tree = pulled_find_tree(&pulling->pulled, &pulling->version.record.tree);
     if (pulling->tree != NULL &&
         digest_equal(&pulling->tree->header.content, &pulling->version.record.content))
         return 0;
-    r = pull_tree(pulling->options->transfer, &pulling->version.record, pulling->pulled.home,
-                  &pulling->fetched, err);
+    if (pulling->pulled.has_current)
+        r = pull_rebuild(pulling->options->transfer, &pulling->version.record,
+                         &pulling->pulled.current.tree, pulling->pulled.home, &pulling->fetched,
+                         err);
+    if (r == PULL_REBUILD_NOT)
+        r = pull_tree(pulling->options->transfer, &pulling->version.record, pulling->pulled.home,
+                      &pulling->fetched, err);
     if (r == 0)
         pulling->tree = &pulling->fetched.tree;
     return r;

@@ -297,8 +297,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif not rest:
             self.answer(200, version)
         elif rest == ["tree"]:
-            self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
-                        ETag=f'"{version["tree"]}"')
+            if "Range" in self.headers:
+                self.ranged(state.spoil_hint("tree", name, image))
+            else:
+                self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
+                            ETag=f'"{version["tree"]}"')
         elif rest[0] == "files":
             self.file(state, version, "/".join(rest[1:]))
         elif rest[0] == "blobs" and rest[2:] in (["chunks"], ["merkle"]):
