@@ -14,6 +14,7 @@ static const struct problem problems[] = {
     { "insufficient-scope", 403, -EACCES, EXIT_NOT_ALLOWED, "Not allowed" },
     { "not-found", 404, -ENOENT, EXIT_NOT_FOUND, "Not found" },
     { "no-merkle", 404, -ENOENT, EXIT_NOT_FOUND, "The blob has no merkle tree" },
+    { "no-chunks", 404, -ENOENT, EXIT_NOT_FOUND, "The blob has no chunk list" },
     { "purged", 410, -ESTALE, EXIT_NOT_FOUND, "Purged for ever" },
     { "method-not-allowed", 405, -ENOTSUP, EXIT_OTHER, "Method not allowed" },
     { "unsupported-media-type", 415, -ENOTSUP, EXIT_OTHER, "Unsupported media type" },

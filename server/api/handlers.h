@@ -36,6 +36,7 @@ handler api_files_list;
 handler api_files_get;
 handler api_blobs_get;
 handler api_blobs_merkle;
+handler api_blobs_chunks;
 extern const struct http_sink api_blob_packs;
 
 /* pushes.c */

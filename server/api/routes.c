@@ -54,6 +54,7 @@ const struct route routes[] = {
     {HEAD,   VERSION "/blobs/{d}",        CALL(api_blobs_get), PERMIT_PULL, NONE, LOOP},
     {POST,   VERSION "/blobs:batch",      TAKE(api_blob_packs), PERMIT_PULL, SIZED, WORKER},
     {GET,    VERSION "/blobs/{d}/merkle", CALL(api_blobs_merkle), PERMIT_PULL, NONE, WORKER},
+    {GET,    VERSION "/blobs/{d}/chunks", CALL(api_blobs_chunks), PERMIT_PULL, NONE, WORKER},
 
     {POST,   APP "/pushes",               CALL(api_pushes_create), PERMIT_PUSH, JSON, WORKER},
     {GET,    PUSH,                        CALL(api_pushes_get), PERMIT_PUSH, NONE, WORKER},

@@ -10,8 +10,8 @@
  * tombstones - storage keys whose row is gone and whose object has to go.
  *
  * Written in the transaction that drops the row. Whoever works on them removes
- * the object (and the one under KEY.m), then the tombstone; a failure is counted
- * and tried again later.
+ * the object (and those beside it, under KEY.m, KEY.c and KEY.n), then the tombstone;
+ * a failure is counted and tried again later.
  */
 struct tombstone {
     char key[BLOB_STORAGE_KEY_SIZE];

@@ -65,6 +65,7 @@ struct http_content {
     const char *etag; /* with its quotes */
     uint64_t size;
     const char *cache_control; /* NULL: "private, no-cache" */
+    bool whole_only;           /* Range is not looked at */
 };
 int http_content_begin(struct http_exchange *exchange, const struct http_content *content,
                        bool *out_needed, uint64_t *out_offset, uint64_t *out_size,

@@ -25,7 +25,8 @@ static int content_headers(struct http_exchange *exchange, const struct http_con
     if (r == 0)
         r = http_answer_header(exchange, "Vary", "Authorization", err);
     if (r == 0)
-        r = http_answer_header(exchange, "Accept-Ranges", "bytes", err);
+        r = http_answer_header(exchange, "Accept-Ranges", content->whole_only ? "none" : "bytes",
+                               err);
     return r;
 }
 
@@ -66,7 +67,7 @@ static struct range wanted_range(struct http_exchange *exchange, const struct ht
     const char *header = http_exchange_header(exchange, "Range");
 
     /* RFC 9110, 14.2: Range is defined for GET alone. */
-    if (exchange->method != HTTP_GET ||
+    if (exchange->method != HTTP_GET || content->whole_only ||
         !range_condition(http_exchange_header(exchange, "If-Range"), content->etag))
         header = NULL;
     return range_parse(header, content->size);

@@ -142,20 +142,27 @@ static int put_marker(const struct settings *settings, struct app *app, bool *ou
 static int open_services(const struct settings *settings, struct app *app, struct error *err)
 {
     cleanup_memory char *scratch = NULL;
+    cleanup_memory char *deltas = NULL;
     struct services_settings wanted = {
         .database = app->database,
         .store = app->store,
         .cache = app->cache,
         .part_size = (uint32_t)settings_number(settings, "part_size"),
         .listing_max = settings_number(settings, "listing_max"),
+        .delta_cache_size = settings_number(settings, "delta_cache_size"),
     };
     int r = data_path(settings, "scratch", &scratch, err);
 
     if (r == 0)
         r = file_make_directories(scratch, DATA_MODE, err);
+    if (r == 0)
+        r = data_path(settings, "delta", &deltas, err);
+    if (r == 0)
+        r = file_make_directories(deltas, DATA_MODE, err);
     if (r < 0)
         return r;
     wanted.scratch_path = scratch;
+    wanted.delta_path = deltas;
     return services_new(&wanted, &app->services, err);
 }
 

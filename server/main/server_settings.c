@@ -106,6 +106,8 @@ static const struct setting_spec specs[] = {
      .help = "Largest part of an upload"},
     {.key = "listing_max", .type = SETTING_SIZE, .fallback = "4GiB", .min = 65536,
      .max = (uint64_t)4 << 30, .help = "Largest listing of a version"},
+    {.key = "delta_cache_size", .type = SETTING_SIZE, .fallback = "2GiB", .min = 0,
+     .max = (uint64_t)64 << 40, .help = "Bytes of deltas kept in the data directory; 0: none"},
     {.key = "connections", .type = SETTING_NUMBER, .fallback = "1024", .min = 8, .max = 65536,
      .help = "Connections served at once"},
     {.key = "connections_per_address", .type = SETTING_NUMBER, .fallback = "0", .max = 65536,

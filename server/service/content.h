@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +11,7 @@
 
 /*
  * content - the bytes of a version, ready to be sent: a blob, a file by its path,
- * the tree image, its names part, merkle objects.
+ * the tree image, its names part, merkle objects, chunk lists, deltas.
  *
  * An open content has a size, a strong ETag and a source: a descriptor (local
  * store: sendfile), or only content_read(). It stays readable until it is closed,
@@ -33,6 +34,21 @@ int content_open_blob_merkle(struct services *services, const struct identity *i
                              const char *project, const char *app, const char *reference,
                              const struct digest *sha256, struct content **out, struct refusal *why,
                              struct error *err);
+/* The chunk list of a blob: -ENOENT REFUSAL_NO_CHUNKS below 64 KiB and above 64 GiB. ETag: the
+ * sha256 with "-chunks" behind it. The first who asks for one waits until it is made. */
+int content_open_blob_chunks(struct services *services, const struct identity *identity,
+                             const char *project, const char *app, const char *reference,
+                             const struct digest *sha256, struct content **out, struct refusal *why,
+                             struct error *err);
+/* A delta that makes the blob out of `base`, or *out = NULL: the blob is to be given whole. That is
+ * so when the identity may not pull `base` (there is nothing that tells it from one that does not
+ * exist), when a delta would be no smaller than the blob in zstd, when one of them is too large to
+ * make it while somebody waits, and when too many are being made. Failures are those of the blob
+ * alone. */
+int content_open_delta(struct services *services, const struct identity *identity,
+                       const char *project, const char *app, const char *reference,
+                       const struct digest *sha256, const struct digest *base, struct content **out,
+                       struct refusal *why, struct error *err);
 /* path: decoded bytes, components joined by '/'. Directories and links are -ENOENT. ETag: the
  * sha256. */
 int content_open_file(struct services *services, const struct identity *identity,
@@ -61,6 +77,9 @@ int content_open_file_cached(struct services *services, const struct identity *i
 
 uint64_t content_size(const struct content *content);
 const char *content_etag(const struct content *content); /* with its quotes */
+
+/* Ranges of it are of no use to anybody: a delta, which may be made anew with other bytes. */
+bool content_whole_only(const struct content *content);
 
 /* A descriptor of the caller's own (a duplicate) and the offset in it where the content's byte 0
  * is; -1: there is none, use content_read(). For sendfile and pread: its file position is shared,

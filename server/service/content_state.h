@@ -7,16 +7,21 @@
 #include "common/codec/digest.h"
 #include "server/db/blobs.h"
 #include "server/service/content.h"
+#include "server/service/scratch.h"
 
 /* content_state - the inside of struct content, for those who open one (content_blob.c,
- * content_tree.c). */
+ * content_tree.c, content_chunks.c, content_delta.c). */
 #define CONTENT_ETAG_SIZE (DIGEST_HEX_SIZE + 16)
 
 struct content {
     struct services *services;
-    struct object *object; /* NULL: the bytes are in `frame` */
+    /* The bytes are in one of these. */
+    struct object *object;
     struct buf frame;
+    struct scratch scratch;
+    int fd; /* or -1 */
     uint64_t size;
+    bool whole_only;
     bool has_blob; /* `blob` is reported when reading fails */
     struct blob blob;
     char etag[CONTENT_ETAG_SIZE];
@@ -51,6 +56,15 @@ int content_new(struct services *services, struct object *object, const struct d
 /* The same of bytes in memory, which are taken out of *frame. */
 int content_new_frame(struct services *services, struct buf *frame, const struct digest *named,
                       const char *suffix, struct content **out, struct error *err);
+
+/* The same of bytes in a scratch, which is taken. */
+int content_new_scratch(struct services *services, struct scratch *scratch,
+                        const struct digest *named, const char *suffix, struct content **out,
+                        struct error *err);
+
+/* The same of the first `size` bytes of a file that nobody changes; takes *fd, also on failure. */
+int content_new_file(struct services *services, int *fd, uint64_t size, const struct digest *named,
+                     const char *suffix, struct content **out, struct error *err);
 
 /* The merkle object of a blob: made from its bytes when they are one piece, else kept, and made
  * again when the store has lost it. */

@@ -10,6 +10,8 @@
 #include "server/db/store.h"
 #include "server/service/services.h"
 
+struct file_cache;
+struct gate;
 struct memo;
 struct refusal;
 struct token_verifier;
@@ -39,6 +41,10 @@ struct services {
     struct memo *blobs;    /* sha256 -> struct blob (server/db/blobs.h) */
     struct memo *trees;    /* verity digest -> struct tree_image * (tree_image.h) */
     struct memo *objects;  /* storage key -> struct object * (object.h) */
+
+    struct gate *gate;         /* making deltas and chunk lists */
+    struct file_cache *deltas; /* that were made (content_delta.c); NULL: not kept */
+    struct memo *no_deltas;    /* pairs for which none is worth it */
 
     pthread_mutex_t lock; /* the two maps below */
     struct map busy;

@@ -12,6 +12,7 @@ static const char *const names[] = {
     [REFUSAL_INSUFFICIENT_SCOPE] = "insufficient-scope",
     [REFUSAL_NOT_FOUND] = "not-found",
     [REFUSAL_NO_MERKLE] = "no-merkle",
+    [REFUSAL_NO_CHUNKS] = "no-chunks",
     [REFUSAL_PURGED] = "purged",
     [REFUSAL_VERSION_EXISTS] = "version-exists",
     [REFUSAL_OFFSET_MISMATCH] = "offset-mismatch",

@@ -23,6 +23,7 @@ enum refusal_code {
     REFUSAL_INSUFFICIENT_SCOPE, /* -EACCES: in its scope, without the permission */
     REFUSAL_NOT_FOUND,          /* -ENOENT: also what the token may not see */
     REFUSAL_NO_MERKLE,          /* -ENOENT: the blob is too small to have a merkle object */
+    REFUSAL_NO_CHUNKS,          /* -ENOENT: the blob is too small or too large for a chunk list */
     REFUSAL_PURGED,             /* -ESTALE */
     REFUSAL_VERSION_EXISTS,     /* -EEXIST: `existing_content` is what the name stands for */
     REFUSAL_OFFSET_MISMATCH,    /* -EBUSY: `expected_offset` */

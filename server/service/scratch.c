@@ -15,10 +15,13 @@
 int scratch_file(const char *directory, int *out_fd, struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(4096);
-    cleanup_fd int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    cleanup_fd int fd = directory != NULL ? open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+                                          : memfd_create("scratch", MFD_CLOEXEC);
     int r;
 
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    if (directory == NULL)
+        directory = "memory";
+    else if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
         buf_format(&path, "%s/scratch-XXXXXX", directory);
         r = buf_check(&path, err);
         if (r < 0)

@@ -28,5 +28,5 @@ int scratch_map(const char *directory, uint64_t size, struct scratch *out, struc
 int scratch_map_file(const char *directory, uint64_t size, struct scratch *out, struct error *err);
 void scratch_release(struct scratch *scratch);
 
-/* A file without a name in that directory, open for reading and writing. */
+/* A file without a name in that directory (NULL: in memory), open for reading and writing. */
 int scratch_file(const char *directory, int *out_fd, struct error *err);

@@ -13,6 +13,8 @@
 #include "server/db/database.h"
 #include "server/security/token_verifier.h"
 #include "server/service/context.h"
+#include "server/service/file_cache.h"
+#include "server/service/gate.h"
 #include "server/service/memo.h"
 #include "server/service/object.h"
 #include "server/service/refusal.h"
@@ -24,6 +26,10 @@
 #define FACTS_DEFAULT 65536
 #define OPEN_DEFAULT 256
 #define TOKENS_MAX 4096
+/* Deltas and chunk lists made at a time, and threads that wait for one: together half of the
+ * workers that a server has unless it is told otherwise. */
+#define MAKING_MAX 2
+#define WAITING_MAX 6
 
 CLEANUP_DEFINE(services, services_free);
 
@@ -46,6 +52,19 @@ static int make_memos(struct services *services, const struct services_settings 
     if (r == 0)
         r = memo_new(&services->objects, sizeof(struct object *), open, object_take, object_drop,
                      err);
+    if (r == 0)
+        r = memo_new(&services->no_deltas, sizeof(uint8_t), tokens, NULL, NULL, err);
+    return r;
+}
+
+static int make_delta_parts(struct services *services, const struct services_settings *settings,
+                            struct error *err)
+{
+    int r = gate_new(&services->gate, MAKING_MAX, WAITING_MAX, err);
+
+    if (r == 0 && settings->delta_path != NULL && settings->delta_cache_size > 0)
+        r = file_cache_new(settings->delta_path, settings->delta_cache_size, &services->deltas,
+                           err);
     return r;
 }
 
@@ -94,6 +113,8 @@ int services_new(const struct services_settings *settings, struct services **out
     if (r == 0)
         r = make_memos(services, settings, err);
     if (r == 0)
+        r = make_delta_parts(services, settings, err);
+    if (r == 0)
         r = token_verifier_new(TOKENS_MAX,
                                settings->password_checks > 0 ? settings->password_checks : 2,
                                &services->verifier, err);
@@ -112,6 +133,9 @@ struct services *services_free(struct services *services)
     memo_free(services->blobs);
     memo_free(services->versions);
     memo_free(services->tokens);
+    memo_free(services->no_deltas);
+    file_cache_free(services->deltas);
+    gate_free(services->gate);
     token_verifier_free(services->verifier);
     map_release(&services->busy);
     map_release(&services->used_tokens);

@@ -34,6 +34,8 @@ struct services_settings {
     uint64_t listing_max;      /* bytes; 0: 4 GiB */
     size_t facts_max;          /* entries of each in-process memory; 0: 65536 */
     size_t open_max;           /* trees, and open blobs, kept for the next request; 0: 256 */
+    const char *delta_path;    /* a directory of the services' own for deltas; NULL: not kept */
+    uint64_t delta_cache_size; /* bytes of it; 0: not kept */
     unsigned password_checks;  /* argon2 computations at once; 0: 2 */
 };
 

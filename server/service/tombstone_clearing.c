@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/tombstones.h"
+#include "server/service/blob_chunks.h"
 #include "server/service/context.h"
 #include "server/service/tree_names.h"
 #include "server/storage/blob_store.h"
@@ -24,6 +25,10 @@ static int remove_object(struct services *services, const char *key, struct erro
     r = blob_store_remove(services->store, key, err);
     if (r == 0) {
         blob_merkle_key(&blob, beside);
+        r = blob_store_remove(services->store, beside, err);
+    }
+    if (r == 0) {
+        blob_chunks_key(key, beside);
         r = blob_store_remove(services->store, beside, err);
     }
     if (r == 0) {

@@ -34,7 +34,9 @@ static int content_file(void)
 static int begin(struct http_exchange *exchange, uint64_t size, bool *needed, uint64_t *offset,
                  uint64_t *part, struct error *err)
 {
-    const struct http_content content = { "application/octet-stream", "\"tag\"", size, NULL };
+    const struct http_content content = { .media_type = "application/octet-stream",
+                                          .etag = "\"tag\"",
+                                          .size = size };
 
     return http_content_begin(exchange, &content, needed, offset, part, err);
 }
@@ -116,11 +118,31 @@ static int nothing(struct http_exchange *exchange, void *context, struct error *
     return http_content_bytes(exchange, &body, err);
 }
 
+/* Of which no part is of use. */
+static int whole_only(struct http_exchange *exchange, void *context, struct error *err)
+{
+    const struct http_content content = {
+        .media_type = "application/x", .etag = "\"w\"", .size = 5, .whole_only = true
+    };
+    struct buf body = buf_init(10);
+    uint64_t offset, part;
+    bool needed;
+    int r = http_content_begin(exchange, &content, &needed, &offset, &part, err);
+
+    if (r < 0 || !needed)
+        return r;
+    assert_int_equal(offset, 0);
+    assert_int_equal(part, 5);
+    buf_add_text(&body, "whole");
+    return http_content_bytes(exchange, &body, err);
+}
+
 static const struct http_operation operations[] = {
     { .label = "/file", .place = HTTP_ON_LOOP, .handle = from_file },
     { .label = "/bytes", .place = HTTP_ON_WORKER, .handle = from_bytes },
     { .label = "/source", .place = HTTP_ON_WORKER, .handle = from_source },
     { .label = "/nothing", .handle = nothing },
+    { .label = "/whole", .handle = whole_only },
     { .label = NULL },
 };
 
@@ -235,6 +257,25 @@ static void head_and_not_modified(void **state)
     fixture_stop(&fixture);
 }
 
+static void never_in_parts(void **state)
+{
+    static const char *const headers[] = { "", "Range: bytes=1-2\r\n", "Range: bytes=9-\r\n",
+                                           "Range: bytes=1-2\r\nIf-Range: \"w\"\r\n" };
+    struct fixture fixture = { 0 };
+
+    fixture_start(&fixture, operations, NULL);
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        struct reply reply = ask(&fixture, "GET", "/whole", headers[i]);
+
+        assert_int_equal(reply.status, 200);
+        assert_string_equal(buf_text(&reply.body), "whole");
+        assert_string_equal(reply_header(&reply, "Accept-Ranges"), "none");
+        assert_null(reply_header(&reply, "Content-Range"));
+        reply_release(&reply);
+    }
+    fixture_stop(&fixture);
+}
+
 /* One connection, one answer after the other: none may leave a byte of itself behind. */
 static void answers_in_a_row(void **state)
 {
@@ -266,9 +307,8 @@ static void answers_in_a_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_and_parts),
-        cmocka_unit_test(unsatisfiable),
-        cmocka_unit_test(head_and_not_modified),
+        cmocka_unit_test(whole_and_parts),       cmocka_unit_test(unsatisfiable),
+        cmocka_unit_test(head_and_not_modified), cmocka_unit_test(never_in_parts),
         cmocka_unit_test(answers_in_a_row),
     };
 

@@ -43,7 +43,9 @@ static int whole_file(int *out_fd)
 
 static int from_file(struct http_exchange *exchange, void *context, struct error *err)
 {
-    const struct http_content content = { "application/octet-stream", "\"tag\"", SIZE, NULL };
+    const struct http_content content = { .media_type = "application/octet-stream",
+                                          .etag = "\"tag\"",
+                                          .size = SIZE };
     uint64_t offset, part;
     bool needed;
     int fd, r = http_content_begin(exchange, &content, &needed, &offset, &part, err);

@@ -21,8 +21,9 @@
 
 static int large_file(struct http_exchange *exchange, void *context, struct error *err)
 {
-    const struct http_content content = { "application/octet-stream", "\"large\"", BODY_SIZE,
-                                          NULL };
+    const struct http_content content = { .media_type = "application/octet-stream",
+                                          .etag = "\"large\"",
+                                          .size = BODY_SIZE };
     static uint8_t bytes[1 << 20];
     uint64_t offset, part;
     bool needed;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -75,15 +76,21 @@ static void open_store(struct world *world)
 
 static void open_services(struct world *world)
 {
+    char deltas[128];
     struct services_settings settings = {
         .database = world->database,
         .store = world->store,
         .scratch_path = world->kind == WORLD_FILE ? world->directory : NULL,
         .part_size = 1u << 20,
+        .delta_path = world->kind == WORLD_FILE ? deltas : NULL,
+        .delta_cache_size = 64u << 20,
     };
     struct error err = { 0 };
-    int r = services_new(&settings, &world->services, &err);
+    int r;
 
+    snprintf(deltas, sizeof(deltas), "%s/delta", world->directory);
+    mkdir(deltas, 0700);
+    r = services_new(&settings, &world->services, &err);
     if (r < 0)
         print_error("%s\n", err.text);
     assert_int_equal(r, 0);
@@ -165,25 +172,22 @@ static void make_blob(struct sample_blob *blob, uint32_t seed, size_t size)
     blob->sha256 = digest_of(blob->bytes, size);
 }
 
-void sample_make(struct sample *sample, uint32_t seed, size_t count, size_t size)
+/* Listing and times of the blobs that are there. */
+static void list_blobs(struct sample *sample, uint32_t seed)
 {
     struct listing_writer *listing = memory_new(sizeof(*listing));
     struct times_writer *times = memory_new(sizeof(*times));
     struct listing_totals totals;
     char path[32];
 
-    memset(sample, 0, sizeof(*sample));
     sample->listing = buf_init(BUF_UNLIMITED);
     sample->times = buf_init(BUF_UNLIMITED);
-    sample->count = count;
-    sample->blobs = memory_array(count, sizeof(*sample->blobs));
     assert_int_equal(listing_writer_init(listing, sink_to_buf(&sample->listing), NULL), 0);
     assert_int_equal(times_writer_init(times, sink_to_buf(&sample->times), NULL), 0);
     struct entry directory = { .kind = ENTRY_DIRECTORY, .mode = 0755, .path = span_text("d") };
     assert_int_equal(listing_writer_add(listing, &directory, NULL), 0);
     assert_int_equal(times_writer_add(times, 1600000000 + seed, NULL), 0);
-    for (size_t i = 0; i < count; i++) {
-        make_blob(&sample->blobs[i], (uint32_t)(seed * 1000003u + i), size + i);
+    for (size_t i = 0; i < sample->count; i++) {
         snprintf(path, sizeof(path), "d/f%07zu", i);
         struct entry file = { .kind = ENTRY_FILE,
                               .mode = 0644,
@@ -203,6 +207,36 @@ void sample_make(struct sample *sample, uint32_t seed, size_t count, size_t size
     sample->content = totals.content;
     memory_free(listing);
     memory_free(times);
+}
+
+static void begin_sample(struct sample *sample, size_t count)
+{
+    memset(sample, 0, sizeof(*sample));
+    sample->count = count;
+    sample->blobs = memory_array(count, sizeof(*sample->blobs));
+    assert_non_null(sample->blobs);
+}
+
+void sample_make(struct sample *sample, uint32_t seed, size_t count, size_t size)
+{
+    begin_sample(sample, count);
+    for (size_t i = 0; i < count; i++)
+        make_blob(&sample->blobs[i], (uint32_t)(seed * 1000003u + i), size + i);
+    list_blobs(sample, seed);
+}
+
+void sample_make_of(struct sample *sample, uint32_t seed, const struct span *files, size_t count)
+{
+    begin_sample(sample, count);
+    for (size_t i = 0; i < count; i++) {
+        struct sample_blob *blob = &sample->blobs[i];
+
+        blob->size = files[i].size;
+        blob->bytes = memory_copy(files[i].bytes, files[i].size);
+        assert_non_null(blob->bytes);
+        blob->sha256 = digest_of(blob->bytes, blob->size);
+    }
+    list_blobs(sample, seed);
 }
 
 void sample_release(struct sample *sample)

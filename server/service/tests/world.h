@@ -61,6 +61,8 @@ struct sample {
 
 /* File i has size + i bytes made from `seed` and i. */
 void sample_make(struct sample *sample, uint32_t seed, size_t count, size_t size);
+/* Of bytes that are given, which are copied. */
+void sample_make_of(struct sample *sample, uint32_t seed, const struct span *files, size_t count);
 void sample_release(struct sample *sample);
 
 /* Listing and times as bodies. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdint.h>
+
+#include "server/db/blobs.h"
+
+struct error;
+struct services;
+
+/*
+ * delta_make - a delta (delta.h) between two stored blobs.
+ *
+ * Planned from the two merkle trees (what was changed in place) or the two chunk lists (what
+ * moved), whichever leaves fewer bytes to send; the trees are held against the blobs' verity
+ * digests, the lists cannot be. Where both blobs are small enough to be looked at as a whole, a
+ * patch of the target with all of the base as its prefix competes. Whatever came out is applied
+ * again and its SHA-256 compared before anybody gets it, so that a list that lies, two chunks with
+ * one hash or a damaged object cost the delta, and never a reader's trust.
+ *
+ * Memory: a few MiB, with patches up to three times DELTA_MAKE_PATCH_MAX; the rest lies in scratch
+ * files. Time: that of reading both blobs two or three times; the bound on the size keeps it to
+ * what somebody can wait for.
+ */
+#define DELTA_MAKE_MAX ((uint64_t)4 << 30)        /* bytes of each blob */
+#define DELTA_MAKE_PATCH_MAX ((uint64_t)16 << 20) /* of each blob, for a patch of all of it */
+
+/* 1 and a scratch file of the caller's; 0: none that is smaller than the target in zstd. Negative:
+ * it could not be found out. */
+int delta_make(struct services *services, const struct blob *base, const struct blob *target,
+               int *out_fd, uint64_t *out_size, struct error *err);

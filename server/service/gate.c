@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/gate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "common/base/error.h"
+#include "common/base/map.h"
+#include "common/base/memory.h"
+
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t left;
+    struct map working; /* names */
+    unsigned working_max, waiting_max;
+    unsigned waiting;
+};
+
+int gate_new(struct gate **out_gate, unsigned working_max, unsigned waiting_max, struct error *err)
+{
+    struct gate *gate = memory_new(sizeof(*gate));
+    pthread_condattr_t attributes;
+
+    if (gate == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    pthread_mutex_init(&gate->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&gate->left, &attributes);
+    pthread_condattr_destroy(&attributes);
+    gate->working = map_init();
+    gate->working_max = working_max;
+    gate->waiting_max = waiting_max;
+    *out_gate = gate;
+    return 0;
+}
+
+struct gate *gate_free(struct gate *gate)
+{
+    if (gate == NULL)
+        return NULL;
+    map_release(&gate->working);
+    pthread_cond_destroy(&gate->left);
+    pthread_mutex_destroy(&gate->lock);
+    return memory_free(gate);
+}
+
+static struct timespec deadline_of(uint64_t wait_ms)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(wait_ms / 1000);
+    at.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/* Until somebody leaves. False: the time is over. */
+static bool wait_for_one(struct gate *gate, const struct timespec *deadline)
+{
+    int r;
+
+    gate->waiting++;
+    r = pthread_cond_timedwait(&gate->left, &gate->lock, deadline);
+    gate->waiting--;
+    return r != ETIMEDOUT;
+}
+
+static enum gate_turn enter(struct gate *gate, struct span name, const struct timespec *deadline)
+{
+    bool is_shared = map_has(&gate->working, name);
+
+    while (is_shared ? map_has(&gate->working, name) : gate->working.count >= gate->working_max) {
+        if (gate->waiting >= gate->waiting_max || !wait_for_one(gate, deadline))
+            return GATE_FULL;
+        /* One who waited for a turn finds that another has begun the same. */
+        is_shared = is_shared || map_has(&gate->working, name);
+    }
+    if (is_shared)
+        return GATE_DONE;
+    return map_set(&gate->working, name, gate, NULL) == 0 ? GATE_MINE : GATE_FULL;
+}
+
+enum gate_turn gate_enter(struct gate *gate, struct span name, uint64_t wait_ms)
+{
+    const struct timespec deadline = deadline_of(wait_ms);
+    enum gate_turn turn;
+
+    pthread_mutex_lock(&gate->lock);
+    turn = enter(gate, name, &deadline);
+    pthread_mutex_unlock(&gate->lock);
+    return turn;
+}
+
+void gate_leave(struct gate *gate, struct span name)
+{
+    pthread_mutex_lock(&gate->lock);
+    map_remove(&gate->working, name);
+    pthread_cond_broadcast(&gate->left);
+    pthread_mutex_unlock(&gate->lock);
+}
