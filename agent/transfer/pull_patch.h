@@ -15,7 +15,7 @@ struct transfer;
  * once its SHA-256 is the blob's. Memory: 2 MiB, with patches three times PULL_PATCH_MAX
  * at most.
  */
-#define PULL_PATCH_MAX ((uint64_t)64 << 20)
+#define PULL_PATCH_MAX ((uint64_t)32 << 20)
 
 struct pull_patch {
     struct transfer *transfer;

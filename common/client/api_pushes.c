@@ -210,16 +210,18 @@ int api_push_create(struct api_client *client, const struct api_push_spec *spec,
 }
 
 static int put_bytes(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                     const char *what, struct http_body body, bool zstd,
+                     const char *what, struct http_body body, enum api_push_coding coding,
                      struct api_problem *out_problem, struct error *err)
 {
-    static const struct http_header coding = { "Content-Encoding", "zstd" };
+    static const struct http_header zstd = { "Content-Encoding", "zstd" };
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
     cleanup(api_result_release) struct api_result result = api_result_init();
     struct api_call_spec call = { .method = HTTP_PUT,
-                                  .content_type = "application/octet-stream",
-                                  .headers = &coding,
-                                  .header_count = zstd ? 1 : 0,
+                                  .content_type = coding == API_PUSH_DELTA
+                                                      ? DELTA_MEDIA_TYPE
+                                                      : "application/octet-stream",
+                                  .headers = &zstd,
+                                  .header_count = coding == API_PUSH_ZSTD ? 1 : 0,
                                   .body = body };
 
     push_path(&path, spec, id, what);
@@ -227,17 +229,17 @@ static int put_bytes(struct api_client *client, const struct api_push_spec *spec
 }
 
 int api_push_put_listing(struct api_client *client, const struct api_push_spec *spec,
-                         const char *id, struct http_body body, bool zstd,
+                         const char *id, struct http_body body, enum api_push_coding coding,
                          struct api_problem *out_problem, struct error *err)
 {
-    return put_bytes(client, spec, id, "/listing", body, zstd, out_problem, err);
+    return put_bytes(client, spec, id, "/listing", body, coding, out_problem, err);
 }
 
 int api_push_put_times(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                       struct http_body body, bool zstd, struct api_problem *out_problem,
-                       struct error *err)
+                       struct http_body body, enum api_push_coding coding,
+                       struct api_problem *out_problem, struct error *err)
 {
-    return put_bytes(client, spec, id, "/times", body, zstd, out_problem, err);
+    return put_bytes(client, spec, id, "/times", body, coding, out_problem, err);
 }
 
 int api_push_missing(struct api_client *client, const struct api_push_spec *spec, const char *id,

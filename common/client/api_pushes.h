@@ -39,13 +39,16 @@ void api_push_release(struct api_push *push);
 int api_push_create(struct api_client *client, const struct api_push_spec *spec,
                     struct api_push *out, struct error *err);
 
-/* zstd: the bytes are a zstd frame of the listing. */
+/* What the bytes of a document are: itself, a zstd frame of it, or a delta from one that the server
+ * has (FORMATS 7; -ENOENT when it has not). */
+enum api_push_coding { API_PUSH_RAW, API_PUSH_ZSTD, API_PUSH_DELTA };
+
 int api_push_put_listing(struct api_client *client, const struct api_push_spec *spec,
-                         const char *id, struct http_body body, bool zstd,
+                         const char *id, struct http_body body, enum api_push_coding coding,
                          struct api_problem *out_problem, struct error *err);
 int api_push_put_times(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                       struct http_body body, bool zstd, struct api_problem *out_problem,
-                       struct error *err);
+                       struct http_body body, enum api_push_coding coding,
+                       struct api_problem *out_problem, struct error *err);
 
 /* The bitmap (FORMATS 9) of `file_count` bits appended to *out; another size is -EBADMSG. */
 int api_push_missing(struct api_client *client, const struct api_push_spec *spec, const char *id,

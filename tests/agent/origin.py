@@ -220,6 +220,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "PUT", [("listing" | "times") as what]:
                 if self.headers.get("Content-Encoding") == "zstd":
                     body = zstandard.ZstdDecompressor().decompressobj().decompress(body)
+                elif self.headers["Content-Type"] == delta.MEDIA_TYPE:
+                    base = state.blobs.get(body[8:40].hex())
+                    if base is None:
+                        self.problem(404, "not-found")
+                        return
+                    body = delta.make(body, base)
+                    state.taken.append(what)
                 if hexdigest(body) != push.said["content" if what == "listing" else "times"]:
                     self.problem(422, "digest-mismatch")
                     return
