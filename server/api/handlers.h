@@ -46,9 +46,10 @@ handler api_pushes_abandon;
 handler api_pushes_missing;
 handler api_pushes_commit;
 
-/* push_documents.c, push_blobs.c, push_packs.c */
+/* push_documents.c, push_blobs.c, push_deltas.c, push_packs.c */
 extern const struct http_sink api_push_listing;
 extern const struct http_sink api_push_times;
 handler api_push_blobs_head;
 extern const struct http_sink api_push_blobs_append;
+extern const struct http_sink api_push_blobs_delta;
 extern const struct http_sink api_push_packs;

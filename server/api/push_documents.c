@@ -4,6 +4,7 @@
 
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/model/delta.h"
 #include "server/api/handlers.h"
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
@@ -22,21 +23,22 @@ static int read_coding(struct http_exchange *exchange, enum push_document_coding
 {
     const char *coding = http_exchange_header(exchange, "Content-Encoding");
     const char *type = http_exchange_header(exchange, "Content-Type");
+    bool is_plain = coding == NULL || strcasecmp(coding, "identity") == 0;
     int r;
 
     if (type == NULL || strcasecmp(type, "application/octet-stream") == 0) {
-        if (coding == NULL || strcasecmp(coding, "identity") == 0) {
-            *out = PUSH_DOCUMENT_PLAIN;
+        if (is_plain || strcasecmp(coding, "zstd") == 0) {
+            *out = is_plain ? PUSH_DOCUMENT_PLAIN : PUSH_DOCUMENT_ZSTD;
             return 0;
         }
-        if (strcasecmp(coding, "zstd") == 0) {
-            *out = PUSH_DOCUMENT_ZSTD;
-            return 0;
-        }
+    } else if (strcasecmp(type, DELTA_MEDIA_TYPE) == 0 && is_plain) {
+        *out = PUSH_DOCUMENT_DELTA;
+        return 0;
     }
     r = http_answer_problem(exchange, "unsupported-media-type",
-                            "the body is application/octet-stream, as it is or as zstd", NULL, NULL,
-                            err);
+                            "the body is application/octet-stream, as it is or as zstd, "
+                            "or " DELTA_MEDIA_TYPE,
+                            NULL, NULL, err);
     return r < 0 ? r : 1;
 }
 

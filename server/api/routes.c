@@ -64,6 +64,7 @@ const struct route routes[] = {
     {GET,    PUSH "/missing",             CALL(api_pushes_missing), PERMIT_PUSH, NONE, WORKER},
     {HEAD,   PUSH "/blobs/{d}",           CALL(api_push_blobs_head), PERMIT_PUSH, NONE, WORKER},
     {PATCH,  PUSH "/blobs/{d}",           TAKE(api_push_blobs_append), PERMIT_PUSH, SIZED, WORKER},
+    {PUT,    PUSH "/blobs/{d}",           TAKE(api_push_blobs_delta), PERMIT_PUSH, SIZED, WORKER},
     {POST,   PUSH "/blobs:batch",         TAKE(api_push_packs), PERMIT_PUSH, SIZED, WORKER},
     {POST,   PUSH "/commit",              CALL(api_pushes_commit), PERMIT_PUSH, JSON, WORKER},
 };

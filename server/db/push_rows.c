@@ -131,6 +131,23 @@ static int tombstones_add(struct transaction *tx, int64_t number, struct error *
                            err);
 }
 
+/* Who lost its last edge while it was held is nobody's any more. */
+static int bases_drop(struct transaction *tx, int64_t number, struct error *err)
+{
+    int r =
+        transaction_run(tx,
+                        "INSERT INTO gc_candidates (blob_id, since)"
+                        " SELECT h.blob_id, $2 FROM push_bases h WHERE h.push = $1"
+                        " AND NOT EXISTS (SELECT 1 FROM version_blobs e"
+                        " WHERE e.blob_id = h.blob_id) ON CONFLICT DO NOTHING",
+                        VALUES(value_integer(number), value_integer(transaction_now_s(tx))), err);
+
+    if (r < 0)
+        return r;
+    return transaction_run(tx, "DELETE FROM push_bases WHERE push = $1",
+                           VALUES(value_integer(number)), err);
+}
+
 /* The holds first: then nothing refers to the unfinished rows. */
 int push_end(struct transaction *tx, int64_t number, bool abandoned, struct error *err)
 {
@@ -141,6 +158,8 @@ int push_end(struct transaction *tx, int64_t number, bool abandoned, struct erro
         r = candidates_add(tx, number, err);
     if (r >= 0)
         r = tombstones_add(tx, number, err);
+    if (r >= 0)
+        r = bases_drop(tx, number, err);
     if (r >= 0)
         r = transaction_run(tx, "DELETE FROM push_blobs WHERE push = $1",
                             VALUES(value_integer(number)), err);

@@ -18,7 +18,7 @@
 enum upload_way {
     UPLOAD_DROP,   /* the push has the blob already */
     UPLOAD_VERIFY, /* the store has all of it, the row does not know: verified at the end */
-    UPLOAD_PART,   /* a part of several */
+    UPLOAD_PART,   /* a part of several, or of a large blob all */
     UPLOAD_WHOLE,  /* the blob in one part: its merkle object is made as the bytes pass */
 };
 
@@ -148,8 +148,11 @@ static int prepare(struct blob_upload *upload, const struct push_blob *row, stru
         return start_over(upload, why, err);
     if (r < 0)
         return push_result_of(r, why, err);
-    upload->way =
-        upload->offset == 0 && upload->part_size == row->blob.size ? UPLOAD_WHOLE : UPLOAD_PART;
+    /* A larger one is read back for its merkle object, which would not fit into memory. */
+    upload->way = upload->offset == 0 && upload->part_size == row->blob.size &&
+                          row->blob.size <= SERVICES_PART_SIZE_MAX
+                      ? UPLOAD_WHOLE
+                      : UPLOAD_PART;
     return upload->way == UPLOAD_WHOLE ? prepare_merkle(upload, err) : 0;
 }
 
@@ -171,6 +174,25 @@ static int check_sizes(struct services *services, const struct push_blob *row, u
     return 0;
 }
 
+/* From here on nobody else moves it; the row as it is now. */
+static int take_alone(struct blob_upload *upload, const struct digest *sha256,
+                      struct push_blob *out, struct refusal *why, struct error *err)
+{
+    int r;
+
+    memcpy(upload->name, &upload->push_number, sizeof(upload->push_number));
+    memcpy(upload->name + sizeof(upload->push_number), sha256->bytes, DIGEST_SIZE);
+    r = busy_enter(upload->services, span_of(upload->name, sizeof(upload->name)), why, err);
+    if (r < 0)
+        return r;
+    upload->busy = true;
+    r = push_blob_get(upload->services->database, upload->push_number, sha256, out, err);
+    if (r < 0)
+        return push_result_of(r, why, err);
+    upload->blob = out->blob;
+    return 0;
+}
+
 int blob_upload_begin(struct services *services, const struct caller *caller, const char *project,
                       const char *app, const char *push_id, const struct digest *sha256,
                       uint64_t offset, uint64_t length, uint64_t part_size,
@@ -189,24 +211,73 @@ int blob_upload_begin(struct services *services, const struct caller *caller, co
                  err);
     if (r == 0)
         r = check_sizes(services, &row, offset, length, part_size, why, err);
+    if (r == 0)
+        r = take_alone(upload, sha256, &row, why, err);
+    if (r == 0)
+        r = prepare(upload, &row, why, err);
     if (r < 0)
         return r;
-    memcpy(upload->name, &upload->push_number, sizeof(upload->push_number));
-    memcpy(upload->name + sizeof(upload->push_number), sha256->bytes, DIGEST_SIZE);
-    r = busy_enter(services, span_of(upload->name, sizeof(upload->name)), why, err);
-    if (r < 0)
-        return r;
-    upload->busy = true;
-    /* Again, now that nobody else moves it. */
-    r = push_blob_get(services->database, upload->push_number, sha256, &row, err);
+    *out_upload = take_pointer(&upload);
+    return 0;
+}
+
+/* The row first: what the store has more than the row says is cut off. */
+static int forget_parts(struct blob_upload *upload, struct push_blob *row, struct refusal *why,
+                        struct error *err)
+{
+    int r;
+
+    if (row->blob.state == BLOB_LIVE || row->received == 0)
+        return 0;
+    r = push_blob_progress(upload->services->database, upload->push_number, &row->blob.sha256, 0,
+                           span_of(NULL, 0), err);
     if (r < 0)
         return push_result_of(r, why, err);
-    upload->blob = row.blob;
+    row->received = 0;
+    return 0;
+}
+
+int blob_upload_begin_whole(struct services *services, const struct caller *caller,
+                            const char *project, const char *app, const char *push_id,
+                            const struct digest *sha256, struct blob_upload **out_upload,
+                            struct refusal *why, struct error *err)
+{
+    cleanup(cleanup_blob_upload) struct blob_upload *upload = memory_new(sizeof(*upload));
+    struct push_blob row;
+    int r;
+
+    if (upload == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    upload->services = services;
+    r = find_row(services, caller, project, app, push_id, sha256, &upload->push_number, &row, why,
+                 err);
+    if (r == 0)
+        r = take_alone(upload, sha256, &row, why, err);
+    if (r == 0)
+        r = forget_parts(upload, &row, why, err);
+    if (r < 0)
+        return r;
+    upload->part_size = row.blob.size;
     r = prepare(upload, &row, why, err);
     if (r < 0)
         return r;
     *out_upload = take_pointer(&upload);
     return 0;
+}
+
+bool blob_upload_is_there(const struct blob_upload *upload)
+{
+    return upload->way == UPLOAD_DROP;
+}
+
+uint64_t blob_upload_size(const struct blob_upload *upload)
+{
+    return upload->blob.size;
+}
+
+int64_t blob_upload_push(const struct blob_upload *upload)
+{
+    return upload->push_number;
 }
 
 int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,

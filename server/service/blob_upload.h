@@ -36,6 +36,16 @@ int blob_upload_begin(struct services *services, const struct caller *caller, co
                       const char *app, const char *push_id, const struct digest *sha256,
                       uint64_t offset, uint64_t length, uint64_t part_size,
                       struct blob_upload **out_upload, struct refusal *why, struct error *err);
+/* For bytes that are made here: the whole blob in one part, however large; parts that were sent
+ * before are forgotten. */
+int blob_upload_begin_whole(struct services *services, const struct caller *caller,
+                            const char *project, const char *app, const char *push_id,
+                            const struct digest *sha256, struct blob_upload **out_upload,
+                            struct refusal *why, struct error *err);
+/* Of one that has begun. is_there: nothing of it has to be sent. */
+bool blob_upload_is_there(const struct blob_upload *upload);
+uint64_t blob_upload_size(const struct blob_upload *upload); /* of the blob */
+int64_t blob_upload_push(const struct blob_upload *upload);  /* the push's number */
 /* More than part_size in all: -EINVAL. */
 int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,
                     struct error *err);

@@ -11,6 +11,7 @@
 #include "common/model/listing.h"
 #include "common/model/times.h"
 #include "server/service/context.h"
+#include "server/service/delta_body.h"
 #include "server/service/deposit.h"
 #include "server/service/listing_count.h"
 #include "server/service/object.h"
@@ -25,7 +26,10 @@ struct push_document {
     struct identity identity;
     struct push push;
     enum push_document_kind kind;
-    struct zstd_reader *zstd;       /* NULL: plain */
+    struct zstd_reader *zstd; /* PUSH_DOCUMENT_ZSTD */
+    bool is_delta;            /* then in `delta` until the end */
+    struct delta_body delta;
+    struct digest promised;         /* by the delta, of the document */
     struct listing_reader *listing; /* of a listing */
     struct times_reader times;      /* of times */
     struct spool spool;
@@ -96,7 +100,9 @@ int push_document_begin(struct services *services, const struct caller *caller, 
     document->identity = caller->identity;
     document->kind = kind;
     document->push = push_empty();
+    document->is_delta = coding == PUSH_DOCUMENT_DELTA;
     spool_init(&document->spool, services->scratch_path);
+    delta_body_init(&document->delta, services, services->listing_max);
     r = push_enter(services, caller, project, app, push_id, &document->push, why, err);
     if (r < 0)
         return r;
@@ -118,6 +124,8 @@ int push_document_add(struct push_document *document, struct span bytes, struct 
 {
     int r;
 
+    if (document->is_delta)
+        return delta_body_add(&document->delta, bytes, why, err);
     if (document->zstd != NULL)
         r = zstd_reader_add(document->zstd, bytes, err);
     else
@@ -147,6 +155,8 @@ static int end_listing(struct push_document *document, struct refusal *why, stru
 
     if (r < 0)
         return refuse(r, why, err);
+    if (document->is_delta && !digest_equal(&document->promised, &totals.content))
+        return refuse_digest(&document->promised, &totals.content, why, err);
     if (push->has_content && !digest_equal(&push->content, &totals.content))
         return refuse_digest(&push->content, &totals.content, why, err);
     r = spool_bytes(&document->spool, &bytes, err);
@@ -199,6 +209,8 @@ static int end_times(struct push_document *document, struct refusal *why, struct
 
     if (r < 0)
         return refuse(r, why, err);
+    if (document->is_delta && !digest_equal(&document->promised, &sha256))
+        return refuse_digest(&document->promised, &sha256, why, err);
     if (push->has_times && !digest_equal(&push->times, &sha256))
         return refuse_digest(&push->times, &sha256, why, err);
     r = spool_bytes(&document->spool, &bytes, err);
@@ -212,12 +224,43 @@ static int end_times(struct push_document *document, struct refusal *why, struct
     return push_result_of(r, why, err);
 }
 
+/* What the delta makes, for the readers to judge. */
+struct making {
+    struct push_document *document;
+    struct refusal *why;
+};
+
+static int take_made(void *context, const void *bytes, size_t size, struct error *err)
+{
+    struct making *making = context;
+    int r = take(making->document, span_of(bytes, size), err);
+
+    return r < 0 ? refuse(r, making->why, err) : 0;
+}
+
+static int end_delta(struct push_document *document, struct refusal *why, struct error *err)
+{
+    struct making making = { document, why };
+    struct delta_header header;
+    int r = delta_body_header(&document->delta, &header, why, err);
+
+    if (r < 0)
+        return r;
+    document->promised = header.target;
+    return delta_body_make(&document->delta, document->push.number, &document->identity, &header,
+                           (struct sink){ take_made, &making }, why, err);
+}
+
 int push_document_end(struct push_document *document, struct refusal *why, struct error *err)
 {
     struct services *services = document->services;
     struct span name = span_of(&document->push.number, sizeof(document->push.number));
     int r = 0;
 
+    if (document->is_delta)
+        r = end_delta(document, why, err);
+    if (r < 0)
+        return r;
     if (document->zstd != NULL)
         r = zstd_reader_end(document->zstd, err);
     if (r < 0)
@@ -238,6 +281,7 @@ struct push_document *push_document_free(struct push_document *document)
     if (document == NULL)
         return NULL;
     zstd_reader_free(document->zstd);
+    delta_body_release(&document->delta);
     listing_reader_free(document->listing);
     spool_release(&document->spool);
     push_release(&document->push);

@@ -11,16 +11,19 @@
  *
  * Unpacked, checked line by line by the model's reader, hashed and stored as they
  * arrive: memory does not grow with them. Nothing is visible before _end() gave 0.
+ * A delta (from any blob that the token may pull) is kept as it arrives, and looked at
+ * in _end(): then what it makes is treated as if it had come as it is.
  *
  * -EINVAL (REFUSAL_VALIDATION, text with the offset and the rule), -EBADMSG
- * (REFUSAL_DIGEST_MISMATCH, or a damaged zstd frame: REFUSAL_VALIDATION), -EFBIG. Times need the
+ * (REFUSAL_DIGEST_MISMATCH, or a damaged zstd frame: REFUSAL_VALIDATION), -EFBIG. A delta: as
+ * delta_body.h says. Times need the
  * listing first (-EBUSY, REFUSAL_MISSING_BLOBS): it says how many there are.
  * After a failed call only _free() may follow. A document belongs to one thread at a time.
  */
 struct push_document;
 
 enum push_document_kind { PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_TIMES };
-enum push_document_coding { PUSH_DOCUMENT_PLAIN, PUSH_DOCUMENT_ZSTD };
+enum push_document_coding { PUSH_DOCUMENT_PLAIN, PUSH_DOCUMENT_ZSTD, PUSH_DOCUMENT_DELTA };
 
 int push_document_begin(struct services *services, const struct caller *caller, const char *project,
                         const char *app, const char *push_id, enum push_document_kind kind,

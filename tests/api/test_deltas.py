@@ -138,3 +138,103 @@ def test_head_tells_of_the_blob(get, server, admin):
                                     f"?from={sha(OLD)}", token=admin)
     assert answer.status == 200
     assert answer.headers["content-length"] == str(len(IN_PLACE))
+
+
+# ------------------------------------------------------------------ pushes
+
+NEW = OLD[:100_000] + b"pushed as a delta" + OLD[100_017:]
+
+
+class DeltaPusher(Pusher):
+    """Sends what is wanted as deltas from `old`."""
+
+    def put_delta(self, what, body, **headers):
+        return self.request("PUT", f"/pushes/{self.id}/{what}", body=body,
+                            headers={"Content-Type": DELTA, **headers})
+
+    def put_blob(self, target, base, frames):
+        return self.put_delta("blobs/" + sha(target), delta.write(base, target, frames))
+
+
+def frames_of(target, base):
+    """One change in place."""
+    at = next(i for i, (one, other) in enumerate(zip(target, base)) if one != other)
+    return [("copy", 0, at), ("raw", target[at:at + 100]),
+            ("copy", at + 100, len(base) - at - 100)]
+
+
+def wanting(server, token, number):
+    """A push of a target that nobody has; the target."""
+    target = NEW + b"%d" % number
+    pusher = DeltaPusher(server, token, "demo", "app")
+    assert pusher.begin(tree_of(target)) == ["file"]
+    return pusher, target
+
+
+def frames_for(target):
+    return frames_of(NEW, OLD) + [("raw", target[len(NEW):])]
+
+
+def test_everything_as_a_delta(server, admin, versions):
+    old, new = tree_of(OLD), tree_of(NEW)
+    pusher = DeltaPusher(server, admin, "demo", "app")
+    assert pusher.create(version="as-deltas").status == 201
+    for what, document in (("listing", listing_of), ("times", times_of)):
+        base, target = document(old), document(new)
+        frames = [("patch", target, 0, len(base))]
+        assert pusher.put_delta(what, delta.write(base, target, frames)).status == 204
+    assert pusher.missing(new) == ["file"]
+    answer = pusher.put_blob(NEW, OLD, frames_of(NEW, OLD))
+    assert (answer.status, answer.headers["upload-offset"]) == (204, str(len(NEW)))
+    assert pusher.head(sha(NEW)).headers["upload-offset"] == str(len(NEW))
+    assert pusher.put_blob(NEW, OLD, frames_of(NEW, OLD)).status == 204  # taken and dropped
+    assert pusher.commit().status == 201
+    answer = server.request("GET", f"{APP}/versions/as-deltas/files/file", token=admin)
+    assert answer.body == NEW
+
+
+def test_deltas_that_lie(server, admin, versions):
+    pusher, target = wanting(server, admin, 1)
+    lie = frames_for(target)[:-1] + [("raw", b"?")]
+    answer = pusher.put_blob(target, OLD, lie)
+    assert (answer.status, answer.code) == (422, "digest-mismatch")
+    assert answer.json()["expected"] == sha(target)
+    assert pusher.head(sha(target)).headers["upload-offset"] == "0"
+    assert pusher.commit().code == "missing-blobs"
+    good = delta.write(OLD, target, frames_for(target))
+    for body in (b"", good[:87], good[:-1], good + b"\0", b"K" + good, target,
+                 delta.write(OLD, OLD, [("copy", 0, len(OLD))])):
+        answer = pusher.put_delta("blobs/" + sha(target), body)
+        assert (answer.status, answer.code) == (422, "validation"), len(body)
+    assert pusher.put_delta("blobs/" + sha(target), good).status == 204
+
+
+def test_bodies_of_deltas(server, admin, versions):
+    pusher, target = wanting(server, admin, 2)
+    path = "blobs/" + sha(target)
+    assert pusher.put(path, b"x").code == "unsupported-media-type"
+    assert pusher.put_delta("listing", b"x", **{"Content-Encoding": "zstd"}
+                            ).code == "unsupported-media-type"
+    assert pusher.put_delta("blobs/" + ABSENT, b"x").code == "not-found"
+    assert pusher.put_delta("blobs/nonsense", b"x").code == "not-found"
+    assert pusher.put_delta(path, bytes((8 << 20) + 1)).code == "too-large"
+
+
+def test_foreign_bases_are_absent_ones(server, versions):
+    """There, and not there: one answer, to the byte but for the request's id."""
+    token = server.token("push,pull", project="demo")
+    pusher, target = wanting(server, token, 3)
+    near = FOREIGN[:-1] + b"?"  # nobody has it
+    answers = [pusher.put_blob(target, base, [("copy", 0, 99_000), ("raw", target[99_000:99_010])])
+               for base in (FOREIGN, near)]
+    assert [(one.status, one.code) for one in answers] == [(404, "not-found")] * 2
+    bodies = [{**one.json(), "request_id": None} for one in answers]
+    assert bodies[0] == bodies[1]
+    assert pusher.put_blob(target, OLD, frames_for(target)).status == 204
+
+
+def test_who_may_not_pull_has_no_base(server, versions):
+    token = server.token("push", project="demo")
+    pusher, target = wanting(server, token, 4)
+    assert pusher.put_blob(target, OLD, frames_for(target)).code == "not-found"
+    assert pusher.patch(sha(target), target, 0, len(target)).status == 204

@@ -28,6 +28,7 @@ PLACES = [
     b"/api/v1/projects/P/apps/A/versions/v1/files/bin/%s",
     b"/api/v1/projects/P/apps/A/versions/v1/blobs/%s",
     b"/api/v1/projects/P/apps/A/versions/v1/blobs/%s/merkle",
+    b"/api/v1/projects/P/apps/A/versions/v1/blobs/%s/chunks",
     b"/api/v1/projects/P/apps/A/versions/v1/%s",
     b"/api/v1/projects/P/apps/A/pushes/%s",
     b"/api/v1/projects/P/apps/A/pushes/%s/missing",

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "server/db/blob_bases.h"
 #include "server/db/tests/fixture.h"
 #include "server/db/tombstones.h"
 
@@ -219,6 +220,75 @@ static void a_held_blob_cannot_be_dropped(void **state)
     assert_int_equal(push_abandon(database, number, NULL), 0);
     fixture_version(database, "shop", "api", "1", 1000, 0, 2);
     assert_int_equal(fixture_run(database, "DELETE FROM blobs"), -EBUSY); /* edges hold as well */
+}
+
+static void a_base_is_found_within_the_scope(void **state)
+{
+    static const struct {
+        const char *project, *app;
+        int result;
+    } cases[] = {
+        { NULL, NULL, 0 },         { "shop", NULL, 0 },        { "shop", "api", 0 },
+        { "bank", NULL, -ENOENT }, { "shop", "web", -ENOENT }, { "bank", "api", -ENOENT },
+    };
+    struct database *database = DB(state);
+    struct digest sha256 = fixture_digest(0), unknown = fixture_digest(99);
+    struct digest listing = fixture_digest(1000);
+    struct blob blob;
+    int64_t number;
+
+    fixture_version(database, "shop", "api", "1", 1000, 0, 2);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(blob_base_find(database, cases[i].project, cases[i].app, &sha256, &blob,
+                                        NULL),
+                         cases[i].result);
+        assert_int_equal(blob_base_find(database, cases[i].project, cases[i].app, &unknown, &blob,
+                                        NULL),
+                         -ENOENT);
+    }
+    assert_int_equal(blob_base_find(database, "shop", "api", &listing, &blob, NULL), 0);
+    assert_true(digest_equal(&blob.sha256, &listing));
+    /* What is sent in a push is no version's yet; what the store lost is no base. */
+    number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
+    fixture_want_range(database, number, NULL, 5, 6);
+    fixture_send(database, number, 5);
+    unknown = fixture_digest(5);
+    assert_int_equal(blob_base_find(database, NULL, NULL, &unknown, &blob, NULL), -ENOENT);
+    assert_int_equal(blob_base_find(database, NULL, NULL, &sha256, &blob, NULL), 0);
+    assert_int_equal(blob_report(database, blob.id, blob.key, BLOB_CORRUPT, NULL), 0);
+    assert_int_equal(blob_base_find(database, NULL, NULL, &sha256, &blob, NULL), -ENOENT);
+}
+
+static void a_base_is_held_and_becomes_no_part_of_the_push(void **state)
+{
+    struct database *database = DB(state);
+    struct digest sha256 = fixture_digest(0);
+    struct push_blob found;
+    uint64_t present, missing;
+    struct blob blob;
+    int64_t number;
+
+    fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
+    assert_true(fixture_run(database, "UPDATE blobs SET state = 'condemned'") >= 0);
+    assert_int_equal(blob_base_hold(database, number, "bank", NULL, &sha256, &blob, NULL), -ENOENT);
+    assert_int_equal(blob_base_hold(database, number, "shop", "api", &sha256, &blob, NULL), 0);
+    assert_int_equal(blob.state, BLOB_LIVE);
+    assert_int_equal(blob_base_hold(database, number, NULL, NULL, &sha256, &blob, NULL), 0);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM push_bases"), 1);
+    assert_int_equal(push_blob_get(database, number, &sha256, &found, NULL), -ENOENT);
+    assert_int_equal(push_blob_count(database, number, &present, &missing, NULL), 0);
+    assert_int_equal(present + missing, 0);
+    /* Without any edge it is still held; with the push it becomes a candidate. */
+    assert_true(fixture_run(database, "DELETE FROM version_blobs") >= 0);
+    assert_true(fixture_run(database, "DELETE FROM gc_candidates") >= 0);
+    assert_int_equal(fixture_run(database, "DELETE FROM blobs WHERE id ="
+                                           " (SELECT blob_id FROM push_bases)"),
+                     -EBUSY);
+    assert_int_equal(push_abandon(database, number, NULL), 0);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM push_bases"), 0);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM gc_candidates"), 1);
+    assert_int_equal(blob_base_hold(database, number, NULL, NULL, &sha256, &blob, NULL), -ENOENT);
 }
 
 static void keys_are_never_used_again(void **state)
@@ -554,6 +624,8 @@ int main(void)
         CASE(a_hold_without_size_needs_sight),
         CASE(a_hold_brings_the_condemned_back),
         CASE(a_held_blob_cannot_be_dropped),
+        CASE(a_base_is_found_within_the_scope),
+        CASE(a_base_is_held_and_becomes_no_part_of_the_push),
         CASE(keys_are_never_used_again),
         CASE(a_lost_blob_is_healed_under_a_new_key),
         CASE(a_blob_lost_while_held_is_asked_for_again),

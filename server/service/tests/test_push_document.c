@@ -11,6 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/codec/zstd.h"
+#include "common/model/delta.h"
 #include "common/model/listing.h"
 #include "server/service/tests/world.h"
 
@@ -354,6 +355,89 @@ static void test_content_that_is_no_listing(void **state)
     sample_release(&sample);
 }
 
+/* The target as a patch of the base, under the names that are said. */
+static void patch(struct span base, const struct digest *base_sha256, struct span made,
+                  const struct digest *target_sha256, struct buf *out)
+{
+    const struct delta_header header = { *base_sha256, *target_sha256, base.size, made.size };
+    struct delta_writer *writer;
+
+    buf_clear(out);
+    assert_int_equal(delta_writer_new(&writer, &header, 3, sink_to_buf(out), NULL), 0);
+    assert_int_equal(delta_writer_patch(writer, made, 0, base, NULL), 0);
+    assert_int_equal(delta_writer_end(writer, NULL), 0);
+    delta_writer_free(writer);
+}
+
+static int put_delta(const char *id, enum push_document_kind kind, const struct buf *delta,
+                     struct refusal *why)
+{
+    return put(id, kind, PUSH_DOCUMENT_DELTA, buf_span(delta), 100, why, NULL);
+}
+
+static void test_deltas(void **state)
+{
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED);
+    const struct digest nowhere = digest_of("nowhere", 7);
+    struct sample old, new, other;
+    enum pushes_outcome outcome;
+    struct push_info open;
+    struct refusal why;
+
+    sample_make(&old, 91, 50, 20);
+    sample_make(&new, 92, 50, 20);
+    sample_make(&other, 93, 50, 20);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "a", "delta-old", &old, &outcome, NULL,
+                                 NULL, NULL),
+                     0);
+    sample_open(&world, &world.caller, "p", "a", "delta-new", &new, &open);
+    /* Times by delta need the listing first, as ever. */
+    patch(buf_span(&old.times), &old.times_sha256, buf_span(&new.times), &new.times_sha256, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_TIMES, &delta, &why), -EBUSY);
+    assert_int_equal(why.code, REFUSAL_MISSING_BLOBS);
+    /* A base that does not exist; no delta; one that is cut. */
+    patch(buf_span(&old.listing), &nowhere, buf_span(&new.listing), &new.content, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_LISTING, &delta, &why), -ENOENT);
+    assert_int_equal(why.code, REFUSAL_NOT_FOUND);
+    assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_DELTA,
+                         buf_span(&new.listing), 1000, &why, NULL),
+                     -EINVAL);
+    patch(buf_span(&old.listing), &old.content, buf_span(&new.listing), &new.content, &delta);
+    delta.size--;
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_LISTING, &delta, &why), -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    /* It makes no listing; another than it says; one that is not the push's. */
+    patch(buf_span(&old.listing), &old.content, buf_span(&new.times), &new.content, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_LISTING, &delta, &why), -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    patch(buf_span(&old.listing), &old.content, buf_span(&other.listing), &new.content, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_LISTING, &delta, &why), -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    patch(buf_span(&old.listing), &old.content, buf_span(&other.listing), &other.content, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_LISTING, &delta, &why), -EBADMSG);
+    /* And as it should be; the listing is as good a base for the times. */
+    patch(buf_span(&old.listing), &old.content, buf_span(&new.listing), &new.content, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_LISTING, &delta, &why), 0);
+    patch(buf_span(&old.listing), &old.content, buf_span(&other.times), &new.times_sha256, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_TIMES, &delta, &why), -EBADMSG);
+    patch(buf_span(&old.listing), &old.content, buf_span(&new.times), &new.times_sha256, &delta);
+    assert_int_equal(put_delta(open.id, PUSH_DOCUMENT_TIMES, &delta, &why), 0);
+    for (size_t i = 0; i < new.count; i++)
+        assert_int_equal(sample_put_blob(&world, &world.caller, "p", "a", open.id, &new.blobs[i], 0,
+                                         NULL, NULL),
+                         0);
+    struct version_info info = { 0 };
+    assert_int_equal(pushes_commit(world.services, &world.caller, "p", "a", open.id, NULL, &outcome,
+                                   &info, NULL, NULL),
+                     0);
+    assert_true(digest_equal(&info.record.content, &new.content));
+    version_info_release(&info);
+    sample_check(&world, "p", "a", "delta-new", &new);
+    sample_release(&old);
+    sample_release(&new);
+    sample_release(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_a_link_with_a_time),
         cmocka_unit_test(test_stops_half_way),
         cmocka_unit_test(test_content_that_is_no_listing),
+        cmocka_unit_test(test_deltas),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
