@@ -14,8 +14,8 @@ struct directory;
  * What is known of the base is its chunk list, or its merkle tree when the sizes are
  * equal, as they are after changes in place: from the hint cache when it went this way
  * from here before, else the server's, of which only the parts that differ travel. Both
- * are made of a file when it goes as a delta, not whenever one is hashed: that would
- * make every first push two times slower, to save a later one a few KiB.
+ * are made of a file when it goes as a delta, not whenever one is hashed: that would more
+ * than double the hashing of a first push, to save a later one a few KiB.
  *
  * A file is examined before and after. What the server took is cleared from the bitmap.
  * What has no base, little in common with it, a delta that is too large or is refused,
