@@ -24,6 +24,11 @@ static void complain(void *context, const char *text)
     output_error(text);
 }
 
+static void detail(void *context, const char *text)
+{
+    output_detail(context, "%s", text);
+}
+
 void job_init(struct job *job, struct command *command)
 {
     size_t threads = platform_cpu_count();
@@ -38,6 +43,8 @@ void job_init(struct job *job, struct command *command)
         .warn = warn,
         .complain = complain,
         .warn_context = &command->output,
+        .detail = detail,
+        .detail_context = &command->output,
     };
 }
 

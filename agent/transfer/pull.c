@@ -10,6 +10,7 @@
 #include "agent/transfer/pull_exchange.h"
 #include "agent/transfer/pull_names.h"
 #include "agent/transfer/pull_plan.h"
+#include "agent/transfer/pull_rebuild.h"
 #include "agent/transfer/pull_space.h"
 #include "agent/transfer/pull_survey.h"
 #include "agent/transfer/pull_tree.h"
@@ -98,7 +99,7 @@ static int find_home(struct pulling *pulling, struct directory **out, struct err
 
 static int find_tree(struct pulling *pulling, struct error *err)
 {
-    struct directory *home;
+    struct directory *home = NULL;
     int r;
 
     pulling->tree = pulled_find_tree(&pulling->pulled, &pulling->version.record.tree);
@@ -106,7 +107,13 @@ static int find_tree(struct pulling *pulling, struct error *err)
         digest_equal(&pulling->tree->header.content, &pulling->version.record.content))
         return 0;
     r = find_home(pulling, &home, err);
-    if (r == 0)
+    if (r < 0)
+        return r;
+    r = PULL_REBUILD_NOT;
+    if (pulling->pulled.has_current)
+        r = pull_rebuild(pulling->options->transfer, &pulling->version.record,
+                         &pulling->pulled.current.tree, home, &pulling->fetched, err);
+    if (r == PULL_REBUILD_NOT)
         r = pull_tree(pulling->options->transfer, &pulling->version.record, home, &pulling->fetched,
                       err);
     if (r == 0)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/pull_base.h"
+#include "agent/transfer/pull_patch.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -12,7 +14,9 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
+#include "common/base/workers.h"
 #include "common/client/api_client.h"
+#include "common/model/delta.h"
 #include "common/model/problem.h"
 #include "common/net/http_loop.h"
 
@@ -30,7 +34,11 @@ struct lane {
     int fd;
     int wrong;        /* times it came wrong */
     bool disk_failed; /* the failure is the disk's, not the server's */
-    char part[PART_NAME_SIZE];
+    char part[PART_NAME_SIZE], made[PART_NAME_SIZE];
+    bool asks_delta;
+    struct http_post patched; /* a thread is through with the delta in `part` */
+    int patch_result;
+    struct error patch_error;
 };
 
 struct fetching {
@@ -39,9 +47,28 @@ struct fetching {
     struct lane *lanes;
     size_t lane_count;
     size_t next;
+    struct workers *workers; /* where deltas are applied; NULL: no blob has a base */
+    size_t patching;         /* lanes that are there */
     int result;
     struct error error;
 };
+
+struct pull_blob *pull_blob_find(struct pull_blob *blobs, size_t count, const struct digest *sha256)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = digest_compare(&blobs[middle].sha256, sha256);
+        if (order == 0)
+            return &blobs[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
 
 static void start_fetch(struct lane *lane);
 
@@ -109,7 +136,7 @@ static void fill_lane(struct lane *lane)
 }
 
 /* The bytes are right: they get their name. */
-static int keep_blob(struct lane *lane, struct error *err)
+static int keep_blob(struct lane *lane, const char *name, struct error *err)
 {
     struct directory *stage = lane->fetching->options->stage;
     char hex[DIGEST_HEX_SIZE];
@@ -117,7 +144,7 @@ static int keep_blob(struct lane *lane, struct error *err)
 
     digest_hex(&lane->blob->sha256, hex);
     cleanup_fd_at(&lane->fd);
-    r = directory_rename(stage, lane->part, stage, hex, err);
+    r = directory_rename(stage, name, stage, hex, err);
     lane->blob->is_here = r == 0;
     return transfer_local(lane->fetching->options->transfer, r);
 }
@@ -133,6 +160,13 @@ static int check_blob(struct lane *lane, struct error *err)
     if (!digest_equal(&digest, &lane->blob->sha256))
         return error_set(err, -EBADMSG, "the bytes do not match their digest");
     return 0;
+}
+
+static void blob_is_here(struct lane *lane)
+{
+    transfer_done(lane->fetching->options->transfer, 1, 0);
+    lane->blob = NULL;
+    fill_lane(lane);
 }
 
 static void finish_blob(struct lane *lane, int r, const struct error *cause)
@@ -152,14 +186,106 @@ static void finish_blob(struct lane *lane, int r, const struct error *cause)
     else if (r < 0 && lane->disk_failed)
         transfer_local(transfer, r);
     if (r == 0)
-        r = keep_blob(lane, &err);
+        r = keep_blob(lane, lane->part, &err);
     if (r < 0) {
         fail(lane, r, &err);
         return;
     }
-    transfer_done(transfer, 1, 0);
-    lane->blob = NULL;
-    fill_lane(lane);
+    if (lane->blob->base != NULL)
+        transfer_detail(transfer, "%s: whole, %llu bytes", lane->blob->base->path,
+                        (unsigned long long)lane->blob->size);
+    blob_is_here(lane);
+}
+
+/* Deltas -------------------------------------------------------------------- */
+
+static bool is_delta(const struct api_answer *answer)
+{
+    const char *type = http_headers_get(answer->headers, "Content-Type");
+
+    return type != NULL && strcmp(type, DELTA_MEDIA_TYPE) == 0;
+}
+
+/* Failures that are not those of the delta alone. */
+static bool is_fatal(int r)
+{
+    return r == -ECANCELED || r == -ENOMEM || r == -EAGAIN || r == -ETIMEDOUT || r == -EPERM;
+}
+
+static void come_whole(struct lane *lane, const struct error *cause)
+{
+    transfer_detail(lane->fetching->options->transfer, "%s: no delta: %s", lane->blob->base->path,
+                    cause->text);
+    lane->blob->base->is_known = false;
+    restart(lane);
+    start_fetch(lane);
+}
+
+static void apply_delta(void *context)
+{
+    struct lane *lane = context;
+    const struct pull_fetch_options *options = lane->fetching->options;
+    const struct pull_patch patch = { .transfer = options->transfer,
+                                      .dest = options->dest,
+                                      .stage = options->stage,
+                                      .blob = lane->blob,
+                                      .delta = lane->part,
+                                      .made = lane->made };
+
+    lane->patch_result = pull_patch_apply(&patch, &lane->disk_failed, &lane->patch_error);
+    http_loop_post_at(lane->fetching->loop, &lane->patched);
+}
+
+static void delta_is_applied(void *context)
+{
+    struct lane *lane = context;
+    struct fetching *fetching = lane->fetching;
+    struct transfer *transfer = fetching->options->transfer;
+    struct error err = lane->patch_error;
+    int r = lane->patch_result;
+
+    fetching->patching--;
+    if (fetching->result != 0) {
+        directory_remove_file(fetching->options->stage, lane->made, NULL);
+        lane_end(lane);
+        return;
+    }
+    if (r < 0 && !is_fatal(r) && !lane->disk_failed) {
+        come_whole(lane, &err);
+        return;
+    }
+    if (r < 0 && lane->disk_failed)
+        transfer_local(transfer, r);
+    if (r == 0)
+        r = keep_blob(lane, lane->made, &err);
+    if (r < 0) {
+        fail(lane, r, &err);
+        return;
+    }
+    directory_remove_file(fetching->options->stage, lane->part, NULL);
+    transfer_detail(transfer, "%s: delta, %llu bytes of %llu", lane->blob->base->path,
+                    (unsigned long long)lane->offset, (unsigned long long)lane->blob->size);
+    transfer_done(transfer, 0, lane->blob->size - lane->offset);
+    blob_is_here(lane);
+}
+
+/* An answer to the question for a delta: true when it was taken care of. */
+static bool take_delta(struct lane *lane, const struct api_answer *answer)
+{
+    if (!lane->asks_delta)
+        return false;
+    if (answer->code == 0 && is_delta(answer)) {
+        cleanup_fd_at(&lane->fd);
+        lane->fetching->patching++;
+        workers_submit(lane->fetching->workers, apply_delta, lane);
+        return true;
+    }
+    if (answer->code == 0 || lane->disk_failed ||
+        (is_fatal(answer->code) &&
+         answer->status != 500)) /* 500: deltas may be all that is broken */
+        return false;
+    come_whole(lane, &answer->err);
+    return true;
 }
 
 static void on_done(void *context, const struct api_answer *answer)
@@ -169,16 +295,16 @@ static void on_done(void *context, const struct api_answer *answer)
     lane->call = NULL;
     if (lane->fetching->result != 0)
         lane_end(lane);
-    else
+    else if (!take_delta(lane, answer))
         finish_blob(lane, answer->code, &answer->err);
 }
 
-static void name_part(struct lane *lane)
+static void name_part(struct lane *lane, const char *kind, char out[PART_NAME_SIZE])
 {
     cleanup(buf_release) struct buf name = buf_init(PART_NAME_SIZE - 1);
 
-    buf_format(&name, "part-%zu", (size_t)(lane - lane->fetching->lanes));
-    memcpy(lane->part, buf_text(&name), strlen(buf_text(&name)) + 1);
+    buf_format(&name, "%s-%zu", kind, (size_t)(lane - lane->fetching->lanes));
+    memcpy(out, buf_text(&name), strlen(buf_text(&name)) + 1);
 }
 
 static int open_part(struct lane *lane, struct error *err)
@@ -187,7 +313,8 @@ static int open_part(struct lane *lane, struct error *err)
     int r;
 
     cleanup_fd_at(&lane->fd);
-    name_part(lane);
+    name_part(lane, "part", lane->part);
+    name_part(lane, "made", lane->made);
     directory_remove_file(stage, lane->part, NULL);
     r = directory_create(stage, lane->part, 0600, &lane->fd, err);
     return transfer_local(lane->fetching->options->transfer, r);
@@ -211,6 +338,11 @@ static void start_fetch(struct lane *lane)
     digest_stream_init(&lane->digest);
     digest_hex(&lane->blob->sha256, hex);
     api_path_blob(&path, options->project, options->app, options->version, hex);
+    lane->asks_delta = lane->blob->base != NULL && lane->blob->base->is_known;
+    if (lane->asks_delta) {
+        digest_hex(&lane->blob->base->sha256, hex);
+        buf_format(&path, "?from=%s", hex);
+    }
     r = buf_check(&path, &err);
     if (r == 0)
         r = open_part(lane, &err);
@@ -250,14 +382,30 @@ static void run(struct fetching *fetching)
     for (size_t i = 0; i < fetching->lane_count; i++) {
         if (fetching->lanes[i].call != NULL)
             api_call_cancel(fetching->lanes[i].call);
-        lane_end(&fetching->lanes[i]);
     }
+    /* What is at a thread comes back to the loop before its lane may go. */
+    if (fetching->workers != NULL)
+        workers_drain(fetching->workers);
+    while (fetching->patching > 0)
+        http_loop_run_once(fetching->loop, 0, NULL);
+    for (size_t i = 0; i < fetching->lane_count; i++)
+        lane_end(&fetching->lanes[i]);
+}
+
+static bool has_bases(const struct pull_fetch_options *options)
+{
+    for (size_t i = 0; i < options->count; i++)
+        if (!options->blobs[i].is_here && options->blobs[i].base != NULL &&
+            options->blobs[i].base->is_known)
+            return true;
+    return false;
 }
 
 int pull_fetch(const struct pull_fetch_options *options, struct error *err)
 {
     struct fetching fetching = { .options = options };
     cleanup_memory struct lane *lanes = NULL;
+    int r = 0;
 
     fetching.loop = api_client_loop(options->transfer->client);
     fetching.lane_count = options->transfer->concurrency;
@@ -267,9 +415,16 @@ int pull_fetch(const struct pull_fetch_options *options, struct error *err)
     for (size_t i = 0; i < fetching.lane_count; i++) {
         lanes[i].fetching = &fetching;
         lanes[i].fd = -1;
+        lanes[i].patched = (struct http_post){ .function = delta_is_applied, .context = &lanes[i] };
     }
+    /* One thread, so that one patch's memory is what they take. */
+    if (has_bases(options))
+        r = workers_new(&fetching.workers, 1, fetching.lane_count, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < fetching.lane_count; i++)
         fill_lane(&lanes[i]);
     run(&fetching);
+    workers_free(fetching.workers);
     return fetching.result < 0 ? error_set(err, fetching.result, "%s", fetching.error.text) : 0;
 }

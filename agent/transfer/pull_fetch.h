@@ -9,6 +9,7 @@
 
 struct directory;
 struct error;
+struct pull_base;
 struct transfer;
 
 /*
@@ -17,15 +18,25 @@ struct transfer;
  * Several at a time; each is written as `part-<lane>`, hashed as it arrives, and
  * renamed when size and digest are right. Wrong bytes are fetched once more, then
  * the pull fails with -EBADMSG (exit 8).
+ *
+ * A blob with a known base is asked for as a delta from it. A delta is spooled like a
+ * blob, so that it can be broken off and begun anew, and applied on a thread; whatever
+ * is wrong with it, the blob then comes whole.
  */
 struct pull_blob {
     struct digest sha256;
     uint64_t size;
-    bool is_here; /* nothing to do; set once it is */
+    bool is_here;           /* nothing to do; set once it is */
+    struct pull_base *base; /* of a large one (pull_base.h); or NULL */
 };
+
+/* Of blobs sorted by digest the one with this; NULL. */
+struct pull_blob *pull_blob_find(struct pull_blob *blobs, size_t count,
+                                 const struct digest *sha256);
 
 struct pull_fetch_options {
     struct transfer *transfer;
+    struct directory *dest; /* where bases are */
     struct directory *stage;
     struct pull_blob *blobs;
     size_t count;

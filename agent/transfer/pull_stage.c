@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/pull_base.h"
 #include "agent/transfer/pull_fetch.h"
 #include "agent/transfer/pull_packs.h"
 #include "agent/transfer/pull_plan.h"
@@ -44,23 +45,6 @@ static int collect(struct staging *staging, struct error *err)
                                 .size = tree_record(staging->options->tree, write->index).size };
     }
     return 0;
-}
-
-static struct pull_blob *find_blob(const struct staging *staging, const struct digest *sha256)
-{
-    size_t low = 0, high = staging->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = digest_compare(&staging->blobs[middle].sha256, sha256);
-        if (order == 0)
-            return &staging->blobs[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
 }
 
 /* Whether the open file holds exactly the blob: 1, 0, or -ECANCELED. */
@@ -144,7 +128,7 @@ static int use_dest(struct staging *staging, struct error *err)
 
     stat_cache_rewind(cache);
     while (r == 0 && stat_cache_next(cache, &path, &stamp, &sha256)) {
-        struct pull_blob *blob = find_blob(staging, &sha256);
+        struct pull_blob *blob = pull_blob_find(staging->blobs, staging->count, &sha256);
         if (blob == NULL || blob->is_here)
             continue;
         buf_clear(&text);
@@ -188,6 +172,7 @@ static int fetch_rest(struct staging *staging, struct error *err)
     const struct pull_stage_options *options = staging->options;
     struct pull_fetch_options fetch = {
         .transfer = options->transfer,
+        .dest = options->dest,
         .stage = options->stage,
         .blobs = staging->blobs,
         .count = staging->count,
@@ -195,8 +180,11 @@ static int fetch_rest(struct staging *staging, struct error *err)
         .app = options->app,
         .version = options->version,
     };
+    struct pull_base_options bases = {
+        .dest = options->dest, .plan = options->plan, .tree = options->tree, .cache = options->cache
+    };
     uint64_t files = 0, bytes = 0;
-    int r = 0;
+    int r = pull_base_find(&bases, staging->blobs, staging->count, err);
 
     for (size_t i = 0; r == 0 && i < staging->count; i++) {
         struct pull_blob *blob = &staging->blobs[i];
@@ -225,6 +213,7 @@ int pull_stage(const struct pull_stage_options *options, struct error *err)
         r = use_what_is_here(&staging, err);
     if (r == 0)
         r = fetch_rest(&staging, err);
+    pull_base_release(staging.blobs, staging.count);
     memory_free(staging.blobs);
     return r;
 }

@@ -6,24 +6,23 @@
 
 #include "agent/transfer/change.h"
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/push_busy.h"
+#include "agent/transfer/push_deltas.h"
+#include "agent/transfer/push_documents.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/map.h"
 #include "common/base/memory.h"
 #include "common/client/api_pushes.h"
 #include "common/codec/json.h"
-#include "common/codec/zstd.h"
 #include "common/model/problem.h"
 #include "common/model/record.h"
-#include "common/net/http_loop.h"
-#include "common/net/retry.h"
 
 #define ROUND_AGAIN 1 /* the tree changed: a round's result */
 #define COMMIT_TRIES 3
@@ -32,7 +31,6 @@ CLEANUP_DEFINE(scan, scan_free);
 CLEANUP_DEFINE(hasher, hasher_free);
 CLEANUP_DEFINE(stat_cache, stat_cache_close);
 CLEANUP_DEFINE(stat_cache_writer, stat_cache_writer_free);
-CLEANUP_DEFINE(zstd_writer, zstd_writer_free);
 
 /* One round: a scan, and what follows from it. */
 struct round {
@@ -136,90 +134,6 @@ static int identify(struct round *round, struct error *err)
     return r < 0 ? r : scan_write_times(round->scan, sink_to_counter(&size), &round->times, err);
 }
 
-static int to_buf(void *context, struct span bytes, struct error *err)
-{
-    struct buf *out = context;
-
-    buf_add_span(out, bytes);
-    return buf_check(out, err);
-}
-
-static int to_zstd(void *context, const void *bytes, size_t size, struct error *err)
-{
-    return zstd_writer_add(context, span_of(bytes, size), err);
-}
-
-/* One of the two documents, packed. */
-static int pack(const struct round *round, bool times, struct buf *out, struct error *err)
-{
-    cleanup(cleanup_zstd_writer) struct zstd_writer *writer = NULL;
-    struct listing_totals totals;
-    struct digest digest;
-    struct sink sink;
-    int r = zstd_writer_new(&writer, ZSTD_LEVEL_DEFAULT, UINT64_MAX, to_buf, out, err);
-
-    if (r < 0)
-        return r;
-    sink = (struct sink){ to_zstd, writer };
-    r = times ? scan_write_times(round->scan, sink, &digest, err)
-              : scan_write_listing(round->scan, sink, &totals, err);
-    return r < 0 ? r : zstd_writer_end(writer, err);
-}
-
-static bool never(void *context)
-{
-    return false;
-}
-
-/* Another request of ours, broken off, is not over yet on the server: waits a while; false:
- * long enough. */
-static bool wait_while_busy(const struct push_options *options, const struct api_problem *problem,
-                            uint32_t *tries)
-{
-    struct transfer *transfer = options->transfer;
-    uint64_t wait_ms;
-
-    if (strcmp(problem->code, "push-busy") != 0 ||
-        !retry_wait(&transfer->retry, ++*tries + 1, 0, UINT32_MAX / 2, &wait_ms))
-        return false;
-    http_loop_run_until(api_client_loop(transfer->client), never, NULL,
-                        clock_monotonic_ms() + wait_ms, NULL);
-    return transfer_stopped(transfer, NULL) == 0;
-}
-
-static int put_document(const struct round *round, const struct api_push_spec *spec, const char *id,
-                        bool times, struct span packed, struct error *err)
-{
-    struct api_client *client = round->options->transfer->client;
-    struct http_body body = { .kind = HTTP_BODY_SPAN, .span = packed, .size = packed.size };
-    struct api_problem problem;
-    uint32_t tries = 0;
-    int r;
-
-    do {
-        problem.code[0] = '\0';
-        r = times ? api_push_put_times(client, spec, id, body, true, &problem, err)
-                  : api_push_put_listing(client, spec, id, body, true, &problem, err);
-    } while (r < 0 && wait_while_busy(round->options, &problem, &tries));
-    return r;
-}
-
-static int send_documents(const struct round *round, const struct api_push_spec *spec,
-                          const struct api_push *push, struct error *err)
-{
-    int r = 0;
-
-    for (int times = 0; r == 0 && times < 2; times++) {
-        cleanup(buf_release) struct buf packed = buf_init(BUF_UNLIMITED);
-        if (!(times ? push->wants_times : push->wants_listing))
-            continue;
-        r = pack(round, times, &packed, err);
-        if (r == 0)
-            r = put_document(round, spec, push->id, times, buf_span(&packed), err);
-    }
-    return r;
-}
-
 static int send_blobs(struct round *round, const struct api_push_spec *spec,
                       const struct api_push *push, struct error *err)
 {
@@ -231,6 +145,9 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
                                       .scan = round->scan,
                                       .spec = spec,
                                       .id = push->id };
+    struct push_deltas_options deltas = { .send = &send,
+                                          .delta_max = push->part_size,
+                                          .cache = options->cache };
     int r =
         api_push_missing(transfer->client, spec, push->id, round->totals.file_count, &missing, err);
 
@@ -240,6 +157,8 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
     send.part_size = push->part_size < transfer->part_size ? push->part_size : transfer->part_size;
     push_send_meter(&send);
     r = push_packs(&send, missing.bytes, &round->changed, err);
+    if (r == 0)
+        r = push_deltas(&deltas, missing.bytes, &round->changed, err);
     return r != 0 ? r : push_send(&send, &round->changed, err);
 }
 
@@ -276,7 +195,7 @@ static int send_and_commit(struct round *round, const struct api_push_spec *spec
         do {
             api_push_release(out_done);
             r = api_push_commit(client, spec, push->id, out_done, err);
-        } while (r < 0 && wait_while_busy(round->options, &out_done->problem, &busy));
+        } while (r < 0 && push_busy_wait(round->options->transfer, &out_done->problem, &busy));
         if (r == 0 || !blobs_are_missing(out_done))
             break;
     }
@@ -320,6 +239,11 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     struct api_client *client = options->transfer->client;
     cleanup(api_push_release) struct api_push push = { 0 };
     cleanup(api_push_release) struct api_push done = { 0 };
+    struct push_documents_options documents = { .transfer = options->transfer,
+                                                .scan = round->scan,
+                                                .spec = spec,
+                                                .push = &push,
+                                                .cache = options->cache };
     int r;
 
     transfer_meter(options->transfer, METER_ASKING, 0, 0);
@@ -330,11 +254,15 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         r = check_tree(round, err);
         return r != 0 ? r : take_result(round, &push, true, out, err);
     }
-    r = send_documents(round, spec, &push, err);
+    r = push_documents_send(&documents, err);
     if (r == 0)
         r = send_and_commit(round, spec, &push, &done, err);
     if (r == 0)
-        return take_result(round, &done, done.exists, out, err);
+        r = take_result(round, &done, done.exists, out, err);
+    if (r == 0)
+        push_documents_keep(&documents);
+    if (r == 0)
+        return 0;
     if (r == ROUND_AGAIN)
         api_push_delete(client, spec, push.id, NULL);
     return explain_conflict(options, &done, r, err);
@@ -354,20 +282,18 @@ static int dry_result(const struct round *round, struct push_result *out, struct
 {
     char hex[DIGEST_HEX_SIZE];
     const char *given = round->options->version;
-    uint64_t would_send;
-    int r = scan_distinct_bytes(round->scan, &would_send, err);
+    const struct push_documents_options documents = { .scan = round->scan };
+    uint64_t blobs, described;
+    int r = scan_distinct_bytes(round->scan, &blobs, err);
 
-    for (int times = 0; r == 0 && times < 2; times++) {
-        cleanup(buf_release) struct buf packed = buf_init(BUF_UNLIMITED);
-        r = pack(round, times, &packed, err);
-        would_send += packed.size;
-    }
+    if (r == 0)
+        r = push_documents_size(&documents, &described, err);
     if (r < 0)
         return r;
     *out = (struct push_result){ .content = round->totals.content,
                                  .files = round->totals.file_count,
                                  .bytes = round->totals.bytes,
-                                 .would_send_bytes = would_send };
+                                 .would_send_bytes = blobs + described };
     digest_hex(&out->content, hex);
     memcpy(out->version, given != NULL ? given : hex, given != NULL ? strlen(given) + 1 : 12);
     return 0;

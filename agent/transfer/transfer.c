@@ -80,3 +80,12 @@ void transfer_complaint(const struct transfer *transfer, const char *format, ...
     tell(transfer->complain, transfer->warn_context, format, args);
     va_end(args);
 }
+
+void transfer_detail(const struct transfer *transfer, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    tell(transfer->detail, transfer->detail_context, format, args);
+    va_end(args);
+}

@@ -39,6 +39,8 @@ struct transfer {
     transfer_warn *warn;     /* NULL: nobody listens */
     transfer_warn *complain; /* NULL: the same */
     void *warn_context;      /* of both */
+    transfer_warn *detail;   /* for those who want to know all; NULL: nobody does */
+    void *detail_context;
     int exit_code; /* enum exit_code of a failure whose errno does not tell enough; else 0 */
 };
 
@@ -61,4 +63,8 @@ void transfer_warning(const struct transfer *transfer, const char *format, ...)
 
 /* One of several reasons why nothing is done, before the error that says so. */
 void transfer_complaint(const struct transfer *transfer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* How something went, for --verbose. Loop thread. */
+void transfer_detail(const struct transfer *transfer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -10,6 +10,7 @@
 #include "common/base/memory.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
+#include "common/model/delta.h"
 #include "common/model/pack.h"
 #include "common/net/url.h"
 
@@ -209,16 +210,18 @@ int api_push_create(struct api_client *client, const struct api_push_spec *spec,
 }
 
 static int put_bytes(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                     const char *what, struct http_body body, bool zstd,
+                     const char *what, struct http_body body, enum api_push_coding coding,
                      struct api_problem *out_problem, struct error *err)
 {
-    static const struct http_header coding = { "Content-Encoding", "zstd" };
+    static const struct http_header zstd = { "Content-Encoding", "zstd" };
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
     cleanup(api_result_release) struct api_result result = api_result_init();
     struct api_call_spec call = { .method = HTTP_PUT,
-                                  .content_type = "application/octet-stream",
-                                  .headers = &coding,
-                                  .header_count = zstd ? 1 : 0,
+                                  .content_type = coding == API_PUSH_DELTA
+                                                      ? DELTA_MEDIA_TYPE
+                                                      : "application/octet-stream",
+                                  .headers = &zstd,
+                                  .header_count = coding == API_PUSH_ZSTD ? 1 : 0,
                                   .body = body };
 
     push_path(&path, spec, id, what);
@@ -226,17 +229,17 @@ static int put_bytes(struct api_client *client, const struct api_push_spec *spec
 }
 
 int api_push_put_listing(struct api_client *client, const struct api_push_spec *spec,
-                         const char *id, struct http_body body, bool zstd,
+                         const char *id, struct http_body body, enum api_push_coding coding,
                          struct api_problem *out_problem, struct error *err)
 {
-    return put_bytes(client, spec, id, "/listing", body, zstd, out_problem, err);
+    return put_bytes(client, spec, id, "/listing", body, coding, out_problem, err);
 }
 
 int api_push_put_times(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                       struct http_body body, bool zstd, struct api_problem *out_problem,
-                       struct error *err)
+                       struct http_body body, enum api_push_coding coding,
+                       struct api_problem *out_problem, struct error *err)
 {
-    return put_bytes(client, spec, id, "/times", body, zstd, out_problem, err);
+    return put_bytes(client, spec, id, "/times", body, coding, out_problem, err);
 }
 
 int api_push_missing(struct api_client *client, const struct api_push_spec *spec, const char *id,
@@ -336,6 +339,27 @@ int api_push_pack_start(struct api_client *client, const struct api_push_spec *s
     int r;
 
     push_path(&path, spec, id, "/blobs:batch");
+    call.path = buf_text(&path);
+    r = buf_check(&path, err);
+    return r < 0 ? r : api_call_start(client, &call, out_call, err);
+}
+
+int api_push_delta_start(struct api_client *client, const struct api_push_spec *spec,
+                         const char *id, const struct digest *sha256, struct span delta,
+                         api_call_done *done, void *context, struct api_call **out_call,
+                         struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    struct api_call_spec call = {
+        .method = HTTP_PUT,
+        .content_type = DELTA_MEDIA_TYPE,
+        .body = { .kind = HTTP_BODY_SPAN, .span = delta, .size = delta.size },
+        .done = done,
+        .context = context
+    };
+    int r;
+
+    blob_path(&path, spec, id, sha256);
     call.path = buf_text(&path);
     r = buf_check(&path, err);
     return r < 0 ? r : api_call_start(client, &call, out_call, err);

@@ -39,13 +39,16 @@ void api_push_release(struct api_push *push);
 int api_push_create(struct api_client *client, const struct api_push_spec *spec,
                     struct api_push *out, struct error *err);
 
-/* zstd: the bytes are a zstd frame of the listing. */
+/* What the bytes of a document are: itself, a zstd frame of it, or a delta from one that the server
+ * has (FORMATS 7; -ENOENT when it has not). */
+enum api_push_coding { API_PUSH_RAW, API_PUSH_ZSTD, API_PUSH_DELTA };
+
 int api_push_put_listing(struct api_client *client, const struct api_push_spec *spec,
-                         const char *id, struct http_body body, bool zstd,
+                         const char *id, struct http_body body, enum api_push_coding coding,
                          struct api_problem *out_problem, struct error *err);
 int api_push_put_times(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                       struct http_body body, bool zstd, struct api_problem *out_problem,
-                       struct error *err);
+                       struct http_body body, enum api_push_coding coding,
+                       struct api_problem *out_problem, struct error *err);
 
 /* The bitmap (FORMATS 9) of `file_count` bits appended to *out; another size is -EBADMSG. */
 int api_push_missing(struct api_client *client, const struct api_push_spec *spec, const char *id,
@@ -78,6 +81,13 @@ int api_push_pack_start(struct api_client *client, const struct api_push_spec *s
  * more failed than the server names, *out_all_named is false. -EBADMSG: this is no such answer. */
 int api_push_pack_read(const struct api_answer *answer, struct buf *out_failed, bool *out_all_named,
                        struct error *err);
+
+/* Sends a blob as a delta (FORMATS 7). done: code 0 means that the server made it and has it; after
+ * -ENOENT (it may not be made from that base), -EBADMSG and other refusals it may be sent whole. */
+int api_push_delta_start(struct api_client *client, const struct api_push_spec *spec,
+                         const char *id, const struct digest *sha256, struct span delta,
+                         api_call_done *done, void *context, struct api_call **out_call,
+                         struct error *err);
 
 /* out->exists tells `exists` from `created`. After -EEXIST out->problem tells more:
  * missing-blobs too. */

@@ -96,8 +96,8 @@ static int start_over(struct blob_upload *upload, struct refusal *why, struct er
     return refuse_offset(0, why, err);
 }
 
-/* Goes on with the tree of the parts before, or begins it. Without one (it is not here, or cannot be
- * had) the upload goes on all the same. */
+/* Goes on with the tree of the parts before, or begins it. Without one (it is not here, or cannot
+ * be had) the upload goes on all the same. */
 static void prepare_merkle(struct blob_upload *upload)
 {
     struct span name = span_of(upload->name, sizeof(upload->name));

@@ -3,12 +3,15 @@
 ready to fail or to lie on request.
 
     with Origin() as origin:
-        origin.fail = lambda request: 503 if ... else None
-        origin.spoil = lambda name, data: data        # what leaves as blob or tree
+        origin.state.fail = lambda request: 503 if ... else None
+        origin.state.spoil = lambda name, data: data         # what leaves as blob or tree
+        origin.state.spoil_delta = lambda name, delta: delta # None: the blob leaves whole
+        origin.state.spoil_hint = lambda what, name, data: data # chunk lists and merkle trees
 
 It is made from the pages on formats and wire alone, with the tests' own reader and writer.
 """
 
+import functools
 import hashlib
 import http.server
 import json
@@ -17,7 +20,7 @@ import urllib.parse
 
 import zstandard
 
-from kkformats import listing, merkle, pack, times, tree
+from kkformats import chunk_list, delta, listing, merkle, pack, times, tree
 
 STORE = "5f1c1a52-0000-4000-8000-000000000001"
 TOKEN = "kka_aaaaaaaaaaaa_" + "s" * 43
@@ -28,6 +31,30 @@ CODES = {401: "unauthenticated", 403: "insufficient-scope", 404: "not-found", 40
 
 def hexdigest(data):
     return hashlib.sha256(data).hexdigest()
+
+
+@functools.lru_cache
+def chunks_of(data):
+    return chunk_list.build(data)
+
+
+@functools.lru_cache
+def tree_of(data):
+    return merkle.build(data)[0]
+
+
+def make_delta(base, target):
+    """One change in the middle: what both begin and end with is copied."""
+    most = min(len(base), len(target))
+    front = next((i for i in range(most) if base[i] != target[i]), most)
+    most -= front
+    back = next((i for i in range(most) if base[-1 - i] != target[-1 - i]), most)
+    middle = target[front:len(target) - back]
+    frames = [("copy", 0, front)] if front else []
+    frames += [("raw", middle[at:at + delta.LARGEST_RAW])
+               for at in range(0, len(middle), delta.LARGEST_RAW)]
+    frames += [("copy", len(base) - back, back)] if back else []
+    return delta.write(base, target, frames)
 
 
 class Push:
@@ -47,6 +74,11 @@ class State:
         self.requests = []
         self.fail = lambda request: None
         self.spoil = lambda name, data: data
+        self.spoil_delta = lambda name, data: data
+        self.spoil_hint = lambda what, name, data: data
+        self.deltas = []  # the names of blobs that left as one
+        self.taken = []  # and of those that came as one
+        self.body_bytes = 0  # of what came
         self.knows_packs = True
         self.spoil_pack = lambda data: data  # on its way in or out
         self.after = lambda request: None
@@ -76,6 +108,8 @@ class State:
         verities = [merkle.verity(self.blobs[entry.sha256.hex()]) for entry in files]
         image = tree.build(push.listing, push.times, verities)
         content = hexdigest(push.listing)
+        self.blobs[content] = push.listing
+        self.blobs[hexdigest(push.times)] = push.times
         name = push.said.get("version") or content[:12]
         version = {"project": push.project, "app": push.app, "version": name, "content": content,
                    "times": hexdigest(push.times), "tree": tree.digest(image).hex(),
@@ -118,7 +152,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state = self.server.state
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
-        path = urllib.parse.urlsplit(self.path).path
+        state.body_bytes += length
+        path, query = urllib.parse.urlsplit(self.path)[2:4]
+        self.query = urllib.parse.parse_qs(query)
         request = f"{self.command} {path}"
         state.outside(request)
         with state.lock:
@@ -188,6 +224,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "PUT", [("listing" | "times") as what]:
                 if self.headers.get("Content-Encoding") == "zstd":
                     body = zstandard.ZstdDecompressor().decompressobj().decompress(body)
+                elif self.headers["Content-Type"] == delta.MEDIA_TYPE:
+                    base = state.blobs.get(body[8:40].hex())
+                    if base is None:
+                        self.problem(404, "not-found")
+                        return
+                    body = delta.make(body, base)
+                    state.taken.append(what)
                 if hexdigest(body) != push.said["content" if what == "listing" else "times"]:
                     self.problem(422, "digest-mismatch")
                     return
@@ -197,6 +240,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(200, state.missing(push), "application/octet-stream")
             case "PATCH", ["blobs", name]:
                 self.part(state, push, name, body)
+            case "PUT", ["blobs", name]:
+                self.put_delta(state, name, body)
             case "POST", ["blobs:batch"] if state.knows_packs:
                 self.take_pack(state, push, state.spoil_pack(body))
             case "POST", ["commit"]:
@@ -226,6 +271,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 del push.parts[name]
                 self.problem(422, "digest-mismatch")
 
+    def put_delta(self, state, name, body):
+        assert self.headers["Content-Type"] == delta.MEDIA_TYPE and len(body) <= PART_SIZE
+        base = state.blobs.get(body[8:40].hex())
+        if base is None:
+            self.problem(404, "not-found")
+            return
+        made = delta.make(body, base)
+        if hexdigest(made) == name:
+            state.blobs[name] = made
+            state.taken.append(name)
+            self.answer(204)
+        else:
+            self.problem(422, "digest-mismatch")
+
     def take_pack(self, state, push, body):
         wanted = {entry.sha256 for entry in listing.parse(push.listing) if entry.kind == "f"}
         members = pack.parse(body)
@@ -249,8 +308,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif not rest:
             self.answer(200, version)
         elif rest == ["tree"]:
-            self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
-                        ETag=f'"{version["tree"]}"')
+            if "Range" in self.headers:
+                self.ranged(state.spoil_hint("tree", name, image))
+            else:
+                self.answer(200, state.spoil("tree", image), tree.MEDIA_TYPE,
+                            ETag=f'"{version["tree"]}"')
+        elif rest[0] == "files":
+            self.file(state, version, "/".join(rest[1:]))
+        elif rest[0] == "blobs" and rest[2:] in (["chunks"], ["merkle"]):
+            make = chunks_of if rest[2] == "chunks" else tree_of
+            self.ranged(state.spoil_hint(rest[2], rest[1], make(state.blobs[rest[1]])))
         elif rest == ["blobs:batch"] and state.knows_packs:
             wanted = [body[at:at + 32].hex() for at in range(0, len(body), 32)]
             coding = int("zstd" in self.headers.get("Accept-Encoding", ""))
@@ -258,10 +325,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 [pack.member(state.spoil(name, state.blobs[name]), coding) for name in wanted
                  if name in state.blobs])), pack.MEDIA_TYPE)
         elif rest[0] == "blobs" and rest[1] in state.blobs:
-            self.answer(200, state.spoil(rest[1], state.blobs[rest[1]]), "application/octet-stream",
-                        ETag=f'"{rest[1]}"')
+            self.blob(state, rest[1], state.blobs.get(self.query.get("from", [""])[0]))
         else:
             self.problem(404, "not-found")
+
+    def ranged(self, data):
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        self.answer(206, data[first:last + 1], "application/octet-stream")
+
+    def file(self, state, version, path):
+        found = [entry for entry in listing.parse(state.blobs[version["content"]])
+                 if entry.kind == "f" and entry.path == path.encode()]
+        if found:
+            name = found[0].sha256.hex()
+            self.answer(200, state.blobs[name], "application/octet-stream", ETag=f'"{name}"')
+        else:
+            self.problem(404, "not-found")
+
+    def blob(self, state, name, base):
+        made = base and state.spoil_delta(name, make_delta(base, state.blobs[name]))
+        if made is not None:
+            state.deltas.append(name)
+            self.answer(200, made, delta.MEDIA_TYPE)
+        else:
+            self.answer(200, state.spoil(name, state.blobs[name]), "application/octet-stream",
+                        ETag=f'"{name}"')
 
 
 class Listener(http.server.ThreadingHTTPServer):

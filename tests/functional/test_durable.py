@@ -68,7 +68,8 @@ def test_files_before_the_record(words, count, agent, names, tmp_path):
             assert any(is_sync(*call, root / path) for call in after), path
         assert any(is_sync(*call, root) for call in after), "the link and what was removed"
     # The record itself, before the directories change places.
-    home = [at for at, call in enumerate(calls) if at > end and is_sync(*call, root / ".kkartifact")]
+    home = [at for at, call in enumerate(calls)
+            if at > end and is_sync(*call, root / ".kkartifact")]
     assert home
     if words:
         exchanged = next(at for at, (call, said) in enumerate(calls)

@@ -160,11 +160,15 @@ static void listing_bitmap_and_offset(void **state)
     uint64_t offset, length;
 
     world->status = 204;
-    assert_int_equal(api_push_put_listing(world->client, &spec, "id/1", body, true, NULL, NULL), 0);
+    assert_int_equal(api_push_put_listing(world->client, &spec, "id/1", body, API_PUSH_ZSTD, NULL,
+                                          NULL),
+                     0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/pushes/id%2F1/listing");
     assert_string_equal(world->sent, "listing");
     assert_string_equal(world->coding, "zstd");
-    assert_int_equal(api_push_put_times(world->client, &spec, "id", body, false, NULL, NULL), 0);
+    assert_int_equal(api_push_put_times(world->client, &spec, "id", body, API_PUSH_DELTA, NULL,
+                                        NULL),
+                     0);
     assert_string_equal(world->coding, "");
     world->status = 200;
     world->body = "ab";

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""A large file that changed comes as a delta from the file that is there; whatever is wrong with
+the delta, it comes whole."""
+
+import os
+
+import pytest
+
+from origin import hexdigest
+from support import describe, write
+
+SIZE = 2_000_000
+
+
+@pytest.fixture
+def source(tmp_path):
+    root = tmp_path / "source"
+    write(root, "big", os.urandom(SIZE))
+    write(root, "small", os.urandom(1000))
+    return root
+
+
+def change(source, name="big", at=1_000_000):
+    data = bytearray((source / name).read_bytes())
+    data[at:at + 10] = os.urandom(20)
+    write(source, name, bytes(data))
+    return hexdigest(bytes(data))
+
+
+@pytest.fixture
+def changed(agent, origin, source, tmp_path):
+    """v1 is in `copy`, v2 has another `big`; its digest."""
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    name = change(source)
+    agent.push(source, "v2")
+    origin.state.requests.clear()
+    return name
+
+
+def blobs_asked(origin, name):
+    return sum(request.endswith(f"/blobs/{name}") and request.startswith("GET")
+               for request in origin.state.requests)
+
+
+def test_only_the_change_travels(agent, origin, source, tmp_path, changed):
+    pulled = agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert pulled["received_bytes"] < 30_000 and pulled["written_files"] == 1
+    assert origin.state.deltas == [changed] and blobs_asked(origin, changed) == 1
+    agent.run("verify", tmp_path / "copy")
+    assert agent.pull(tmp_path / "copy", "v2")["state"] == "current"
+
+
+def test_verbose_tells_how_each_came(agent, source, tmp_path, changed):
+    done = agent.run("pull", tmp_path / "copy", "--version", "v2", "--verbose")
+    assert "big: delta, " in done.words and f"of {SIZE + 10}" in done.words
+    done = agent.run("pull", tmp_path / "other", "--version", "v2", "--verbose")
+    assert f"big: whole, {SIZE + 10} bytes" in done.words
+    assert "small" not in done.words
+
+
+def test_a_server_without_deltas(agent, origin, source, tmp_path, changed):
+    origin.state.spoil_delta = lambda name, data: None
+    assert agent.pull(tmp_path / "copy", "v2")["received_bytes"] > SIZE
+    assert describe(source) == describe(tmp_path / "copy")
+    assert blobs_asked(origin, changed) == 1
+
+
+LIES = {
+    "other bytes": lambda data: data[:-30] + bytes([data[-30] ^ 1]) + data[-29:],
+    "another target": lambda data: data[:40] + bytes(32) + data[72:],
+    "cut": lambda data: data[:-1],
+    "nothing": lambda data: b"",
+    "too much": lambda data: data + b"x",
+    "html": lambda data: b"<html>",
+    "larger than the file": lambda data: data + bytes(SIZE),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_delta_that_lies_is_no_harm(agent, origin, source, tmp_path, changed, lie):
+    origin.state.spoil_delta = lambda name, data: LIES[lie](data)
+    done = agent.run("pull", tmp_path / "copy", "--version", "v2", "--verbose")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert "big: no delta: " in done.words and "big: whole, " in done.words
+    assert blobs_asked(origin, changed) == 2
+
+
+def test_wrong_bytes_after_a_wrong_delta_are_refused(agent, origin, tmp_path, changed):
+    before = describe(tmp_path / "copy")
+    origin.state.spoil_delta = lambda name, data: data[:-1]
+    origin.state.spoil = lambda name, data: data[:-1] + b"x" if name == changed else data
+    agent.run("pull", tmp_path / "copy", "--version", "v2", code=8)
+    assert describe(tmp_path / "copy") == before
+
+
+@pytest.mark.parametrize("status", [404, 403, 422, 500])
+def test_a_server_that_refuses_deltas(agent, origin, source, tmp_path, changed, status):
+    agent.config.write_text(agent.config.read_text() + "retries: 0\n")
+    origin.state.fail = lambda request: (status if blobs_asked(origin, changed) == 1
+                                         and request.endswith(changed) else None)
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+
+
+def test_a_base_that_is_not_what_was_noted(agent, origin, source, tmp_path, changed):
+    """Written to while the delta is on its way."""
+    copy = tmp_path / "copy"
+
+    def spoil_delta(name, data):
+        with open(copy / "big", "r+b") as file:
+            file.write(b"damage")
+        return data
+
+    origin.state.spoil_delta = spoil_delta
+    agent.pull(copy, "v2")
+    assert describe(source) == describe(copy)
+    assert blobs_asked(origin, changed) == 2
+
+
+def test_a_changed_file_is_no_base(agent, origin, source, tmp_path, changed):
+    write(tmp_path / "copy", "big", os.urandom(SIZE))
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert not origin.state.deltas and blobs_asked(origin, changed) == 1
+
+
+def test_many_at_once_and_broken_connections(agent, origin, source, tmp_path):
+    for number in range(12):
+        write(source, f"{number}/file", os.urandom(300_000))
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    names = [change(source, f"{number}/file", number * 20_000) for number in range(12)]
+    agent.push(source, "v2")
+    seen = set()
+
+    def fail(request):
+        if request in seen or "/blobs/" not in request:
+            return None
+        seen.add(request)
+        return "cut" if len(seen) % 2 else None
+
+    origin.state.fail = fail
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert sorted(origin.state.deltas) == sorted(names)
+
+
+def test_nothing_is_left_in_the_stage_when_the_pull_fails(agent, origin, tmp_path, changed):
+    origin.state.spoil_delta = lambda name, data: data[:-1]
+    origin.state.fail = lambda request: (404 if blobs_asked(origin, changed) > 1
+                                         and request.endswith(changed) else None)
+    agent.run("pull", tmp_path / "copy", "--version", "v2", code=5)
+    assert not os.listdir(tmp_path / "copy/.kkartifact/stage")

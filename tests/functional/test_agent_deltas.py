@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Deltas between the real programs: what changed travels, and nothing is believed."""
+
+import os
+import random
+
+import pytest
+
+import trees
+from agent import Agent
+from proxies import CountingProxy
+
+SIZE = 6 << 20
+CHANGES = {
+    "in place": lambda data: data[:3 << 20] + os.urandom(50) + data[(3 << 20) + 50:],
+    "inserted": lambda data: data[:3 << 20] + os.urandom(50) + data[3 << 20:],
+    "cut out": lambda data: data[:3 << 20] + data[(3 << 20) + 5000:],
+    "appended": lambda data: data + os.urandom(5000),
+}
+
+
+def bytes_of(size):
+    return random.Random(os.urandom(8)).randbytes(size)
+
+
+@pytest.fixture
+def counted(server, tmp_path):
+    with CountingProxy(server.port) as proxy:
+        yield Agent(tmp_path / "counted", proxy.url, server.all_rights), proxy
+
+
+@pytest.fixture
+def source(tmp_path):
+    root = tmp_path / "source"
+    trees.write(root, "bin/big", bytes_of(SIZE))
+    trees.write(root, "README.md", b"read me\n")
+    return root
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_pull_of_a_change(counted, names, source, tmp_path, how):
+    agent, proxy = counted
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.write(source, "bin/big", CHANGES[how]((source / "bin/big").read_bytes()))
+    agent.push(source, names.project, names.app, "v2")
+    proxy.reset()
+    pulled = agent.pull(tmp_path / "copy", names.project, names.app, "v2")
+    assert pulled["received_bytes"] < 120_000 and proxy.total < 130_000
+    trees.assert_same(source, tmp_path / "copy")
+    # Back again: another delta, the other way round.
+    proxy.reset()
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    assert proxy.total < 150_000
+
+
+def test_pull_of_a_base_that_the_server_never_had(counted, names, source, tmp_path):
+    """The copy holds what another project has: not a base that this token may pull."""
+    agent, _ = counted
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.write(source, "bin/big", CHANGES["inserted"]((source / "bin/big").read_bytes()))
+    other = f"{names.project}-other"
+    agent.push(source, other, names.app, "v1")
+    pulled = agent.pull(tmp_path / "copy", other, names.app, "v1")
+    assert pulled["state"] == "updated"
+    trees.assert_same(source, tmp_path / "copy")
+
+
+def test_one_file_of_many(counted, names, tmp_path):
+    """The tree image is made from the last one: no list of all files travels."""
+    agent, proxy = counted
+    source = tmp_path / "source"
+    for number in range(6000):
+        trees.write(source, f"{number % 60}/a file with number {number}", b"%d" % number)
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.write(source, "7/a file with number 7", b"changed\n")
+    agent.push(source, names.project, names.app, "v2")
+    proxy.reset()
+    agent.pull(tmp_path / "copy", names.project, names.app, "v2")
+    assert proxy.total < 60_000
+    trees.assert_same(source, tmp_path / "copy")
+    agent.run("verify", tmp_path / "copy").expect(0)
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_push_of_a_change(counted, names, source, tmp_path, how):
+    agent, proxy = counted
+    agent.push(source, names.project, names.app, "v1")
+    for number in range(2):  # the second asks for no list
+        trees.write(source, "bin/big", CHANGES[how]((source / "bin/big").read_bytes()))
+        proxy.reset()
+        pushed = agent.push(source, names.project, names.app, f"v{number + 2}")
+        assert pushed["state"] == "created" and pushed["sent_bytes"] < 120_000
+        assert proxy.total < 150_000
+    agent.pull(tmp_path / "copy", names.project, names.app, "v3")
+    trees.assert_same(source, tmp_path / "copy")
+
+
+def test_push_without_anything_in_common(counted, names, source, tmp_path):
+    agent, _ = counted
+    agent.push(source, names.project, names.app, "v1")
+    trees.write(source, "bin/big", bytes_of(SIZE))
+    assert agent.push(source, names.project, names.app, "v2")["sent_bytes"] > SIZE
+    agent.pull(tmp_path / "copy", names.project, names.app, "v2")
+    trees.assert_same(source, tmp_path / "copy")
+
+
+def test_push_with_a_token_that_may_not_pull(server, names, source, tmp_path):
+    """No base is known to it, and the push works as without."""
+    first = Agent(tmp_path / "first", server.url, server.all_rights)
+    first.push(source, names.project, names.app, "v1")
+    trees.write(source, "bin/big", CHANGES["inserted"]((source / "bin/big").read_bytes()))
+    agent = Agent(tmp_path / "pusher", server.url, server.token("push"))
+    assert agent.push(source, names.project, names.app, "v2")["sent_bytes"] > SIZE
+    first.pull(tmp_path / "copy", names.project, names.app, "v2")
+    trees.assert_same(source, tmp_path / "copy")
+
+
+def test_verbose_tells_how_each_went(counted, names, source, tmp_path):
+    agent, _ = counted
+    at = ["--project", names.project, "--app", names.app, "--verbose"]
+    done = agent.run("push", source, *at, "--version", "v1").expect(0)
+    assert f"bin/big: whole, {SIZE} bytes" in done.stderr
+    trees.write(source, "bin/big", CHANGES["inserted"]((source / "bin/big").read_bytes()))
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    done = agent.run("push", source, *at, "--version", "v2").expect(0)
+    assert "bin/big: delta, " in done.stderr
+    done = agent.run("pull", tmp_path / "copy", *at, "--version", "v2").expect(0)
+    assert "bin/big: delta, " in done.stderr
