@@ -131,6 +131,12 @@ int push_base_find(struct push_base *base, const char *path, push_base_done *don
     return r;
 }
 
+void push_base_set(struct push_base *base, const struct digest *sha256, uint64_t size)
+{
+    base->sha256 = *sha256;
+    base->size = size;
+}
+
 void push_base_tell(const struct push_base *base, struct digest *out_sha256, uint64_t *out_size)
 {
     *out_sha256 = base->sha256;

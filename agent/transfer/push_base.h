@@ -46,6 +46,8 @@ struct push_base *push_base_free(struct push_base *base);
 /* The version's file at this path. -ENOENT: it has none. */
 int push_base_find(struct push_base *base, const char *path, push_base_done *done,
                    struct error *err);
+/* The same without asking. */
+void push_base_set(struct push_base *base, const struct digest *sha256, uint64_t size);
 void push_base_tell(const struct push_base *base, struct digest *out_sha256, uint64_t *out_size);
 
 /* Its list or tree. own: that of the file, which stays until the plan is made; for trees both are

@@ -7,6 +7,8 @@
 #include "agent/transfer/hint_cache.h"
 #include "agent/transfer/push_base.h"
 #include "agent/transfer/push_delta.h"
+#include "agent/transfer/push_documents.h"
+#include "agent/transfer/push_names.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
@@ -21,6 +23,7 @@
 #include "common/client/api_pushes.h"
 #include "common/client/api_versions.h"
 #include "common/model/bitmap.h"
+#include "common/model/chunk_list.h"
 #include "common/model/delta.h"
 #include "common/model/delta_plan.h"
 #include "common/net/http_loop.h"
@@ -55,8 +58,11 @@ struct deltas {
     size_t working; /* lanes that are at a thread */
     size_t entry_index;
     uint64_t file_index;
-    char *version; /* where bases are looked for */
-    int result;    /* first failure, or PUSH_SEND_CHANGED */
+    char *version;      /* where bases are looked for */
+    struct buf listing; /* of that version, when it is at hand: */
+    bool has_names;
+    struct push_names names;
+    int result; /* first failure, or PUSH_SEND_CHANGED */
     struct error error;
     const char *changed;
 };
@@ -303,6 +309,31 @@ static bool next_large(struct deltas *deltas, struct lane *lane)
     return false;
 }
 
+static void tell_whole(const struct deltas *deltas, const struct scan_entry *entry, const char *why)
+{
+    transfer_detail(deltas->options->send->transfer, "%s: whole, %llu bytes%s", entry->path,
+                    (unsigned long long)entry->size, why);
+}
+
+/* The next one that may have a base; *out_name: the one that a listing at hand has for it. */
+static bool next_with_name(struct deltas *deltas, struct lane *lane,
+                           const struct push_name **out_name)
+{
+    while (next_large(deltas, lane)) {
+        const struct scan_entry *entry = lane->entry;
+
+        if (!deltas->has_names)
+            return true;
+        *out_name =
+            push_names_find(&deltas->names, span_of(entry->path, entry->path_size), entry->size);
+        if (*out_name != NULL)
+            return true;
+        tell_whole(deltas, entry, ": the last version has no such file");
+        lane->entry = NULL;
+    }
+    return false;
+}
+
 /* Opens the file and checks that it is what was hashed. */
 static int open_file(struct lane *lane, struct error *err)
 {
@@ -326,18 +357,23 @@ static void fill_lane(struct lane *lane)
                                             .app = send->spec->app,
                                             .version = deltas->version,
                                             .context = lane };
+    const struct push_name *name = NULL;
     struct error err;
     int r;
 
-    if (deltas->result != 0 || !next_large(deltas, lane))
+    if (deltas->result != 0 || !next_with_name(deltas, lane, &name))
         return;
     r = open_file(lane, &err);
     if (r == 0)
         r = push_base_new(&base, &lane->base, &err);
-    if (r == 0)
+    if (r == 0 && name == NULL)
         r = push_base_find(lane->base, lane->entry->path, base_is_found, &err);
-    if (r != 0)
+    if (r != 0) {
         fail(lane, r, &err);
+    } else if (name != NULL) {
+        push_base_set(lane->base, &name->sha256, name->size);
+        base_is_found(lane, 0, NULL);
+    }
 }
 
 /* Running ---------------------------------------------------------------------- */
@@ -415,8 +451,7 @@ static void leave_all(struct deltas *deltas)
     struct lane lane;
 
     while (next_large(deltas, &lane))
-        transfer_detail(deltas->options->send->transfer, "%s: whole, %llu bytes", lane.entry->path,
-                        (unsigned long long)lane.entry->size);
+        tell_whole(deltas, lane.entry, "");
 }
 
 /* The version whose files are bases. That there is none, or that it may not be read, is no
@@ -424,6 +459,9 @@ static void leave_all(struct deltas *deltas)
 static int find_version(struct deltas *deltas, struct error *err)
 {
     const struct push_send_options *send = deltas->options->send;
+    const struct push_documents_options documents = { .transfer = send->transfer,
+                                                      .spec = send->spec,
+                                                      .cache = deltas->options->cache };
     cleanup(api_version_release) struct api_version version = { 0 };
     int r = api_version_get(send->transfer->client, send->spec->project, send->spec->app, "latest",
                             &version, err);
@@ -431,7 +469,12 @@ static int find_version(struct deltas *deltas, struct error *err)
     if (r < 0)
         return is_fatal(r) ? r : 0;
     deltas->version = memory_text(version.record.version);
-    return deltas->version == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+    if (deltas->version == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    deltas->has_names =
+        push_documents_listing(&documents, &version.record.content, &deltas->listing) &&
+        push_names_read(buf_span(&deltas->listing), CHUNK_LIST_MIN_SIZE, &deltas->names, NULL) == 0;
+    return 0;
 }
 
 int push_deltas(const struct push_deltas_options *options, uint8_t *missing, const char **out_path,
@@ -440,7 +483,8 @@ int push_deltas(const struct push_deltas_options *options, uint8_t *missing, con
     struct deltas deltas = { .options = options,
                              .missing = missing,
                              .loop = api_client_loop(options->send->transfer->client),
-                             .lane_count = PUSH_DELTAS_LANES };
+                             .lane_count = PUSH_DELTAS_LANES,
+                             .listing = buf_init(HINT_CACHE_LARGEST + DIGEST_SIZE) };
     int r;
 
     if (!any_large(&deltas))
@@ -465,6 +509,8 @@ int push_deltas(const struct push_deltas_options *options, uint8_t *missing, con
     workers_free(deltas.workers);
     memory_free(deltas.lanes);
     memory_free(deltas.version);
+    push_names_release(&deltas.names);
+    buf_release(&deltas.listing);
     hint_cache_trim(options->cache, HINT_CACHE_FILES, HINT_CACHE_BYTES);
     return r;
 }

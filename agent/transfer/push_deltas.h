@@ -9,7 +9,8 @@ struct directory;
 
 /*
  * push_deltas - the large ones of a push's missing blobs, each as a delta from what the
- * app's latest version has at the same path.
+ * app's latest version has at the same path. Where that is what was last pushed from here,
+ * its listing is at hand, and a file of the same name elsewhere will do too.
  *
  * What is known of the base is its chunk list, or its merkle tree when the sizes are
  * equal, as they are after changes in place: from the hint cache when it went this way

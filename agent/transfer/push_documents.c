@@ -203,6 +203,17 @@ int push_documents_size(const struct push_documents_options *options, uint64_t *
     return r;
 }
 
+bool push_documents_listing(const struct push_documents_options *options,
+                            const struct digest *content, struct buf *out)
+{
+    struct digest name = kept_name(options), digest;
+
+    if (!hint_cache_get(options->cache, &name, kinds[DOCUMENT_LISTING], out))
+        return false;
+    digest = digest_of_span(buf_span(out));
+    return digest_equal(&digest, content);
+}
+
 void push_documents_keep(const struct push_documents_options *options)
 {
     struct digest name = kept_name(options);

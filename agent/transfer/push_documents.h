@@ -6,6 +6,8 @@
 
 struct api_push;
 struct api_push_spec;
+struct buf;
+struct digest;
 struct directory;
 struct error;
 struct scan;
@@ -35,6 +37,10 @@ int push_documents_send(const struct push_documents_options *options, struct err
 /* What both would be in zstd: the most that they can cost. Of the options only the scan is used. */
 int push_documents_size(const struct push_documents_options *options, uint64_t *out_size,
                         struct error *err);
+
+/* Appends the listing of that last push to *out, when its digest is `content`. */
+bool push_documents_listing(const struct push_documents_options *options,
+                            const struct digest *content, struct buf *out);
 
 /* The push was committed: the next one's deltas are from these. */
 void push_documents_keep(const struct push_documents_options *options);

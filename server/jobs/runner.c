@@ -14,6 +14,7 @@
 #include "common/base/memory.h"
 #include "common/base/platform.h"
 #include "server/service/access.h"
+#include "server/service/delta_later.h"
 #include "server/service/event_sequence.h"
 #include "server/service/pushes.h"
 #include "server/service/record_store.h"
@@ -32,21 +33,31 @@ struct step {
     uint64_t first_ms;  /* after the start */
     uint64_t period_ms; /* between two starts of it */
     bool woken;         /* runner_wake() makes it due */
+    bool slow;          /* in the second thread */
     int (*run)(struct services *services, size_t *out_count, struct error *err);
 };
 
 static const struct step steps[] = {
-    { "events-number", 0, 15000, true, event_sequence_step },
-    { "pushes-expire", 1000, 60000, false, pushes_expire },
-    { "tombstones-clear", 2000, 60000, false, tombstone_clearing_step },
-    { "tokens-used", 30000, 30000, false, flush_used },
-    { "records-complete", 5000, 24 * 3600000ull, false, record_store_complete },
+    { "events-number", 0, 15000, true, false, event_sequence_step },
+    { "pushes-expire", 1000, 60000, false, false, pushes_expire },
+    { "tombstones-clear", 2000, 60000, false, false, tombstone_clearing_step },
+    { "tokens-used", 30000, 30000, false, false, flush_used },
+    { "records-complete", 5000, 24 * 3600000ull, false, false, record_store_complete },
+    { "deltas-improve", 2000, 2000, false, true, delta_later_step },
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
+/* One thread and the steps that it runs. */
+struct lane {
+    struct runner *runner;
+    bool slow;
+    pthread_t thread;
+};
+#define LANE_COUNT 2
+
 struct runner {
     struct services *services;
-    pthread_t thread;
+    struct lane lanes[LANE_COUNT];
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stopping;
@@ -64,8 +75,30 @@ static int run_step(const struct step *step, struct services *services, struct e
     return r;
 }
 
+/* The step of the lane that is due first. Each lane has one. */
+static size_t first_due(const struct runner *runner, bool slow)
+{
+    size_t index = STEP_COUNT;
+
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        if (steps[i].slow == slow &&
+            (index == STEP_COUNT || runner->due_ms[i] < runner->due_ms[index]))
+            index = i;
+    }
+    return index;
+}
+
+static void make_woken_due(struct runner *runner)
+{
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        if (steps[i].woken)
+            runner->due_ms[i] = 0;
+    }
+    runner->woken = false;
+}
+
 /* Waits until a step is due; its index, or STEP_COUNT when the runner stops. */
-static size_t next_step(struct runner *runner)
+static size_t next_step(struct runner *runner, bool slow)
 {
     size_t index = STEP_COUNT;
     struct timespec until;
@@ -73,14 +106,9 @@ static size_t next_step(struct runner *runner)
 
     pthread_mutex_lock(&runner->lock);
     while (!runner->stopping) {
-        index = 0;
-        for (size_t i = 0; i < STEP_COUNT; i++) {
-            if (runner->woken && steps[i].woken)
-                runner->due_ms[i] = 0;
-            if (runner->due_ms[i] < runner->due_ms[index])
-                index = i;
-        }
-        runner->woken = false;
+        if (runner->woken && !slow)
+            make_woken_due(runner);
+        index = first_due(runner, slow);
         now = clock_monotonic_ms();
         if (runner->due_ms[index] <= now) {
             runner->due_ms[index] = now + steps[index].period_ms;
@@ -95,15 +123,15 @@ static size_t next_step(struct runner *runner)
     return index;
 }
 
-static void *runner_main(void *context)
+static void *lane_main(void *context)
 {
-    struct runner *runner = context;
+    const struct lane *lane = context;
     size_t index;
 
-    while ((index = next_step(runner)) < STEP_COUNT) {
+    while ((index = next_step(lane->runner, lane->slow)) < STEP_COUNT) {
         struct error err = { 0 };
 
-        if (run_step(&steps[index], runner->services, &err) < 0)
+        if (run_step(&steps[index], lane->runner->services, &err) < 0)
             log_warning("job %s: %s", steps[index].name, err.text);
     }
     return NULL;
@@ -114,12 +142,25 @@ static void event_seen(void *context)
     runner_wake(context);
 }
 
+/* Ends the first `count` threads and releases the runner. */
+static struct runner *end(struct runner *runner, size_t count)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->stopping = true;
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+    for (size_t i = 0; i < count; i++)
+        pthread_join(runner->lanes[i].thread, NULL);
+    pthread_cond_destroy(&runner->changed);
+    pthread_mutex_destroy(&runner->lock);
+    return memory_free(runner);
+}
+
 int runner_start(struct services *services, struct runner **out_runner, struct error *err)
 {
     struct runner *runner = memory_new(sizeof(*runner));
     pthread_condattr_t attributes;
     uint64_t now = clock_monotonic_ms();
-    int r;
 
     if (runner == NULL)
         return error_set(err, -ENOMEM, "out of memory");
@@ -131,12 +172,16 @@ int runner_start(struct services *services, struct runner **out_runner, struct e
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&runner->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    r = platform_thread_start(&runner->thread, runner_main, runner);
-    if (r != 0) {
-        pthread_cond_destroy(&runner->changed);
-        pthread_mutex_destroy(&runner->lock);
-        memory_free(runner);
-        return error_system(err, r, "start the thread of the jobs");
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        struct lane *lane = &runner->lanes[i];
+        int r;
+
+        *lane = (struct lane){ .runner = runner, .slow = i > 0 };
+        r = platform_thread_start(&lane->thread, lane_main, lane);
+        if (r != 0) {
+            end(runner, i);
+            return error_system(err, r, "start a thread of the jobs");
+        }
     }
     services_on_event(services, event_seen, runner);
     *out_runner = runner;
@@ -147,7 +192,7 @@ void runner_wake(struct runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
     runner->woken = true;
-    pthread_cond_signal(&runner->changed);
+    pthread_cond_broadcast(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -169,12 +214,5 @@ struct runner *runner_stop(struct runner *runner)
     if (runner == NULL)
         return NULL;
     services_on_event(runner->services, NULL, NULL);
-    pthread_mutex_lock(&runner->lock);
-    runner->stopping = true;
-    pthread_cond_signal(&runner->changed);
-    pthread_mutex_unlock(&runner->lock);
-    pthread_join(runner->thread, NULL);
-    pthread_cond_destroy(&runner->changed);
-    pthread_mutex_destroy(&runner->lock);
-    return memory_free(runner);
+    return end(runner, LANE_COUNT);
 }

@@ -7,10 +7,11 @@ struct error;
 struct services;
 
 /*
- * runner - the server's background work: one thread, each step when it is due.
+ * runner - the server's background work: each step when it is due, in one thread, and
+ * in a second one those that compute for seconds and would hold up the others.
  *
  * Steps are a table in runner.c (name, period, function): ending pushes, numbering
- * events, times of last use. A step that fails is logged and tried again at its next
+ * events, times of last use, better deltas. A step that fails is logged and tried again at its next
  * turn. With several servers on one database a step that needs one leader takes a
  * lease in the database first.
  */
@@ -25,5 +26,5 @@ void runner_wake(struct runner *runner);
 /* Runs every step once, in this thread, due or not: for tests and one-shot verbs. */
 int runner_run_once(struct services *services, struct error *err);
 
-/* Waits for the step that runs, then ends the thread. NULL is fine; returns NULL. */
+/* Waits for the steps that run, then ends the threads. NULL is fine; returns NULL. */
 struct runner *runner_stop(struct runner *runner);

@@ -10,6 +10,7 @@
 #include "server/db/store.h"
 #include "server/service/services.h"
 
+struct delta_later;
 struct file_cache;
 struct gate;
 struct memo;
@@ -43,8 +44,9 @@ struct services {
     struct memo *objects;  /* storage key -> struct object * (object.h) */
 
     struct gate *gate;         /* making deltas and chunk lists */
-    struct file_cache *deltas; /* that were made (content_delta.c); NULL: not kept */
+    struct file_cache *deltas; /* that were made (delta_pair.h); NULL: not kept */
     struct memo *no_deltas;    /* pairs for which none is worth it */
+    struct delta_later *deltas_later;
 
     pthread_mutex_t lock; /* the maps below */
     struct map merkles;   /* of unfinished uploads (upload_merkle.h) */

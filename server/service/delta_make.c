@@ -220,25 +220,25 @@ static int write_patch(struct making *making, struct attempt *attempt, struct er
 {
     const size_t base_size = (size_t)making->base->size, target_size = (size_t)making->target->size;
     cleanup(cleanup_delta_writer) struct delta_writer *writer = NULL;
-    cleanup_memory uint8_t *bytes = memory_resize(NULL, base_size + target_size, 1);
-    int r = bytes == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+    cleanup(scratch_release) struct scratch both = { NULL, 0 };
+    int r = scratch_map(making->services->scratch_path, base_size + target_size, &both, err);
 
     if (r == 0)
-        r = object_read(making->base_object, 0, bytes, base_size, err);
+        r = object_read(making->base_object, 0, both.bytes, base_size, err);
     if (r == 0)
-        r = object_read(making->target_object, 0, bytes + base_size, target_size, err);
+        r = object_read(making->target_object, 0, both.bytes + base_size, target_size, err);
     if (r == 0)
         r = begin(making, attempt, &writer, err);
     if (r == 0)
-        r = delta_writer_patch(writer, span_of(bytes + base_size, target_size), 0,
-                               span_of(bytes, base_size), err);
+        r = delta_writer_patch(writer, span_of(both.bytes + base_size, target_size), 0,
+                               span_of(both.bytes, base_size), err);
     return r < 0 ? r : delta_writer_end(writer, err);
 }
 
-static bool patch_possible(const struct making *making)
+static bool patch_possible(const struct making *making, uint64_t size_max)
 {
-    return making->base->size > 0 && making->base->size <= DELTA_MAKE_PATCH_MAX &&
-           making->target->size > 0 && making->target->size <= DELTA_MAKE_PATCH_MAX;
+    return making->base->size > 0 && making->base->size <= size_max && making->target->size > 0 &&
+           making->target->size <= size_max;
 }
 
 /* 1 and the smallest delta of fewer than `limit` bytes, or 0. */
@@ -256,7 +256,7 @@ static int make_smallest(struct making *making, uint64_t limit, struct attempt *
     if (r < 0 && r != -EFBIG)
         return r;
     patched.limit = r == 0 ? planned.size : limit;
-    if (patched.limit > SMALL_DELTA && patch_possible(making)) {
+    if (patched.limit > SMALL_DELTA && patch_possible(making, DELTA_MAKE_PATCH_MAX)) {
         int p = write_patch(making, &patched, err);
 
         if (p < 0 && p != -EFBIG)
@@ -300,7 +300,7 @@ static int prove(struct making *making, const struct attempt *attempt, struct er
     digest_stream_init(&stream);
     if (r == 0)
         r = delta_reader_new(&reader, &header, source_of(making->base_object),
-                             (struct sink){ add_made, &stream }, DELTA_MAKE_PATCH_MAX, err);
+                             (struct sink){ add_made, &stream }, DELTA_PATCH_MAX, err);
     for (uint64_t at = 0; r == 0 && at < attempt->size; at += got) {
         r = file_read_at(attempt->fd, at, piece, READ_PIECE, &got, err);
         if (r == 0 && got == 0)
@@ -318,6 +318,15 @@ static int prove(struct making *making, const struct attempt *attempt, struct er
                : error_set(err, -EBADMSG, "the delta makes other bytes");
 }
 
+static int making_open(struct making *making, struct error *err)
+{
+    int r = blob_object_open(making->services, making->base, &making->base_object, NULL, err);
+
+    return r < 0 ? r
+                 : blob_object_open(making->services, making->target, &making->target_object, NULL,
+                                    err);
+}
+
 int delta_make(struct services *services, const struct blob *base, const struct blob *target,
                int *out_fd, uint64_t *out_size, struct error *err)
 {
@@ -330,9 +339,7 @@ int delta_make(struct services *services, const struct blob *base, const struct 
 
     if (base->size > DELTA_MAKE_MAX || target->size > DELTA_MAKE_MAX)
         return 0;
-    r = blob_object_open(services, base, &making.base_object, NULL, err);
-    if (r == 0)
-        r = blob_object_open(services, target, &making.target_object, NULL, err);
+    r = making_open(&making, err);
     if (r == 0)
         r = whole_size(&making, &limit, err);
     if (r == 0)
@@ -346,6 +353,33 @@ int delta_make(struct services *services, const struct blob *base, const struct 
     }
     if (r < 0)
         return r;
+    *out_size = attempt.size;
+    *out_fd = take_fd(&attempt.fd);
+    return 1;
+}
+
+int delta_make_patch(struct services *services, const struct blob *base, const struct blob *target,
+                     uint64_t limit, int *out_fd, uint64_t *out_size, struct error *err)
+{
+    cleanup(making_release) struct making making = { .services = services,
+                                                     .base = base,
+                                                     .target = target };
+    cleanup(attempt_release) struct attempt attempt = { .fd = -1 };
+    int r;
+
+    if (!patch_possible(&making, DELTA_PATCH_MAX))
+        return 0;
+    r = making_open(&making, err);
+    if (r == 0)
+        r = whole_size(&making, &attempt.limit, err);
+    if (r == 0 && limit < attempt.limit)
+        attempt.limit = limit;
+    if (r == 0)
+        r = write_patch(&making, &attempt, err);
+    if (r == 0)
+        r = prove(&making, &attempt, err);
+    if (r < 0)
+        return r == -EFBIG ? 0 : r;
     *out_size = attempt.size;
     *out_fd = take_fd(&attempt.fd);
     return 1;

@@ -29,3 +29,8 @@ struct services;
  * it could not be found out. */
 int delta_make(struct services *services, const struct blob *base, const struct blob *target,
                int *out_fd, uint64_t *out_size, struct error *err);
+
+/* The patch alone, of blobs of 1 byte up to DELTA_PATCH_MAX each; 0 also when it has `limit` bytes
+ * or more. For when nobody waits: it takes seconds, and three times the larger blob of memory. */
+int delta_make_patch(struct services *services, const struct blob *base, const struct blob *target,
+                     uint64_t limit, int *out_fd, uint64_t *out_size, struct error *err);

@@ -13,6 +13,7 @@
 #include "server/db/database.h"
 #include "server/security/token_verifier.h"
 #include "server/service/context.h"
+#include "server/service/delta_later.h"
 #include "server/service/file_cache.h"
 #include "server/service/gate.h"
 #include "server/service/memo.h"
@@ -63,6 +64,8 @@ static int make_delta_parts(struct services *services, const struct services_set
 {
     int r = gate_new(&services->gate, MAKING_MAX, WAITING_MAX, err);
 
+    if (r == 0)
+        r = delta_later_new(&services->deltas_later, err);
     if (r == 0 && settings->delta_path != NULL && settings->delta_cache_size > 0)
         r = file_cache_new(settings->delta_path, settings->delta_cache_size, &services->deltas,
                            err);
@@ -137,6 +140,7 @@ struct services *services_free(struct services *services)
     memo_free(services->tokens);
     memo_free(services->no_deltas);
     file_cache_free(services->deltas);
+    delta_later_free(services->deltas_later);
     gate_free(services->gate);
     token_verifier_free(services->verifier);
     upload_merkles_release(services);

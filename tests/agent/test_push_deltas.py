@@ -49,7 +49,7 @@ def changed(agent, origin, source, how):
 
 def hints_of(agent):
     place = agent.token.parent / ".cache/kkartifact/agent/hints"
-    return sorted(os.listdir(place)) if place.exists() else []
+    return sorted(path.name for path in place.glob("*.*") if path.suffix in (".chunks", ".merkle"))
 
 
 def test_only_the_change_travels(agent, origin, source, tmp_path, changed, how):
@@ -109,6 +109,35 @@ def test_a_first_push_and_other_files(agent, origin, source, tmp_path):
     assert describe(source) == describe(tmp_path / "copy")
 
 
+def test_a_file_in_a_renamed_directory(agent, origin, source, how):
+    """The listing of the last push is at hand: a file of the same name will do, without asking."""
+    agent.push(source, "v1")
+    (source / "bin").rename(source / "bin-2")
+    name = change(source, how, "bin-2/big")
+    write(source, "elsewhere", random_bytes(SIZE))
+    origin.state.requests.clear()
+    done = agent.run("push", source, "--version", "v2", "--verbose")
+    assert origin.state.taken == [name]
+    assert "elsewhere: whole, 600000 bytes: the last version has no such file" in done.words
+    assert not [request for request in origin.state.requests if request.startswith("HEAD")]
+
+
+def test_a_listing_at_hand_that_is_not_the_latest(agent, origin, source, tmp_path, changed):
+    """Another host has pushed since: the file of its version is the base."""
+    other = tmp_path / "other"
+    shutil.copytree(source, other)
+    write(other, "small", b"other")
+    agent.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    agent.push(other, "v2")
+    assert origin.state.taken == [changed]
+    del agent.environment["XDG_CACHE_HOME"]
+    second = change(source, "in place", at=100_000)
+    origin.state.requests.clear()
+    agent.push(source, "v3")
+    assert origin.state.taken == [changed, second]
+    assert [request for request in origin.state.requests if request.startswith("HEAD")]
+
+
 def test_equal_sizes_by_chance(agent, origin, source):
     """A shift that keeps the size is found by the lists, after the trees found nothing."""
     agent.push(source, "v1")
@@ -135,6 +164,7 @@ def test_a_delta_that_is_refused(agent, origin, source, tmp_path, changed, statu
 
 @pytest.mark.parametrize("what", ["chunks", "merkle", "files"])
 def test_a_server_that_tells_nothing_of_the_base(agent, origin, source, changed, what):
+    shutil.rmtree(agent.token.parent / ".cache")
     origin.state.fail = lambda request: 404 if f"/{what}" in request and "v1" in request else None
     agent.push(source, "v2")
     assert changed in origin.state.blobs
@@ -193,7 +223,7 @@ def test_a_file_that_changes_on_the_way_is_pushed_again(agent, origin, source, t
     state = origin.state
 
     def after(request):
-        if request.startswith("HEAD") and not state.__dict__.get("done"):
+        if request.endswith(("chunks", "merkle")) and not state.__dict__.get("done"):
             state.done = True
             write(source, "bin/big", random_bytes(SIZE))
 

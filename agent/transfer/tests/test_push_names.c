@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/push_names.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/support/unit.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/model/listing.h"
+
+/* Directories `a`, `b` and `c` with files of one name, and one at the top. */
+static void write_listing(struct buf *out)
+{
+    static const struct {
+        const char *path;
+        uint64_t size;
+    } files[] = { { "a", 0 },       { "a/app", 5000 }, { "b", 0 },        { "b/app", 9000 },
+                  { "b/tiny", 10 }, { "c", 0 },        { "c/app", 7000 }, { "lib", 6000 } };
+    struct listing_writer writer;
+    struct listing_totals totals;
+
+    assert_int_equal(listing_writer_init(&writer, sink_to_buf(out), NULL), 0);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        struct entry entry = { .kind = files[i].size > 0 ? ENTRY_FILE : ENTRY_DIRECTORY,
+                               .path = span_text(files[i].path),
+                               .mode = 0755,
+                               .size = files[i].size,
+                               .sha256 = { { (uint8_t)(i + 1) } } };
+        assert_int_equal(listing_writer_add(&writer, &entry, NULL), 0);
+    }
+    assert_int_equal(listing_writer_end(&writer, &totals, NULL), 0);
+}
+
+static void check(const struct push_names *names, const char *path, uint64_t size,
+                  const char *expected)
+{
+    const struct push_name *found = push_names_find(names, span_text(path), size);
+
+    if (expected == NULL) {
+        assert_null(found);
+        return;
+    }
+    assert_non_null(found);
+    if (!span_equal_text(found->path, expected))
+        fail_msg("%s of %llu: found %.*s, not %s", path, (unsigned long long)size,
+                 (int)found->path.size, (const char *)found->path.bytes, expected);
+    assert_true(found->size >= 5000 && found->sha256.bytes[0] != 0);
+}
+
+static void paths_come_before_names(void **state)
+{
+    cleanup(buf_release) struct buf listing = buf_init(BUF_UNLIMITED);
+    cleanup(push_names_release) struct push_names names = { 0 };
+
+    write_listing(&listing);
+    assert_int_equal(push_names_read(buf_span(&listing), 5000, &names, NULL), 0);
+    check(&names, "b/app", 5000, "b/app");
+    check(&names, "d/app", 7100, "c/app");
+    check(&names, "app", 0, "a/app");
+    check(&names, "d/e/app", UINT64_MAX, "b/app");
+    check(&names, "d/lib", 1, "lib");
+    check(&names, "d/ib", 1, NULL);
+    check(&names, "b/tiny", 10, NULL); /* too small to be read */
+    check(&names, "a", 5000, NULL);    /* a directory */
+}
+
+static void a_broken_listing_is_none(void **state)
+{
+    cleanup(buf_release) struct buf listing = buf_init(BUF_UNLIMITED);
+    struct push_names names = { .files = buf_init(1) };
+
+    write_listing(&listing);
+    assert_int_equal(push_names_read(span_slice(buf_span(&listing), 0, listing.size - 1), 1, &names,
+                                     NULL),
+                     -EBADMSG);
+    assert_int_equal(push_names_read(span_text("x"), 1, &names, NULL), -EBADMSG);
+    assert_int_equal(names.files.maximum, 1);
+}
+
+static int read_and_release(struct span listing)
+{
+    struct push_names names;
+    int r = push_names_read(listing, 1, &names, NULL);
+
+    if (r == 0)
+        push_names_release(&names);
+    return r;
+}
+
+static void lack_of_memory_is_told(void **state)
+{
+    cleanup(buf_release) struct buf listing = buf_init(BUF_UNLIMITED);
+
+    write_listing(&listing);
+    assert_survives_no_memory(read_and_release(buf_span(&listing)));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_come_before_names),
+        cmocka_unit_test(a_broken_listing_is_none),
+        cmocka_unit_test(lack_of_memory_is_told),
+    };
+
+    return cmocka_run_group_tests_name("push_names", tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/delta_later.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/model/delta.h"
+#include "server/service/context.h"
+#include "server/service/delta_make.h"
+#include "server/service/delta_pair.h"
+#include "server/service/gate.h"
+
+/* A delta of a smaller part of its target is good enough. */
+#define SMALL_PART 64
+
+struct waiting {
+    struct delta_pair pair;
+    uint64_t size; /* of the delta that there is */
+};
+
+struct delta_later {
+    pthread_mutex_t lock;
+    struct waiting list[DELTA_LATER_MAX];
+    size_t count;
+};
+
+int delta_later_new(struct delta_later **out_later, struct error *err)
+{
+    struct delta_later *later = memory_new(sizeof(*later));
+
+    if (later == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    pthread_mutex_init(&later->lock, NULL);
+    *out_later = later;
+    return 0;
+}
+
+struct delta_later *delta_later_free(struct delta_later *later)
+{
+    if (later == NULL)
+        return NULL;
+    pthread_mutex_destroy(&later->lock);
+    return memory_free(later);
+}
+
+static bool is_worth_it(const struct services *services, const struct delta_pair *pair,
+                        uint64_t size)
+{
+    const uint64_t base_size = pair->base.size, target_size = pair->target.size;
+
+    if (services->deltas == NULL || base_size == 0 || base_size > DELTA_PATCH_MAX ||
+        target_size == 0 || target_size > DELTA_PATCH_MAX)
+        return false;
+    if (base_size <= DELTA_MAKE_PATCH_MAX && target_size <= DELTA_MAKE_PATCH_MAX)
+        return false; /* it was tried */
+    return size == 0 || size > target_size / SMALL_PART;
+}
+
+void delta_later_add(struct services *services, const struct delta_pair *pair, uint64_t size)
+{
+    struct delta_later *later = services->deltas_later;
+
+    if (!is_worth_it(services, pair, size))
+        return;
+    pthread_mutex_lock(&later->lock);
+    if (later->count < DELTA_LATER_MAX)
+        later->list[later->count++] = (struct waiting){ *pair, size };
+    pthread_mutex_unlock(&later->lock);
+}
+
+static bool take_last(struct delta_later *later, struct waiting *out)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&later->lock);
+    if (later->count > 0) {
+        *out = later->list[--later->count];
+        found = true;
+    }
+    pthread_mutex_unlock(&later->lock);
+    return found;
+}
+
+/* 1: a better one is kept now. A pair whose blobs are gone by now is no failure. */
+static int look_at(struct services *services, const struct waiting *waiting, struct error *err)
+{
+    const struct delta_pair *pair = &waiting->pair;
+    cleanup_fd int fd = -1;
+    uint64_t size;
+    int r = delta_make_patch(services, &pair->base, &pair->target,
+                             waiting->size > 0 ? waiting->size : UINT64_MAX, &fd, &size, err);
+
+    if (r == 1)
+        delta_pair_keep(services, pair, fd, size);
+    return r;
+}
+
+int delta_later_step(struct services *services, size_t *out_count, struct error *err)
+{
+    struct waiting waiting;
+    size_t better = 0;
+    int result = 0;
+
+    /* Those who wait for an answer come first: without a turn, another time. */
+    while (result == 0 && take_last(services->deltas_later, &waiting)) {
+        const struct span name = delta_pair_name(&waiting.pair);
+        struct error reason = { 0 };
+        int r;
+
+        if (gate_enter(services->gate, name, 0) != GATE_MINE) {
+            delta_later_add(services, &waiting.pair, waiting.size);
+            break;
+        }
+        r = look_at(services, &waiting, &reason);
+        gate_leave(services->gate, name);
+        better += r == 1;
+        if (r == -ENOMEM || r == -ENOSPC)
+            result = error_set(err, r, "a delta: %s", reason.text);
+    }
+    if (result == 0)
+        *out_count = better;
+    return result;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct delta_pair;
+struct error;
+struct services;
+
+/*
+ * delta_later - pairs that are worth a second look when nobody waits.
+ *
+ * A patch of a whole target by its whole base (delta.h, coding 2) is often the smallest delta, and
+ * for large pairs it takes longer than somebody should wait for. Who was given another delta, or
+ * none, leaves the pair here; the next who asks finds what came of it. The list is short and is
+ * lost with the process: it is a chance, and no promise. Any thread.
+ */
+#define DELTA_LATER_MAX 32
+
+struct delta_later;
+
+int delta_later_new(struct delta_later **out_later, struct error *err);
+struct delta_later *delta_later_free(struct delta_later *later); /* NULL is fine; returns NULL */
+
+/* `size`: of the delta that there is; 0: none. Forgotten at once when a patch is out of the
+ * question, the delta is small anyway, or the list is full. */
+void delta_later_add(struct services *services, const struct delta_pair *pair, uint64_t size);
+
+/* Looks at what is on the list now. *out_count: pairs for which something better was found. */
+int delta_later_step(struct services *services, size_t *out_count, struct error *err);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/delta_later.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/memory.h"
+#include "common/model/delta.h"
+#include "server/service/content.h"
+#include "server/service/delta_make.h"
+#include "server/service/delta_pair.h"
+#include "server/service/tests/fault_store.h"
+#include "server/service/tests/world.h"
+
+/* More than is patched while somebody waits. */
+#define SIZE ((size_t)DELTA_MAKE_PATCH_MAX + 100000)
+#define STRIDE 4000 /* a change in every block, and in every chunk */
+
+static struct world world;
+static struct sample old, new;
+
+static void push(const char *version, const struct sample *sample)
+{
+    enum pushes_outcome outcome;
+
+    assert_int_equal(sample_push(&world, &world.caller, "p", "a", version, sample, &outcome, NULL,
+                                 NULL, NULL),
+                     0);
+}
+
+static int setup(void **state)
+{
+    struct span file;
+
+    world_open(&world, WORLD_FILE);
+    sample_make(&old, 71, 1, SIZE);
+    file = span_of(old.blobs[0].bytes, SIZE);
+    for (size_t at = 0; at < SIZE; at += STRIDE)
+        old.blobs[0].bytes[at] ^= 1;
+    sample_make_of(&new, 1, &file, 1);
+    for (size_t at = 0; at < SIZE; at += STRIDE)
+        old.blobs[0].bytes[at] ^= 1;
+    push("old", &old);
+    push("new", &new);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    sample_release(&old);
+    sample_release(&new);
+    world_close(&world);
+    return 0;
+}
+
+/* Bytes of the delta that is given, which is right; 0: none. */
+static uint64_t given(void)
+{
+    cleanup(buf_release) struct buf made = buf_init(BUF_UNLIMITED);
+    const struct sample_blob *from = &old.blobs[0], *to = &new.blobs[0];
+    const struct delta_header header = { from->sha256, to->sha256, from->size, to->size };
+    const struct span base = span_of(from->bytes, from->size);
+    cleanup_memory uint8_t *bytes = NULL;
+    struct delta_reader *reader;
+    struct content *content;
+    uint64_t size;
+
+    assert_int_equal(content_open_delta(world.services, &world.caller.identity, "p", "a", "new",
+                                        &to->sha256, &from->sha256, &content, NULL, NULL),
+                     0);
+    if (content == NULL)
+        return 0;
+    size = content_size(content);
+    bytes = memory_new(size);
+    assert_int_equal(content_read(content, 0, bytes, size, NULL), 0);
+    content_close(content);
+    assert_int_equal(delta_reader_new(&reader, &header, delta_source_of_span(&base),
+                                      sink_to_buf(&made), DELTA_PATCH_MAX, NULL),
+                     0);
+    assert_int_equal(delta_reader_feed(reader, bytes, size, NULL), 0);
+    assert_int_equal(delta_reader_end(reader, NULL), 0);
+    delta_reader_free(reader);
+    assert_int_equal(made.size, to->size);
+    assert_memory_equal(made.bytes, to->bytes, to->size);
+    return size;
+}
+
+static void test_a_better_one_is_found(void **state)
+{
+    size_t count = 99;
+
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    /* Random bytes with a change in every chunk: nothing that is found at once is worth it. */
+    assert_int_equal(given(), 0);
+    assert_int_equal(given(), 0);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_in_range(given(), 89, SIZE / 10);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    world_restart(&world);
+    assert_in_range(given(), 89, SIZE / 10);
+}
+
+static struct delta_pair pair_of(uint64_t base_size, uint64_t target_size)
+{
+    const struct blob base = { .sha256 = old.blobs[0].sha256, .size = base_size, .key = "nowhere" };
+    const struct blob target = { .sha256 = new.blobs[0].sha256,
+                                 .size = target_size,
+                                 .key = "nothing" };
+    struct delta_pair pair;
+
+    delta_pair_init(&pair, &base, &target);
+    return pair;
+}
+
+/* What cannot become better is not looked at: the store would be asked for what it has not. */
+static void test_only_where_there_is_hope(void **state)
+{
+    static const struct {
+        uint64_t base, target, delta;
+        bool is_listed;
+    } cases[] = {
+        { 0, SIZE, 0, false },
+        { SIZE, 0, 0, false },
+        { (uint64_t)DELTA_PATCH_MAX + 1, SIZE, 0, false },
+        { SIZE, (uint64_t)DELTA_PATCH_MAX + 1, 0, false },
+        { DELTA_MAKE_PATCH_MAX, DELTA_MAKE_PATCH_MAX, 0, false },
+        { SIZE, SIZE, SIZE / 100, false },
+        { SIZE, SIZE, SIZE / 2, true },
+        { SIZE, SIZE, 0, true },
+        { 5, SIZE, 0, true },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct delta_pair pair = pair_of(cases[i].base, cases[i].target);
+        const int64_t before = fault_store_calls(world.store);
+        size_t count;
+
+        delta_later_add(world.services, &pair, cases[i].delta);
+        assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+        assert_int_equal(count, 0);
+        assert_int_equal(fault_store_calls(world.store) > before, cases[i].is_listed);
+    }
+}
+
+static void test_a_short_list(void **state)
+{
+    const struct delta_pair pair = pair_of(SIZE, SIZE);
+    size_t count;
+
+    for (size_t i = 0; i < 10 * DELTA_LATER_MAX; i++)
+        delta_later_add(world.services, &pair, 0);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_better_one_is_found),
+        cmocka_unit_test(test_only_where_there_is_hope),
+        cmocka_unit_test(test_a_short_list),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
