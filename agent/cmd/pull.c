@@ -83,6 +83,8 @@ static int open_dest(struct job *job, const struct pull_options *options, struct
         return job_local(job, r);
     /* Without --exchange the place beside matters only where there is one. */
     r = beside_open(path, *out, out_beside, options->exchange ? err : NULL);
+    if (r == -ENOTSUP && options->exchange)
+        error_set(err, r, "this system cannot exchange two directories: pull without --exchange");
     return options->exchange ? job_local(job, r) : 0;
 }
 

@@ -250,6 +250,17 @@ static int exchange(struct pulling *pulling, const struct pull_plan *plan, struc
     return 0;
 }
 
+/* The tree that an exchange has left. What stands under that name may also be a stranger's, and DEST
+ * is done. */
+static void remove_former(const struct pull_options *options)
+{
+    struct error err;
+    int r = beside_remove(options->beside, &err);
+
+    if (r < 0 && r != -EEXIST && r != -ENOTDIR && r != -ELOOP)
+        transfer_warning(options->transfer, "the former tree stays: %s", err.text);
+}
+
 /* With --exchange a plan that changes no file needs none. */
 static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool current,
                      struct pull_counts *out, struct error *err)
@@ -263,7 +274,9 @@ static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool
         r = check_space(pulling, plan, err);
     if (r == 0 && !current)
         r = update(pulling, plan, out, err);
-    return r < 0 ? r : transfer_local(options->transfer, beside_remove(options->beside, err));
+    if (r == 0)
+        remove_former(options);
+    return r;
 }
 
 static int run(struct pulling *pulling, struct pull_result *out, struct error *err)

@@ -18,7 +18,7 @@ def source(agent, names, tmp_path):
     root = trees.small_tree(tmp_path / "source")
     trees.write(root, "closed/in/file", b"x", 0o400, mtime=1234)
     trees.write(root, "closed/in/twin", b"x", 0o600)
-    trees.write(root, "big", trees.random_bytes(6 * MIB), mtime=99)
+    trees.write(root, "big", trees.random_bytes(6 * MIB, "get"), mtime=99)
     os.chmod(root / "closed/in", 0o555)
     os.chmod(root / "closed", 0o555)
     os.utime(root / "closed", (5, 5))

@@ -20,7 +20,7 @@ TOTAL = 40 * MIB
 def source(tmp_path):
     root = tmp_path / "source"
     for number in range(20):
-        trees.write(root, f"{number}", trees.random_bytes(2 * MIB, number))
+        trees.write(root, f"{number}", trees.random_bytes(2 * MIB, f"interrupt {number}"))
     return root
 
 

@@ -227,6 +227,9 @@ def test_a_stranger_beside_is_left_alone(pull, versions, tmp_path):
     assert beside(copy).name in done.stderr
     assert (beside(copy) / "theirs").read_bytes() == b"x"
     assert not (copy / "bin").exists()
+    pull(copy, "v1")  # a plain pull does not care
+    assert (beside(copy) / "theirs").read_bytes() == b"x"
+    trees.assert_same(versions[0], copy)
 
 
 def test_a_link_to_the_destination(pull, versions, tmp_path):
@@ -255,7 +258,7 @@ class Killed:
         self.one, self.two = tmp_path / "one", tmp_path / "two"
         for number in range(60):
             for source, seed in ((self.one, number // 30), (self.two, number)):
-                trees.write(source, f"{number % 7}/{number}", trees.random_bytes(20_000, seed))
+                trees.write(source, f"{number % 7}/{number}", trees.random_bytes(20_000, f"killed {seed}"))
         agent.push(self.one, names.project, names.app, "v1")
         agent.push(self.two, names.project, names.app, "v2")
 

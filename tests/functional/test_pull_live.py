@@ -47,7 +47,7 @@ def test_a_running_program_goes_on(words, agent, names, tmp_path):
 def test_the_second_pull_is_refused_and_told_of_the_first(server, agent, names, tmp_path):
     source = tmp_path / "source"
     for number in range(8):
-        trees.write(source, f"{number}", trees.random_bytes(4 * MIB, number))
+        trees.write(source, f"{number}", trees.random_bytes(4 * MIB, f"live {number}"))
     agent.push(source, names.project, names.app, "v1")
     copy = tmp_path / "copy"
     with CountingProxy(server.port) as proxy:
@@ -119,7 +119,7 @@ def test_room_is_looked_for_first(words, lacking, server, agent, keeper, names, 
     source, small = tmp_path / "source", tmp_path / "small"
     trees.write(small, "small", b"small")
     if lacking == "bytes":
-        trees.write(source, "big", trees.random_bytes(24 * MIB))
+        trees.write(source, "big", trees.random_bytes(24 * MIB, "room"))
     else:
         for number in range(200):
             trees.write(source, f"{number}", b"%d" % number)
@@ -147,7 +147,7 @@ def test_what_is_staged_counts(server, agent, keeper, names, tmp_path):
     """A disk with room for the version, but not for it and what was fetched already."""
     source = tmp_path / "source"
     for number in range(10):
-        trees.write(source, f"{number}", trees.random_bytes(2 * MIB, number))
+        trees.write(source, f"{number}", trees.random_bytes(2 * MIB, f"staged {number}"))
     agent.push(source, names.project, names.app, "v1")
     with tmpfs(tmp_path / "disk", "26m", keeper) as disk, CountingProxy(server.port) as proxy:
         counted = Agent(tmp_path / "counted", proxy.url, server.all_rights)
