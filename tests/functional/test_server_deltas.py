@@ -202,6 +202,22 @@ def test_pushed_as_a_delta(old, server, names):
     assert push.bytes_of("file").body == target
 
 
+def test_a_large_blob_pushed_as_a_delta(server, names):
+    """Above 64 MiB the merkle object is made from what was stored."""
+    piece = trees.random_bytes(MIB, 12)
+    base = b"".join(number.to_bytes(8, "little") + piece for number in range(66))
+    put_version(server, names, "old", base)
+    push, target, body = open_target(server, names, base)
+    assert send_delta(push, target, body).status == 204
+    assert push.commit().status == 201
+    assert push.bytes_of("file").body == target
+    merkle_object = push.request("GET", f"{push.app}/versions/new/blobs/{sha(target)}/merkle").body
+    assert len(merkle_object) == merkle.object_size(len(target))
+    answer = get_from(push, target, base)
+    assert answer.headers["content-type"] == DELTA
+    assert delta.apply(answer.body, base) == target
+
+
 def test_a_delta_that_lies_leaves_nothing(old, new_server, names):
     server = new_server()
     put_version(server, names, "old", old)
