@@ -250,8 +250,8 @@ static int exchange(struct pulling *pulling, const struct pull_plan *plan, struc
     return 0;
 }
 
-/* The tree that an exchange has left. What stands under that name may also be a stranger's, and DEST
- * is done. */
+/* The tree that an exchange has left. What stands under that name may also be a stranger's, and
+ * DEST is done. */
 static void remove_former(const struct pull_options *options)
 {
     struct error err;

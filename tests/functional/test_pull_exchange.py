@@ -258,7 +258,8 @@ class Killed:
         self.one, self.two = tmp_path / "one", tmp_path / "two"
         for number in range(60):
             for source, seed in ((self.one, number // 30), (self.two, number)):
-                trees.write(source, f"{number % 7}/{number}", trees.random_bytes(20_000, f"killed {seed}"))
+                trees.write(source, f"{number % 7}/{number}",
+                            trees.random_bytes(20_000, f"killed {seed}"))
         agent.push(self.one, names.project, names.app, "v1")
         agent.push(self.two, names.project, names.app, "v2")
 
