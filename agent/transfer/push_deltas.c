@@ -29,7 +29,8 @@
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200
-#define DOES_NOT_PAY 1 /* a result of making */
+#define DOES_NOT_PAY 1                    /* a result of making */
+#define TREE_FILE_MAX ((uint64_t)4 << 30) /* larger trees have more than 33 MiB, lists a tenth */
 
 /* One file at a time: its base is found, both are looked at, the delta is made and sent. */
 struct lane {
@@ -286,7 +287,8 @@ static void base_is_found(void *context, int r, const struct error *err)
         return;
     }
     push_base_tell(lane->base, &sha256, &size);
-    lane->kind = size == lane->entry->size ? PUSH_BASE_TREE : PUSH_BASE_LIST;
+    lane->kind =
+        size == lane->entry->size && size <= TREE_FILE_MAX ? PUSH_BASE_TREE : PUSH_BASE_LIST;
     start_work(lane, look);
 }
 

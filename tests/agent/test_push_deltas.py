@@ -91,7 +91,7 @@ def test_verbose_tells_how_each_went(agent, source, changed):
     write(source, "new", random_bytes(300_000))
     done = agent.run("push", source, "--verbose")
     assert "bin/big: delta, " in done.words and "new: whole, 300000 bytes" in done.words
-    assert "small" not in done.words
+    assert "small: " not in done.words
 
 
 def test_a_first_push_and_other_files(agent, origin, source, tmp_path):

@@ -59,6 +59,18 @@ def test_pull_of_a_change(counted, names, source, tmp_path, how):
     assert proxy.total < FEW_CHUNKS
 
 
+def test_pull_of_a_change_by_exchange(counted, names, source, tmp_path):
+    agent, proxy = counted
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1", "--exchange")
+    trees.write(source, "bin/big", CHANGES["inserted"]((source / "bin/big").read_bytes()))
+    agent.push(source, names.project, names.app, "v2")
+    proxy.reset()
+    agent.pull(tmp_path / "copy", names.project, names.app, "v2", "--exchange")
+    assert proxy.total < 130_000
+    trees.assert_same(source, tmp_path / "copy")
+
+
 def test_pull_of_a_base_that_the_server_never_had(counted, names, source, tmp_path):
     """The copy holds what another project has: not a base that this token may pull."""
     agent, _ = counted
