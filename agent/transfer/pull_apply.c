@@ -10,17 +10,23 @@
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
+#include "common/client/api_client.h"
 #include "common/model/tree.h"
+#include "common/net/http_loop.h"
+
+#define LARGE_SIZE ((uint64_t)16 << 20)
 
 CLEANUP_DEFINE(stat_cache_writer, stat_cache_writer_free);
 
 struct applying {
     const struct pull_apply_options *options;
     struct pull_counts counts;
+    uint64_t large_ms; /* when the last large file got its name; 0: there was none */
     char path[PATH_MAX_SIZE + 1];
 };
 
@@ -131,6 +137,8 @@ static int place(struct applying *applying, const char *staged, uint32_t index, 
     if (r < 0)
         return r;
     applying->counts.written_files++;
+    if (record.size >= LARGE_SIZE)
+        applying->large_ms = clock_monotonic_ms();
     transfer_done(options->transfer, 1, record.size);
     return 0;
 }
@@ -242,6 +250,22 @@ static bool is_protected(const struct applying *applying, struct span path, bool
     return protect != NULL && pattern_list_covers(protect, path, is_directory);
 }
 
+static bool never(void *context)
+{
+    return false;
+}
+
+/* A file that got its name just now would not be believed, and read again by the next pull: of a
+ * large one that takes longer than to let the moment pass. */
+static void let_large_files_settle(struct applying *applying)
+{
+    uint64_t until = applying->large_ms + STAT_CACHE_GRAIN_MS;
+
+    if (applying->large_ms != 0 && clock_monotonic_ms() < until)
+        http_loop_run_until(api_client_loop(applying->options->transfer->client), never, NULL,
+                            until, NULL);
+}
+
 /* What the files hold now, for the next pull. Failing to note it is no failure. */
 static void note_files(struct applying *applying)
 {
@@ -249,8 +273,10 @@ static void note_files(struct applying *applying)
     cleanup(cleanup_stat_cache_writer) struct stat_cache_writer *writer = NULL;
     cleanup_memory struct tree_walk *walk = memory_new(sizeof(*walk));
     struct entry entry;
-    int r = walk == NULL ? -ENOMEM : stat_cache_writer_new(options->home, "stat", &writer, NULL);
+    int r;
 
+    let_large_files_settle(applying);
+    r = walk == NULL ? -ENOMEM : stat_cache_writer_new(options->home, "stat", &writer, NULL);
     if (r < 0)
         return;
     tree_walk_init(walk, options->tree, TREE_ROOT);

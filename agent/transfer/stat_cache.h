@@ -25,6 +25,9 @@ struct error;
  */
 uint64_t stat_stamp(const struct file_info *info);
 
+/* A cache that is begun so long after a change believes the file. */
+#define STAT_CACHE_GRAIN_MS 25
+
 struct stat_cache;
 
 /* 0 also when there is none; -ENOMEM. */
