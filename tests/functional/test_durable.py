@@ -88,3 +88,18 @@ def test_nothing_is_synced_when_nothing_is_written(agent, names, tmp_path):
     assert not [call for call in calls if call[0] == "syncfs"]
     assert not [call for call in calls if call[0] == "fsync"]
     assert os.path.exists(copy / ".kkartifact/state.json")
+
+
+def test_a_large_file_is_not_read_by_the_next_pull(agent, names, tmp_path):
+    """What the last pull wrote is believed, the file that it wrote last too."""
+    source, copy, out = tmp_path / "source", tmp_path / "copy", tmp_path / "opened"
+    trees.write(source, "large", os.urandom(17 << 20))
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1")
+    line = ["strace", "-f", "-e", "trace=open,openat,openat2", "-o", out,
+            *agent.line("pull", copy, "--project", names.project, "--app", names.app, "--version",
+                        "v1")]
+    subprocess.run(list(map(str, line)), env=agent.environment, check=True, capture_output=True,
+                   timeout=240)
+    opened = out.read_text(errors="replace")
+    assert "state.json" in opened and '"large"' not in opened
