@@ -9,6 +9,7 @@
 #include "agent/transfer/push_busy.h"
 #include "agent/transfer/push_deltas.h"
 #include "agent/transfer/push_documents.h"
+#include "agent/transfer/push_opening.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
 #include "agent/transfer/stat_cache.h"
@@ -237,6 +238,7 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
 {
     const struct push_options *options = round->options;
     struct api_client *client = options->transfer->client;
+    cleanup(push_opening_release) struct push_opening opening = { .fd = -1 };
     cleanup(api_push_release) struct api_push push = { 0 };
     cleanup(api_push_release) struct api_push done = { 0 };
     struct push_documents_options documents = { .transfer = options->transfer,
@@ -247,7 +249,8 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     int r;
 
     transfer_meter(options->transfer, METER_ASKING, 0, 0);
-    r = api_push_create(client, spec, &push, err);
+    r = push_opening_begin(&opening, options->transfer, options->cache, spec, options->metadata,
+                           &push, err);
     if (r < 0)
         return explain_conflict(options, &push, r, err);
     if (push.exists) {
@@ -261,6 +264,8 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         r = take_result(round, &done, done.exists, out, err);
     if (r == 0)
         push_documents_keep(&documents);
+    if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT)
+        push_opening_forget(&opening);
     if (r == 0)
         return 0;
     if (r == ROUND_AGAIN)

@@ -446,6 +446,28 @@ int api_push_commit(struct api_client *client, const struct api_push_spec *spec,
     return 0;
 }
 
+int api_push_get(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                 struct api_push *out, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    cleanup(api_push_release) struct api_push push = { 0 };
+    struct api_call_spec call = { .method = HTTP_GET };
+    int r;
+
+    push_path(&path, spec, id, NULL);
+    r = run(client, &call, &path, &result, &push.problem, err);
+    if (r == 0)
+        r = read_answer(buf_span(&result.body), spec, &push, err);
+    if (r == 0 && push.id == NULL)
+        r = error_set(err, -ENOENT, "the push is not open any more");
+    if (r < 0)
+        return r;
+    *out = push;
+    push = (struct api_push){ 0 };
+    return 0;
+}
+
 int api_push_delete(struct api_client *client, const struct api_push_spec *spec, const char *id,
                     struct error *err)
 {

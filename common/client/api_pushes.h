@@ -36,6 +36,10 @@ struct api_push {
 };
 void api_push_release(struct api_push *push);
 
+/* An open push of this token, by its id. -ENOENT: it is not open any more. */
+int api_push_get(struct api_client *client, const struct api_push_spec *spec, const char *id,
+                 struct api_push *out, struct error *err);
+
 int api_push_create(struct api_client *client, const struct api_push_spec *spec,
                     struct api_push *out, struct error *err);
 
