@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/model/merkle.h"
 #include "server/service/context.h"
 #include "server/service/scratch.h"
 
 struct upload_merkle {
+    struct services *services;
     struct merkle_builder builder;
-    struct scratch object;
+    int fd;                /* blocks of the object, where they belong */
+    struct scratch object; /* all of it, at the end */
     uint64_t kept_ms;
 };
 
@@ -22,15 +26,13 @@ static int put(void *context, uint64_t object_offset, const void *bytes, size_t 
 {
     struct upload_merkle *merkle = context;
 
-    memcpy(merkle->object.bytes + object_offset, bytes, size);
-    return 0;
+    return file_write_at(merkle->fd, object_offset, bytes, size, err);
 }
 
 int upload_merkle_new(struct services *services, uint64_t size, struct upload_merkle **out,
                       struct error *err)
 {
     struct upload_merkle *merkle;
-    struct merkle_shape shape;
     int r;
 
     if (size > UPLOAD_MERKLE_MAX)
@@ -38,9 +40,9 @@ int upload_merkle_new(struct services *services, uint64_t size, struct upload_me
     merkle = memory_new(sizeof(*merkle));
     if (merkle == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    r = merkle_shape_of(size, &shape, err);
-    if (r == 0)
-        r = scratch_map(services->scratch_path, shape.object_size, &merkle->object, err);
+    merkle->services = services;
+    merkle->fd = -1;
+    r = scratch_file(services->scratch_path, &merkle->fd, err);
     if (r == 0)
         r = merkle_builder_init(&merkle->builder, size, put, merkle, err);
     if (r < 0) {
@@ -59,8 +61,16 @@ int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct er
 int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,
                       struct digest *out_verity, struct error *err)
 {
+    const uint64_t size = merkle->builder.shape.object_size;
+    size_t got = 0;
     int r = merkle_builder_end(&merkle->builder, NULL, out_verity, err);
 
+    if (r == 0)
+        r = scratch_map(merkle->services->scratch_path, size, &merkle->object, err);
+    if (r == 0 && size > 0)
+        r = file_read_at(merkle->fd, 0, merkle->object.bytes, (size_t)size, &got, err);
+    if (r == 0 && got != size)
+        r = error_set(err, -EIO, "a scratch file became shorter");
     if (r == 0)
         *out_object = span_of(merkle->object.bytes, merkle->object.size);
     return r;
@@ -70,6 +80,7 @@ struct upload_merkle *upload_merkle_free(struct upload_merkle *merkle)
 {
     if (merkle == NULL)
         return NULL;
+    cleanup_fd_at(&merkle->fd);
     scratch_release(&merkle->object);
     return memory_free(merkle);
 }
@@ -84,11 +95,11 @@ static struct upload_merkle *remove_kept(struct services *services, struct span 
     return merkle;
 }
 
-/* The one that was kept first leaves the map (locked). */
-static struct upload_merkle *remove_oldest(struct services *services)
+/* The one that was kept first, or NULL (locked). */
+static struct upload_merkle *find_oldest(struct services *services, struct span *out_key)
 {
     struct upload_merkle *oldest = NULL;
-    struct span key, oldest_key = span_of(NULL, 0);
+    struct span key;
     void *value;
     size_t at = 0;
 
@@ -97,12 +108,28 @@ static struct upload_merkle *remove_oldest(struct services *services)
 
         if (oldest == NULL || merkle->kept_ms < oldest->kept_ms) {
             oldest = merkle;
-            oldest_key = key;
+            *out_key = key;
         }
     }
-    if (oldest != NULL)
-        map_remove(&services->merkles, oldest_key);
     return oldest;
+}
+
+static struct upload_merkle *remove_oldest(struct services *services)
+{
+    struct span key = span_of(NULL, 0);
+    struct upload_merkle *oldest = find_oldest(services, &key);
+
+    if (oldest != NULL)
+        map_remove(&services->merkles, key);
+    return oldest;
+}
+
+static bool oldest_is_stale(struct services *services)
+{
+    struct span key;
+    const struct upload_merkle *oldest = find_oldest(services, &key);
+
+    return oldest != NULL && clock_monotonic_ms() - oldest->kept_ms > UPLOAD_MERKLES_KEPT_MS;
 }
 
 void upload_merkle_keep(struct services *services, struct span name, struct upload_merkle *merkle)
@@ -114,7 +141,7 @@ void upload_merkle_keep(struct services *services, struct span name, struct uplo
     merkle->kept_ms = clock_monotonic_ms();
     pthread_mutex_lock(&services->lock);
     former = remove_kept(services, name);
-    if (services->merkles.count >= UPLOAD_MERKLES_KEPT)
+    if (services->merkles.count >= UPLOAD_MERKLES_KEPT || oldest_is_stale(services))
         surplus = remove_oldest(services);
     if (map_set(&services->merkles, name, merkle, NULL) == 0)
         merkle = NULL;

@@ -15,10 +15,14 @@ struct services;
  * Of a blob in several parts it is kept from one part to the next, in this process, under the
  * upload's name. That is a convenience and no promise: the next part may come to another server, or
  * after a restart, or when too many others are kept; then the blob is read back at its end instead
- * (deposit.h). The object lies in a scratch file. A tree belongs to one thread at a time.
+ * (deposit.h). A tree belongs to one thread at a time.
+ *
+ * The object lies in a scratch file that grows with the bytes that came, one for 128 of them: what
+ * somebody only announces costs nothing.
  */
 #define UPLOAD_MERKLE_MAX ((uint64_t)64 << 30) /* larger blobs are always read back */
 #define UPLOAD_MERKLES_KEPT 32
+#define UPLOAD_MERKLES_KEPT_MS 3600000 /* its push is over, or slow enough to be read back */
 
 struct upload_merkle;
 
@@ -26,7 +30,7 @@ struct upload_merkle;
 int upload_merkle_new(struct services *services, uint64_t size, struct upload_merkle **out,
                       struct error *err);
 int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct error *err);
-/* All bytes came: the object (empty: the blob has none), living as long as the tree. */
+/* All bytes came: the object, in a block of its own (empty: the blob has none), living as long as the tree. */
 int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,
                       struct digest *out_verity, struct error *err);
 struct upload_merkle *upload_merkle_free(struct upload_merkle *merkle); /* NULL is fine */

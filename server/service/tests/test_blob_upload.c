@@ -4,11 +4,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include <cmocka.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/model/listing.h"
 #include "common/model/merkle.h"
 #include "server/service/content.h"
 #include "server/service/tests/fault_store.h"
@@ -236,6 +239,58 @@ static void test_trees_that_were_not_kept(void **state)
     commit_and_check();
 }
 
+/* Of the file system that the scratch directory is in. */
+static uint64_t free_bytes(void)
+{
+    struct statvfs info;
+
+    assert_int_equal(statvfs(one.world.directory, &info), 0);
+    return (uint64_t)info.f_bfree * info.f_frsize;
+}
+
+/* A push may want 60 GiB; what does not come takes no room, be it begun in twenty pushes. */
+static void test_announcing_costs_nothing(void **state)
+{
+    const struct digest sha256 = digest_of("large", 5);
+    const uint64_t size = (uint64_t)60 << 30;
+    struct listing_writer *listing = memory_new(sizeof(*listing));
+    struct blob_upload *uploads[20];
+    struct listing_totals totals;
+    struct refusal why = { 0 };
+    uint64_t before = free_bytes();
+    const struct entry entry = {
+        .kind = ENTRY_FILE, .mode = 0644, .size = size, .sha256 = sha256, .path = span_text("f")
+    };
+    cleanup(buf_release) struct buf text = buf_init(4096);
+
+    assert_int_equal(listing_writer_init(listing, sink_to_buf(&text), NULL), 0);
+    assert_int_equal(listing_writer_add(listing, &entry, NULL), 0);
+    assert_int_equal(listing_writer_end(listing, &totals, NULL), 0);
+    for (size_t i = 0; i < 20; i++) {
+        struct pushes_request request = { .project = "p", .app = "a", .content = &totals.content };
+        struct version_info version;
+        enum pushes_outcome outcome;
+        struct push_info push;
+        char name[16];
+
+        snprintf(name, sizeof(name), "huge-%zu", i);
+        request.version = name;
+        assert_int_equal(pushes_create(one.world.services, &one.world.caller, &request, &outcome,
+                                       &push, &version, &why, NULL),
+                         0);
+        assert_int_equal(sample_put_listing(&one.world, &one.world.caller, "p", "a", push.id,
+                                            buf_span(&text), NULL, NULL),
+                         0);
+        assert_int_equal(blob_upload_begin(one.world.services, &one.world.caller, "p", "a", push.id,
+                                           &sha256, 0, size, 1000, &uploads[i], &why, NULL),
+                         0);
+    }
+    assert_true(before < free_bytes() + ((uint64_t)1 << 30)); /* it was 10 GiB */
+    for (size_t i = 0; i < 20; i++)
+        blob_upload_free(uploads[i]);
+    memory_free(listing);
+}
+
 static void test_wrong_offset(void **state)
 {
     struct blob_upload *upload;
@@ -375,6 +430,7 @@ static void test_full_disk(void **state)
 #define ALL_TESTS                                                                               \
     cmocka_unit_test(test_sizes_around_a_block), cmocka_unit_test(test_in_parts),               \
         cmocka_unit_test(test_goes_on_in_another_process), cmocka_unit_test(test_wrong_offset), \
+        cmocka_unit_test(test_announcing_costs_nothing),                                        \
         cmocka_unit_test(test_read_back_only_when_it_must),                                     \
         cmocka_unit_test(test_trees_that_were_not_kept), cmocka_unit_test(test_bad_numbers),    \
         cmocka_unit_test(test_wrong_bytes), cmocka_unit_test(test_body_shorter_or_longer),      \
