@@ -213,12 +213,45 @@ static unsigned header_count(const struct http_exchange *exchange, const char *n
     return counted.count;
 }
 
+/* RFC 9110, 5.6.2: what a name is made of. The library takes "Content-Length " for a name of its own,
+ * where another parser sees the length of the body. */
+static bool is_token(const char *name)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+
+    for (const char *at = name; *at != '\0'; at++)
+        if (!((*at >= '0' && *at <= '9') || (*at >= 'A' && *at <= 'Z') ||
+              (*at >= 'a' && *at <= 'z') || strchr(marks, *at) != NULL))
+            return false;
+    return *name != '\0';
+}
+
+static enum MHD_Result check_name(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    bool *all_tokens = context;
+
+    if (!is_token(name))
+        *all_tokens = false;
+    return MHD_YES;
+}
+
+static bool names_are_tokens(const struct http_exchange *exchange)
+{
+    bool all_tokens = true;
+
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, check_name, &all_tokens);
+    return all_tokens;
+}
+
 /* Whatever two parsers could read in two ways is refused: it is how requests are smuggled. */
 static const char *framing_fault(const struct http_exchange *exchange)
 {
     const char *coding = http_exchange_header(exchange, "Transfer-Encoding");
     const unsigned lengths = header_count(exchange, "Content-Length");
 
+    if (!names_are_tokens(exchange))
+        return "a header whose name is none";
     if (lengths > 1)
         return "more than one Content-Length";
     if (coding == NULL)
