@@ -24,9 +24,12 @@ DIRECTORIES = 1000
 class Lab:
     """Started as a context; trees are made and pushed when they are first asked for."""
 
-    def __init__(self, directory, rounds):
+    def __init__(self, directory, rounds, *, slow_network=False, huge=False):
         self.directory = directory
         self.rounds = rounds
+        self.slow_network = slow_network
+        self.suffix = "-slow" if slow_network else ""  # of the names of benchmarks
+        self.huge = huge
         self.watch = MemoryWatch()
         self._stack = contextlib.ExitStack()
         self._mounts = 0
@@ -83,9 +86,10 @@ class Lab:
     def _agent(self, *words):
         self.run_agent(self.agent.line(*words, "--project", PROJECT, "--app", APP, "--json"))
 
-    def run_agent(self, line):
-        """What it says as JSON; its memory is watched."""
-        with subprocess.Popen([str(word) for word in line], env=self.agent.environment,
+    def run_agent(self, line, agent=None):
+        """What it says as JSON; its memory is watched. `agent`: whose home it has."""
+        with subprocess.Popen([str(word) for word in line],
+                              env=(agent or self.agent).environment,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             self.watch.add("agent", process.pid)
             said = process.stdout.read()

@@ -22,7 +22,9 @@
 
 #define TURN_MS 200
 #define WRONG_MAX 2 /* times that a blob may come wrong */
-#define PART_NAME_SIZE 24
+#define PART_NAME_SIZE (DIGEST_HEX_SIZE + 8)
+#define READ_STEP (256 * 1024)
+#define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
 
 /* One blob on its way at a time. */
 struct lane {
@@ -30,9 +32,10 @@ struct lane {
     struct pull_blob *blob; /* NULL: idle */
     struct api_call *call;
     struct digest_stream digest;
-    uint64_t offset;
+    uint64_t offset, from; /* bytes there are, and were when it was asked for */
     int fd;
     int wrong;        /* times it came wrong */
+    uint32_t poor;    /* tries in a row that gave little */
     bool disk_failed; /* the failure is the disk's, not the server's */
     char part[PART_NAME_SIZE], made[PART_NAME_SIZE];
     bool asks_delta;
@@ -71,10 +74,12 @@ struct pull_blob *pull_blob_find(struct pull_blob *blobs, size_t count, const st
 }
 
 static void start_fetch(struct lane *lane);
+static void ask(struct lane *lane);
 
+/* The part of a whole blob stays for the next pull, unless it fills the disk. */
 static void lane_end(struct lane *lane)
 {
-    if (lane->blob != NULL)
+    if (lane->blob != NULL && (lane->asks_delta || lane->wrong > 0 || lane->disk_failed))
         directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
     cleanup_fd_at(&lane->fd);
     lane->blob = NULL;
@@ -132,6 +137,7 @@ static void fill_lane(struct lane *lane)
         return;
     lane->blob = &options->blobs[fetching->next++];
     lane->wrong = 0;
+    lane->poor = 0;
     start_fetch(lane);
 }
 
@@ -169,11 +175,27 @@ static void blob_is_here(struct lane *lane)
     fill_lane(lane);
 }
 
+/* It broke off behind bytes that are good as far as anyone knows. */
+static bool goes_on(struct lane *lane, int r)
+{
+    const struct transfer *transfer = lane->fetching->options->transfer;
+    uint64_t got = lane->offset - lane->from;
+
+    if ((r != -EAGAIN && r != -ETIMEDOUT && r != -EIO) || lane->disk_failed || got == 0)
+        return false;
+    lane->poor = got < GO_ON_BYTES ? lane->poor + 1 : 0;
+    return lane->poor < transfer->retry.tries;
+}
+
 static void finish_blob(struct lane *lane, int r, const struct error *cause)
 {
     struct transfer *transfer = lane->fetching->options->transfer;
     struct error err = *cause;
 
+    if (goes_on(lane, r)) {
+        ask(lane);
+        return;
+    }
     if (r == 0)
         r = check_blob(lane, &err);
     if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
@@ -217,6 +239,7 @@ static void come_whole(struct lane *lane, const struct error *cause)
     transfer_detail(lane->fetching->options->transfer, "%s: no delta: %s", lane->blob->base->path,
                     cause->text);
     lane->blob->base->is_known = false;
+    directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
     restart(lane);
     start_fetch(lane);
 }
@@ -307,6 +330,32 @@ static void name_part(struct lane *lane, const char *kind, char out[PART_NAME_SI
     memcpy(out, buf_text(&name), strlen(buf_text(&name)) + 1);
 }
 
+/* What an earlier pull left of the blob counts as received; at least a byte is asked for. */
+static int take_part(struct lane *lane)
+{
+    const struct pull_fetch_options *options = lane->fetching->options;
+    cleanup_memory uint8_t *buffer = memory_new(READ_STEP);
+    struct file_info info;
+    uint64_t end;
+    size_t got = 1;
+
+    if (buffer == NULL || directory_open_write(options->stage, lane->part, &lane->fd, NULL) < 0 ||
+        file_info(lane->fd, &info, NULL) < 0 || info.size > lane->blob->size)
+        return -ENOENT;
+    end = info.size < lane->blob->size ? info.size : lane->blob->size - 1;
+    while (lane->offset < end && got > 0) {
+        size_t wanted = end - lane->offset < READ_STEP ? (size_t)(end - lane->offset) : READ_STEP;
+
+        if (transfer_stopped(options->transfer, NULL) < 0 ||
+            file_read_at(lane->fd, lane->offset, buffer, wanted, &got, NULL) < 0)
+            break;
+        digest_stream_add(&lane->digest, buffer, got);
+        lane->offset += got;
+    }
+    transfer_done(options->transfer, 0, lane->offset);
+    return 0;
+}
+
 static int open_part(struct lane *lane, struct error *err)
 {
     struct directory *stage = lane->fetching->options->stage;
@@ -315,42 +364,70 @@ static int open_part(struct lane *lane, struct error *err)
     cleanup_fd_at(&lane->fd);
     name_part(lane, "part", lane->part);
     name_part(lane, "made", lane->made);
+    if (!lane->asks_delta) {
+        digest_hex(&lane->blob->sha256, lane->part);
+        memcpy(lane->part + DIGEST_HEX_SIZE - 1, PULL_FETCH_PART, sizeof(PULL_FETCH_PART));
+        if (lane->wrong == 0 && take_part(lane) == 0)
+            return 0;
+        cleanup_fd_at(&lane->fd);
+    }
     directory_remove_file(stage, lane->part, NULL);
     r = directory_create(stage, lane->part, 0600, &lane->fd, err);
     return transfer_local(lane->fetching->options->transfer, r);
 }
 
-static void start_fetch(struct lane *lane)
+/* Of a whole blob the rest. What breaks off goes on in finish_blob(), so the call itself does not
+ * begin anew. */
+static void ask(struct lane *lane)
 {
     const struct pull_fetch_options *options = lane->fetching->options;
     cleanup(buf_release) struct buf path = buf_init(4096);
+    cleanup(buf_release) struct buf range = buf_init(64);
+    struct http_header header = { "Range", NULL };
     char hex[DIGEST_HEX_SIZE];
     struct error err;
     struct api_call_spec spec = { .method = HTTP_GET,
+                                  .headers = &header,
                                   .on_body = on_body,
-                                  .on_restart = restart,
+                                  .on_restart = lane->asks_delta ? restart : NULL,
                                   .done = on_done,
                                   .context = lane };
+    int r;
+
+    lane->from = lane->offset;
+    digest_hex(&lane->blob->sha256, hex);
+    api_path_blob(&path, options->project, options->app, options->version, hex);
+    if (lane->asks_delta) {
+        digest_hex(&lane->blob->base->sha256, hex);
+        buf_format(&path, "?from=%s", hex);
+    }
+    buf_format(&range, "bytes=%llu-", (unsigned long long)lane->offset);
+    header.value = buf_text(&range);
+    spec.header_count = lane->offset > 0 ? 1 : 0;
+    spec.path = buf_text(&path);
+    r = buf_check(&path, &err);
+    if (r == 0)
+        r = buf_check(&range, &err);
+    if (r == 0)
+        r = api_call_start(options->transfer->client, &spec, &lane->call, &err);
+    if (r < 0)
+        fail(lane, r, &err);
+}
+
+static void start_fetch(struct lane *lane)
+{
+    struct error err;
     int r;
 
     lane->offset = 0;
     lane->disk_failed = false;
     digest_stream_init(&lane->digest);
-    digest_hex(&lane->blob->sha256, hex);
-    api_path_blob(&path, options->project, options->app, options->version, hex);
     lane->asks_delta = lane->blob->base != NULL && lane->blob->base->is_known;
-    if (lane->asks_delta) {
-        digest_hex(&lane->blob->base->sha256, hex);
-        buf_format(&path, "?from=%s", hex);
-    }
-    r = buf_check(&path, &err);
-    if (r == 0)
-        r = open_part(lane, &err);
-    spec.path = buf_text(&path);
-    if (r == 0)
-        r = api_call_start(options->transfer->client, &spec, &lane->call, &err);
+    r = open_part(lane, &err);
     if (r < 0)
         fail(lane, r, &err);
+    else
+        ask(lane);
 }
 
 static bool is_over(void *context)

@@ -15,14 +15,17 @@ struct transfer;
 /*
  * pull_fetch - blobs of a version from the server into files named by their digests.
  *
- * Several at a time; each is written as `part-<lane>`, hashed as it arrives, and
- * renamed when size and digest are right. Wrong bytes are fetched once more, then
- * the pull fails with -EBADMSG (exit 8).
+ * Several at a time; each is written as `<digest>.part`, hashed as it arrives, and
+ * renamed when size and digest are right. One that breaks off goes on where it was, in
+ * this pull or in another that finds its part. Wrong bytes are fetched once more, from
+ * the beginning, then the pull fails with -EBADMSG (exit 8).
  *
- * A blob with a known base is asked for as a delta from it. A delta is spooled like a
- * blob, so that it can be broken off and begun anew, and applied on a thread; whatever
- * is wrong with it, the blob then comes whole.
+ * A blob with a known base is asked for as a delta from it. A delta is spooled as
+ * `part-<lane>`, so that it can be broken off and begun anew, and applied on a thread;
+ * whatever is wrong with it, the blob then comes whole.
  */
+#define PULL_FETCH_PART ".part" /* behind the digest: what there is of a blob that broke off */
+
 struct pull_blob {
     struct digest sha256;
     uint64_t size;

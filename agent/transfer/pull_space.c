@@ -2,7 +2,9 @@
 #include "agent/transfer/pull_space.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "agent/transfer/pull_fetch.h"
 #include "agent/transfer/pull_plan.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/directory.h"
@@ -22,6 +24,19 @@ static bool is_staged(struct directory *stage, const struct digest *sha256, uint
     return directory_info(stage, hex, &info, NULL) == 0 && info.size == size;
 }
 
+/* Bytes of it that broke off, and that it goes on from. */
+static uint64_t staged_part(struct directory *stage, const struct digest *sha256, uint64_t size)
+{
+    struct file_info info;
+    char name[DIGEST_HEX_SIZE + sizeof(PULL_FETCH_PART)];
+
+    if (stage == NULL)
+        return 0;
+    digest_hex(sha256, name);
+    memcpy(name + DIGEST_HEX_SIZE - 1, PULL_FETCH_PART, sizeof(PULL_FETCH_PART));
+    return directory_info(stage, name, &info, NULL) == 0 && info.size <= size ? info.size : 0;
+}
+
 struct pull_space_need pull_space_need(const struct pull_plan *plan, const struct tree *tree,
                                        struct directory *stage, bool fresh)
 {
@@ -35,7 +50,7 @@ struct pull_space_need pull_space_need(const struct pull_plan *plan, const struc
         bool again = i > 0 && digest_equal(&write->sha256, &pull_plan_write(plan, i - 1)->sha256);
         if (again ? !fresh : is_staged(stage, &write->sha256, size))
             continue;
-        need.bytes += size;
+        need.bytes += again ? size : size - staged_part(stage, &write->sha256, size);
         need.files++;
     }
     return need;

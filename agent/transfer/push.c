@@ -233,6 +233,22 @@ static int explain_conflict(const struct push_options *options, const struct api
     return r;
 }
 
+/* The commit was done, perhaps, and its answer was lost: the push is gone then, and the version is
+ * there. Else what failed stays. */
+static int find_committed(const struct round *round, const struct api_push_spec *spec, int cause,
+                          struct push_result *out, struct error *err)
+{
+    struct api_client *client = round->options->transfer->client;
+    cleanup(api_push_release) struct api_push push = { 0 };
+
+    if (api_push_create(client, spec, &push, NULL) < 0)
+        return cause;
+    if (push.exists)
+        return take_result(round, &push, true, out, err);
+    api_push_delete(client, spec, push.id, NULL);
+    return cause;
+}
+
 static int send_round(struct round *round, const struct api_push_spec *spec,
                       struct push_result *out, struct error *err)
 {
@@ -262,6 +278,8 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         r = send_and_commit(round, spec, &push, &done, err);
     if (r == 0)
         r = take_result(round, &done, done.exists, out, err);
+    else if (r == -ENOENT)
+        r = find_committed(round, spec, r, out, err);
     if (r == 0)
         push_documents_keep(&documents);
     if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT)

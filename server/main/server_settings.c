@@ -102,7 +102,7 @@ static const struct setting_spec specs[] = {
      .help = "Form of the lines on stderr"},
     {.key = "metrics_token", .type = SETTING_SECRET,
      .help = "Bearer token that /metrics asks for; unset: open"},
-    {.key = "part_size", .type = SETTING_SIZE, .fallback = "8MiB", .min = 65536, .max = 64 << 20,
+    {.key = "part_size", .type = SETTING_SIZE, .fallback = "16MiB", .min = 65536, .max = 64 << 20,
      .help = "Largest part of an upload"},
     {.key = "listing_max", .type = SETTING_SIZE, .fallback = "4GiB", .min = 65536,
      .max = (uint64_t)4 << 30, .help = "Largest listing of a version"},

@@ -83,7 +83,8 @@ static int packed_size(const struct making *making, uint64_t offset, uint64_t si
     return r < 0 ? r : zstd_writer_end(writer, err);
 }
 
-/* Of a large one by pieces from all over it. */
+/* Of a large one by pieces from all over it: each has a frame of its own, so what does not compress
+ * would seem to grow. */
 static int whole_size(const struct making *making, uint64_t *out_size, struct error *err)
 {
     const uint64_t size = making->target->size, step = size / SAMPLE_COUNT;
@@ -97,6 +98,8 @@ static int whole_size(const struct making *making, uint64_t *out_size, struct er
         total += packed;
     }
     *out_size = (uint64_t)((double)size * ((double)total / (SAMPLE_COUNT * (double)READ_PIECE)));
+    if (*out_size > size)
+        *out_size = size;
     return r;
 }
 

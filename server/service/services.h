@@ -22,7 +22,7 @@ struct error;
  */
 struct services;
 
-#define SERVICES_PART_SIZE_DEFAULT (8u << 20)
+#define SERVICES_PART_SIZE_DEFAULT (16u << 20)
 #define SERVICES_PART_SIZE_MAX (64u << 20)
 
 struct services_settings {

@@ -115,6 +115,19 @@ def test_push_of_a_change(counted, names, source, tmp_path, how):
     trees.assert_same(source, tmp_path / "copy")
 
 
+def test_push_of_a_large_delta(counted, names, tmp_path):
+    """What changed is more than an upload's part has by default, and a fourth of the file."""
+    agent, _ = counted
+    source = tmp_path / "source"
+    old, new = bytes_of(40 << 20), bytes_of(10 << 20)
+    trees.write(source, "file", old)
+    agent.push(source, names.project, names.app, "v1")
+    trees.write(source, "file", old[:8 << 20] + new + old[18 << 20:])
+    assert agent.push(source, names.project, names.app, "v2")["sent_bytes"] < len(new) + 100_000
+    agent.pull(tmp_path / "copy", names.project, names.app, "v2")
+    trees.assert_same(source, tmp_path / "copy")
+
+
 def test_push_without_anything_in_common(counted, names, source, tmp_path):
     agent, _ = counted
     agent.push(source, names.project, names.app, "v1")

@@ -17,7 +17,8 @@ import threading
 class CountingProxy:
     """Passes connections on to 127.0.0.1:`port`; `up` and `down` are the bytes that passed.
 
-    `on_up` is (bytes, function): called once, when that many bytes went to the server.
+    `on_up` is (bytes, function): called once, when that many bytes went to the server; `on_down` is
+    the same of those that came from it.
     """
 
     def __init__(self, port):
@@ -25,16 +26,16 @@ class CountingProxy:
         self.up = 0
         self.down = 0
         self.connections = 0
-        self.on_up = None
+        self.on_up = self.on_down = None
         self._lock = threading.Lock()
         self._open = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._ended = False
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.host, self.listens = self._listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://{self.host}:{self.listens}"
 
     @property
     def total(self):
@@ -58,26 +59,39 @@ class CountingProxy:
             upstream.settimeout(None)
             with self._lock:
                 self.connections += 1
+                number = self.connections
                 self._open |= {client, upstream}
             for source, target, kind in ((client, upstream, "up"), (upstream, client, "down")):
-                threading.Thread(target=self._pass, args=(source, target, kind),
+                threading.Thread(target=self._pass, args=(source, target, kind, number),
                                  daemon=True).start()
 
-    def _pass(self, source, target, kind):
-        act = None
+    def _pass(self, source, target, kind, number):
+        at = 0
         with contextlib.suppress(OSError):
             while block := source.recv(65536):
+                act = None
                 with self._lock:
-                    setattr(self, kind, getattr(self, kind) + len(block))
-                    if kind == "up" and self.on_up and self.up >= self.on_up[0]:
-                        act, self.on_up = self.on_up[1], None
+                    passed = getattr(self, kind) + len(block)
+                    setattr(self, kind, passed)
+                    waiting = getattr(self, f"on_{kind}")
+                    if waiting and passed >= waiting[0]:
+                        act = waiting[1]
+                        setattr(self, f"on_{kind}", None)
                 if act:
                     act()
-                    act = None
-                target.sendall(block)
+                given = self._spoil(number, kind, at, block)
+                target.sendall(given)
+                at += len(block)
+                if len(given) < len(block):
+                    break
         for end, how in ((target, socket.SHUT_WR), (source, socket.SHUT_RD)):
             with contextlib.suppress(OSError):
                 end.shutdown(how)
+
+    def _spoil(self, number, kind, at, block):
+        """What is passed on of a block that begins at a byte of a connection's `kind`; when it is
+        shorter the connection ends there."""
+        return block
 
     def cut(self):
         """Ends every connection there is, as a network that fails."""
@@ -96,6 +110,28 @@ class CountingProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+
+
+class FaultyProxy(CountingProxy):
+    """`fault` is a function (connection's number from 1, "up" or "down", its bytes before this
+    block, the block) that gives what is passed on; None: nothing is wrong."""
+
+    def __init__(self, port):
+        self.fault = None
+        self.ended = threading.Event()
+        super().__init__(port)
+
+    def _spoil(self, number, kind, at, block):
+        fault = self.fault
+        return block if fault is None else fault(number, kind, at, block)
+
+    def stall(self):
+        """For a fault that never gives an answer."""
+        self.ended.wait()
+
+    def __exit__(self, kind, value, trace):
+        self.ended.set()
+        super().__exit__(kind, value, trace)
 
 
 class Reply:

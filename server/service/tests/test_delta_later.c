@@ -109,6 +109,25 @@ static void test_a_better_one_is_found(void **state)
     assert_in_range(given(), 89, SIZE / 10);
 }
 
+/* Nothing in common, and nothing that compresses: a patch would be a little larger than the whole. */
+static void test_none_that_is_larger_than_the_whole(void **state)
+{
+    struct sample other;
+    struct content *content = NULL;
+    size_t count = 99;
+
+    sample_make(&other, 72, 1, SIZE);
+    push("other", &other);
+    assert_int_equal(content_open_delta(world.services, &world.caller.identity, "p", "a", "other",
+                                        &other.blobs[0].sha256, &old.blobs[0].sha256, &content,
+                                        NULL, NULL),
+                     0);
+    assert_null(content);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    sample_release(&other);
+}
+
 static struct delta_pair pair_of(uint64_t base_size, uint64_t target_size)
 {
     const struct blob base = { .sha256 = old.blobs[0].sha256, .size = base_size, .key = "nowhere" };
@@ -166,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_better_one_is_found),
+        cmocka_unit_test(test_none_that_is_larger_than_the_whole),
         cmocka_unit_test(test_only_where_there_is_hope),
         cmocka_unit_test(test_a_short_list),
     };
