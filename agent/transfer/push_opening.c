@@ -103,6 +103,14 @@ static void keep(const struct push_opening *opening, const char *id)
         file_write_at(opening->fd, 0, text, (size_t)size, NULL);
 }
 
+/* No earlier run has kept an id in it. */
+static bool is_empty(const struct push_opening *opening)
+{
+    struct file_info info;
+
+    return opening->fd >= 0 && file_info(opening->fd, &info, NULL) == 0 && info.size == 0;
+}
+
 int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
                        struct directory *cache, const struct api_push_spec *spec,
                        const struct record *metadata, struct api_push *out, struct error *err)
@@ -122,6 +130,8 @@ int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
         r = api_push_create(transfer->client, spec, out, err);
     if (r == 0 && !out->exists)
         keep(opening, out->id);
+    else if (r == 0 || is_empty(opening))
+        push_opening_forget(opening);
     return r;
 }
 

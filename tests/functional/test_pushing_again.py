@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A name and its content: pushed twice, pushed as something else, resumed after a failure."""
 
+import os
+import subprocess
+import time
+
 import pytest
 
 import trees
@@ -157,5 +161,31 @@ def test_a_network_that_fails_is_tried_again(server, names, tmp_path):
         proxy.on_up = (6 << 20, proxy.cut)
         assert agent.push(source, names.project, names.app, "v1")["state"] == "created"
         assert proxy.on_up is None, "the network did not fail"
+        agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.assert_same(source, tmp_path / "copy")
+
+
+def test_a_killed_push_goes_on_in_the_middle_of_a_file(server, names, tmp_path):
+    """Another process takes up the push that was left open: parts that arrived are not sent again."""
+    source = tmp_path / "source"
+    trees.write(source, "large", os.urandom(60 << 20))
+    with CountingProxy(server.port) as proxy:
+        agent = Agent(tmp_path / "agent", proxy.url, server.all_rights, bandwidth_limit="30MiB",
+                      chunk_size="8MiB")
+        words = ("push", source, "--project", names.project, "--app", names.app, "--version", "v1")
+        process = subprocess.Popen(list(map(str, agent.line(*words))), env=agent.environment,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while proxy.up < 40 << 20:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        pushed = agent.push(source, names.project, names.app, "v1")
+        assert pushed["state"] == "created" and pushed["sent_bytes"] < 36 << 20
+        # Nothing of it is remembered: another push of the same tree is its own.
+        assert agent.push(source, names.project, names.app, "v1")["state"] == "exists"
+        assert not list(agent.home.rglob("*.push"))
         agent.pull(tmp_path / "copy", names.project, names.app, "v1")
     trees.assert_same(source, tmp_path / "copy")
