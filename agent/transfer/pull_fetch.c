@@ -79,7 +79,8 @@ static void ask(struct lane *lane);
 /* The part of a whole blob stays for the next pull, unless it fills the disk. */
 static void lane_end(struct lane *lane)
 {
-    if (lane->blob != NULL && (lane->asks_delta || lane->wrong > 0 || lane->disk_failed))
+    if (lane->blob != NULL &&
+        (lane->asks_delta || lane->wrong > 0 || lane->disk_failed || lane->offset == 0))
         directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
     cleanup_fd_at(&lane->fd);
     lane->blob = NULL;
