@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Pushes and pulls over a network that fails: cut, stalled, slow, damaged, or with a proxy in it that
-has nothing but errors to say. They end right, or with the exit code that was promised (7, 8);
+"""Pushes and pulls over a network that fails: cut, stalled, slow, damaged, or with a proxy in it
+that has nothing but errors to say. They end right, or with the exit code that was promised (7, 8);
 never with wrong bytes, and never not at all.
 
 Where a fault falls follows from a seed, which is printed.
