@@ -23,6 +23,7 @@
 #define TURN_MS 200
 #define WRONG_MAX 2 /* times that a blob may come wrong */
 #define PART_NAME_SIZE (DIGEST_HEX_SIZE + 8)
+#define MADE ".made" /* what a delta makes */
 #define READ_STEP (256 * 1024)
 #define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
 
@@ -79,8 +80,7 @@ static void ask(struct lane *lane);
 /* The part of a whole blob stays for the next pull, unless it fills the disk. */
 static void lane_end(struct lane *lane)
 {
-    if (lane->blob != NULL &&
-        (lane->asks_delta || lane->wrong > 0 || lane->disk_failed || lane->offset == 0))
+    if (lane->blob != NULL && (lane->wrong > 0 || lane->disk_failed || lane->offset == 0))
         directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
     cleanup_fd_at(&lane->fd);
     lane->blob = NULL;
@@ -100,10 +100,8 @@ static void fail(struct lane *lane, int r, const struct error *err)
     lane_end(lane);
 }
 
-static void restart(void *context)
+static void restart(struct lane *lane)
 {
-    struct lane *lane = context;
-
     transfer_done(lane->fetching->options->transfer, 0, (uint64_t)0 - lane->offset);
     lane->offset = 0;
     digest_stream_init(&lane->digest);
@@ -176,27 +174,11 @@ static void blob_is_here(struct lane *lane)
     fill_lane(lane);
 }
 
-/* It broke off behind bytes that are good as far as anyone knows. */
-static bool goes_on(struct lane *lane, int r)
-{
-    const struct transfer *transfer = lane->fetching->options->transfer;
-    uint64_t got = lane->offset - lane->from;
-
-    if ((r != -EAGAIN && r != -ETIMEDOUT && r != -EIO) || lane->disk_failed || got == 0)
-        return false;
-    lane->poor = got < GO_ON_BYTES ? lane->poor + 1 : 0;
-    return lane->poor < transfer->retry.tries;
-}
-
 static void finish_blob(struct lane *lane, int r, const struct error *cause)
 {
     struct transfer *transfer = lane->fetching->options->transfer;
     struct error err = *cause;
 
-    if (goes_on(lane, r)) {
-        ask(lane);
-        return;
-    }
     if (r == 0)
         r = check_blob(lane, &err);
     if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
@@ -312,6 +294,27 @@ static bool take_delta(struct lane *lane, const struct api_answer *answer)
     return true;
 }
 
+/* It broke off behind bytes that are good as far as anyone knows: a blob goes on there, also one
+ * that came where a delta was asked for; a delta begins anew. */
+static bool goes_on(struct lane *lane, const struct api_answer *answer)
+{
+    uint64_t got = lane->offset - lane->from;
+    int r = answer->code;
+
+    if ((r != -EAGAIN && r != -ETIMEDOUT && r != -EIO) || lane->disk_failed || got == 0)
+        return false;
+    lane->poor = got < GO_ON_BYTES ? lane->poor + 1 : 0;
+    if (lane->poor >= lane->fetching->options->transfer->retry.tries)
+        return false;
+    if (!lane->asks_delta || answer->headers == NULL)
+        return true;
+    if (is_delta(answer))
+        restart(lane);
+    else
+        lane->asks_delta = false;
+    return true;
+}
+
 static void on_done(void *context, const struct api_answer *answer)
 {
     struct lane *lane = context;
@@ -319,16 +322,28 @@ static void on_done(void *context, const struct api_answer *answer)
     lane->call = NULL;
     if (lane->fetching->result != 0)
         lane_end(lane);
+    else if (goes_on(lane, answer))
+        ask(lane);
     else if (!take_delta(lane, answer))
         finish_blob(lane, answer->code, &answer->err);
 }
 
-static void name_part(struct lane *lane, const char *kind, char out[PART_NAME_SIZE])
+static void name_files(struct lane *lane)
 {
-    cleanup(buf_release) struct buf name = buf_init(PART_NAME_SIZE - 1);
+    digest_hex(&lane->blob->sha256, lane->part);
+    memcpy(lane->made, lane->part, DIGEST_HEX_SIZE);
+    memcpy(lane->part + DIGEST_HEX_SIZE - 1, PULL_FETCH_PART, sizeof(PULL_FETCH_PART));
+    memcpy(lane->made + DIGEST_HEX_SIZE - 1, MADE, sizeof(MADE));
+}
 
-    buf_format(&name, "%s-%zu", kind, (size_t)(lane - lane->fetching->lanes));
-    memcpy(out, buf_text(&name), strlen(buf_text(&name)) + 1);
+/* Whether it is the spool of a delta. A blob that begins so is only not gone on with. */
+static bool is_spool(int fd)
+{
+    uint8_t head[sizeof(DELTA_MAGIC) - 1];
+    size_t got;
+
+    return file_read_at(fd, 0, head, sizeof(head), &got, NULL) < 0 || got < sizeof(head) ||
+           memcmp(head, DELTA_MAGIC, sizeof(head)) == 0;
 }
 
 /* What an earlier pull left of the blob counts as received; at least a byte is asked for. */
@@ -341,7 +356,7 @@ static int take_part(struct lane *lane)
     size_t got = 1;
 
     if (buffer == NULL || directory_open_write(options->stage, lane->part, &lane->fd, NULL) < 0 ||
-        file_info(lane->fd, &info, NULL) < 0 || info.size > lane->blob->size)
+        file_info(lane->fd, &info, NULL) < 0 || info.size > lane->blob->size || is_spool(lane->fd))
         return -ENOENT;
     end = info.size < lane->blob->size ? info.size : lane->blob->size - 1;
     while (lane->offset < end && got > 0) {
@@ -363,22 +378,18 @@ static int open_part(struct lane *lane, struct error *err)
     int r;
 
     cleanup_fd_at(&lane->fd);
-    name_part(lane, "part", lane->part);
-    name_part(lane, "made", lane->made);
-    if (!lane->asks_delta) {
-        digest_hex(&lane->blob->sha256, lane->part);
-        memcpy(lane->part + DIGEST_HEX_SIZE - 1, PULL_FETCH_PART, sizeof(PULL_FETCH_PART));
-        if (lane->wrong == 0 && take_part(lane) == 0)
-            return 0;
-        cleanup_fd_at(&lane->fd);
+    name_files(lane);
+    if (lane->wrong == 0 && take_part(lane) == 0) {
+        lane->asks_delta = false;
+        return 0;
     }
+    cleanup_fd_at(&lane->fd);
     directory_remove_file(stage, lane->part, NULL);
     r = directory_create(stage, lane->part, 0600, &lane->fd, err);
     return transfer_local(lane->fetching->options->transfer, r);
 }
 
-/* Of a whole blob the rest. What breaks off goes on in finish_blob(), so the call itself does not
- * begin anew. */
+/* For the rest. What breaks off is for goes_on(): the call itself does not begin anew. */
 static void ask(struct lane *lane)
 {
     const struct pull_fetch_options *options = lane->fetching->options;
@@ -387,12 +398,9 @@ static void ask(struct lane *lane)
     struct http_header header = { "Range", NULL };
     char hex[DIGEST_HEX_SIZE];
     struct error err;
-    struct api_call_spec spec = { .method = HTTP_GET,
-                                  .headers = &header,
-                                  .on_body = on_body,
-                                  .on_restart = lane->asks_delta ? restart : NULL,
-                                  .done = on_done,
-                                  .context = lane };
+    struct api_call_spec spec = {
+        .method = HTTP_GET, .headers = &header, .on_body = on_body, .done = on_done, .context = lane
+    };
     int r;
 
     lane->from = lane->offset;

@@ -18,6 +18,7 @@
 #include "common/model/delta_plan.h"
 
 /* Up to here a document is one patch of the last one; above, its chunks are looked for. */
+#define DOCUMENT_TRIES 2 /* of what is refused as if it were damaged */
 #define WHOLE_PATCH_MAX ((size_t)16 << 20)
 #define DELTA_PART 8 /* a delta is small when it has no more than this part of the document */
 
@@ -128,8 +129,9 @@ static bool find_delta(const struct push_documents_options *options, enum docume
            out->size <= target.size / DELTA_PART;
 }
 
+/* *out_damaged: it was refused for what it holds, and a bit may have turned on its way. */
 static int put(const struct push_documents_options *options, enum document document,
-               struct span bytes, enum api_push_coding coding, struct error *err)
+               struct span bytes, enum api_push_coding coding, bool *out_damaged, struct error *err)
 {
     struct api_client *client = options->transfer->client;
     struct http_body body = { .kind = HTTP_BODY_SPAN, .span = bytes, .size = bytes.size };
@@ -144,6 +146,8 @@ static int put(const struct push_documents_options *options, enum document docum
                 ? api_push_put_times(client, options->spec, id, body, coding, &problem, err)
                 : api_push_put_listing(client, options->spec, id, body, coding, &problem, err);
     } while (r < 0 && push_busy_wait(options->transfer, &problem, &tries));
+    *out_damaged = r < 0 && (strcmp(problem.code, "validation") == 0 ||
+                             strcmp(problem.code, "digest-mismatch") == 0);
     return r;
 }
 
@@ -153,11 +157,12 @@ static int send_delta(const struct push_documents_options *options, enum documen
 {
     cleanup(buf_release) struct buf delta = buf_init((size_t)options->push->part_size);
     struct error told = { 0 };
+    bool damaged;
     int r;
 
     if (!find_delta(options, document, &delta))
         return 1;
-    r = put(options, document, buf_span(&delta), API_PUSH_DELTA, &told);
+    r = put(options, document, buf_span(&delta), API_PUSH_DELTA, &damaged, &told);
     if (r == 0)
         transfer_detail(options->transfer, "the %s: delta, %zu bytes", kinds[document], delta.size);
     return r == -ECANCELED || r == -ENOMEM ? error_set(err, r, "%s", told.text) : r < 0;
@@ -167,12 +172,17 @@ static int send_document(const struct push_documents_options *options, enum docu
                          struct error *err)
 {
     cleanup(buf_release) struct buf packed = buf_init(BUF_UNLIMITED);
+    bool damaged = true;
     int r = send_delta(options, document, err);
 
     if (r <= 0)
         return r;
     r = pack(options, document, &packed, err);
-    return r < 0 ? r : put(options, document, buf_span(&packed), API_PUSH_ZSTD, err);
+    if (r < 0)
+        return r;
+    for (int i = 0; damaged && i < DOCUMENT_TRIES; i++)
+        r = put(options, document, buf_span(&packed), API_PUSH_ZSTD, &damaged, err);
+    return r;
 }
 
 int push_documents_send(const struct push_documents_options *options, struct error *err)

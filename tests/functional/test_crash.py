@@ -16,9 +16,10 @@ from proxies import CountingProxy
 MIB = 1 << 20
 
 
-def big_tree(root):
+def big_tree(root, seed=""):
+    """On a shared server with a seed of one's own: it is not sent what it has."""
     for number in range(10):
-        trees.write(root, f"{number}", trees.random_bytes(4 * MIB, number))
+        trees.write(root, f"{number}", trees.random_bytes(4 * MIB, f"{seed}/{number}"))
     return root
 
 
@@ -80,7 +81,7 @@ def test_server_killed_and_started_while_the_agent_waits(new_server, names, tmp_
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_agent_killed_in_the_middle_of_a_push(signal_number, server, names, tmp_path):
-    source = big_tree(tmp_path / "source")
+    source = big_tree(tmp_path / "source", names.project)
     with CountingProxy(server.port) as proxy:
         agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
         with agent.start("push", source, "--project", names.project, "--app", names.app,
@@ -98,7 +99,8 @@ def test_agent_killed_in_the_middle_of_a_push(signal_number, server, names, tmp_
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_agent_killed_in_the_middle_of_a_pull(signal_number, server, names, tmp_path):
     """The destination is the old version still; the next pull completes."""
-    first, source = trees.small_tree(tmp_path / "first"), big_tree(tmp_path / "source")
+    first = trees.small_tree(tmp_path / "first")
+    source = big_tree(tmp_path / "source", names.project)
     with CountingProxy(server.port) as proxy:
         agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
         agent.push(first, names.project, names.app, "v1")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Disks that become full in the middle of packs, parts and deltas, on either side: the error names it,
-nothing that was there is lost, and with room again the transfer goes on."""
+"""Disks that become full in the middle of packs, parts and deltas, on either side: the error names
+it, nothing that was there is lost, and with room again the transfer goes on."""
 
 import contextlib
 

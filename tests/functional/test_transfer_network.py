@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Pushes and pulls over a network that fails: cut, stalled, slow, damaged, or with a proxy in it that
-has nothing but errors to say. They end right, or with the exit code that was promised (7, 8);
+"""Pushes and pulls over a network that fails: cut, stalled, slow, damaged, or with a proxy in it
+that has nothing but errors to say. They end right, or with the exit code that was promised (7, 8);
 never with wrong bytes, and never not at all.
 
 Where a fault falls follows from a seed, which is printed.
@@ -216,11 +216,11 @@ def test_stalled(verb, kind, after, world, proxy):
 @pytest.mark.parametrize("verb", VERBS)
 def test_stalled_at_first(verb, world, proxy):
     """The first connections stall, those after them do not."""
-    world.agent.settings.update(timeout="2s")
+    world.agent.settings.update(timeout="1s")
     world.agent.write_config()
 
     def fault(number, kind, at, block):
-        if number <= 3 and kind == "down" and at + len(block) > 200 * KIB * number:
+        if number <= 2 and kind == "down" and at + len(block) > 200 * KIB * number:
             proxy.stall()
         return block
 
@@ -277,6 +277,24 @@ def test_one_bit(verb, points, world, proxy):
         code = world.run(verb, *way, codes=(0, 7, 8))
         proxy.fault = None
         world.check(verb, code)
+
+
+def test_a_bit_of_the_listing(world, proxy, tmp_path):
+    """By an agent that knows no listing before it: it goes whole, is refused, and goes again."""
+    world.next("push")
+    world.agent = Agent(tmp_path / "other", world.server.url, world.server.all_rights)
+    flipped = []
+
+    def fault(number, kind, at, block):
+        if kind == "down" or flipped or len(block) < LARGE_BLOCK:
+            return block
+        flipped.append(at)
+        return flip(world.chance, block)
+
+    proxy.fault = fault
+    world.run("push", "--server", proxy.url)
+    assert flipped and flipped[0] < 10 * KIB, "it was not the first body"
+    world.check("push", 0)
 
 
 @pytest.mark.parametrize("verb", VERBS)

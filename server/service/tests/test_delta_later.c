@@ -109,7 +109,7 @@ static void test_a_better_one_is_found(void **state)
     assert_in_range(given(), 89, SIZE / 10);
 }
 
-/* Nothing in common, and nothing that compresses: a patch would be a little larger than the whole. */
+/* Nothing in common, and nothing that compresses: a patch would be larger than the whole. */
 static void test_none_that_is_larger_than_the_whole(void **state)
 {
     struct sample other;
