@@ -13,8 +13,9 @@
  * it is here.
  *
  * So a slow sender holds neither a base nor anything of the target open, and the work is done in
- * one go, few at a time, behind a gate of its own (gate.h, services.c): that bounds its memory, which is the reader's
- * (delta.h), however many send at once. What is made is for the caller to verify.
+ * one go, few at a time, behind a gate of its own (gate.h, services.c): that bounds its memory,
+ * which is the reader's (delta.h), however many send at once. What is made is for the caller to
+ * verify.
  *
  * Once a call has failed only release may follow. One thread at a time.
  */

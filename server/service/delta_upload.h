@@ -20,8 +20,9 @@
  * -ENOENT: not in the listing, or no such base (delta_body.h). -EINVAL with REFUSAL_VALIDATION: a
  * broken delta, or one that makes another blob. -EFBIG: the body has more than part_size bytes, or
  * the blob more than DELTA_UPLOAD_MAX, or the delta makes too much of too little (delta_body.h).
- * -ENOSPC with REFUSAL_FULL: after it the store would have less than DELTA_UPLOAD_ROOM left. -EBADMSG: REFUSAL_DIGEST_MISMATCH. -EBUSY with
- * REFUSAL_PUSH_BUSY: another request writes this blob. -EAGAIN: later.
+ * -ENOSPC with REFUSAL_FULL: after it the store would have less than DELTA_UPLOAD_ROOM left.
+ * -EBADMSG: REFUSAL_DIGEST_MISMATCH. -EBUSY with REFUSAL_PUSH_BUSY: another request writes this
+ * blob. -EAGAIN: later.
  * A blob that the push has already: the delta is taken and dropped.
  * An upload belongs to one thread at a time.
  */
