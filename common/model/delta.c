@@ -2,6 +2,7 @@
 #include "common/model/delta.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/base/buf.h"
@@ -90,8 +91,12 @@ struct delta_reader {
     uint64_t body_offset; /* in the delta */
     uint32_t body_left;
 
+    uint64_t prefix_at;    /* where what `prefix` has stands in the base */
+    uint64_t prefix_total; /* bytes of prefixes that were read */
+    uint64_t patch_count;
+
     struct zstd_frame_reader *zstd;
-    struct buf stored, raw, prefix; /* kept for the next frame */
+    struct buf stored, raw, prefix; /* kept for the next frame; the prefix with its bytes */
 };
 
 int delta_reader_new(struct delta_reader **out_reader, const struct delta_header *expected,
@@ -247,7 +252,6 @@ static int take_data(struct delta_reader *reader, struct error *err)
     reader->raw_length = raw;
     reader->stored_length = reader->body_left = stored;
     reader->coding = coding;
-    reader->prefix_length = 0;
     reader->body_offset = reader->offset;
     reader->state = coding == DELTA_PATCH ? PREFIX : BODY;
     return 0;
@@ -273,24 +277,6 @@ static int take_prefix(struct delta_reader *reader, struct error *err)
     return 0;
 }
 
-static int read_prefix(struct delta_reader *reader, struct error *err)
-{
-    uint8_t *bytes;
-    int r;
-
-    buf_clear(&reader->prefix);
-    if (reader->prefix_length == 0)
-        return 0;
-    bytes = buf_reserve(&reader->prefix, reader->prefix_length);
-    if (bytes == NULL)
-        return buf_check(&reader->prefix, err);
-    r = reader->base.read(reader->base.context, reader->prefix_offset, bytes, reader->prefix_length,
-                          err);
-    if (r == 0)
-        buf_added(&reader->prefix, reader->prefix_length);
-    return r;
-}
-
 /* What a large frame took goes back before the next one. */
 static void shrink(struct buf *buf)
 {
@@ -298,9 +284,49 @@ static void shrink(struct buf *buf)
         buf_release(buf);
 }
 
+/* Frees the place for the frame's prefix, unless it is there, and only if it may be read. */
+static int count_prefix(struct delta_reader *reader, struct error *err)
+{
+    const uint64_t length = reader->prefix_length;
+    uint64_t maximum;
+
+    reader->patch_count++;
+    if (reader->prefix.size == length && reader->prefix_at == reader->prefix_offset)
+        return 0;
+    maximum = reader->header.base_size + DELTA_PREFIX_TIMES * (reader->made + reader->raw_length) +
+              DELTA_PREFIX_MORE * reader->patch_count;
+    if (length > maximum - reader->prefix_total)
+        return error_set(err, -EFBIG, "offset %llu: too much is read of the base",
+                         (unsigned long long)(reader->body_offset - DELTA_PREFIX_FIELDS));
+    reader->prefix_total += length;
+    buf_clear(&reader->prefix);
+    return 0;
+}
+
+static int read_prefix(struct delta_reader *reader, struct error *err)
+{
+    uint8_t *bytes;
+    int r = count_prefix(reader, err);
+
+    if (r < 0 || reader->prefix.size > 0)
+        return r;
+    shrink(&reader->prefix);
+    bytes = buf_reserve(&reader->prefix, reader->prefix_length);
+    if (bytes == NULL)
+        return buf_check(&reader->prefix, err);
+    r = reader->base.read(reader->base.context, reader->prefix_offset, bytes, reader->prefix_length,
+                          err);
+    if (r < 0)
+        return r;
+    buf_added(&reader->prefix, reader->prefix_length);
+    reader->prefix_at = reader->prefix_offset;
+    return 0;
+}
+
 /* The zstd frame is whole. */
 static int unpack(struct delta_reader *reader, struct error *err)
 {
+    const bool is_patch = reader->coding == DELTA_PATCH;
     struct error why = { 0 };
     uint8_t *raw;
     int r;
@@ -312,10 +338,11 @@ static int unpack(struct delta_reader *reader, struct error *err)
     raw = buf_reserve(&reader->raw, reader->raw_length);
     if (raw == NULL)
         return buf_check(&reader->raw, err);
-    r = read_prefix(reader, err);
+    r = is_patch ? read_prefix(reader, err) : 0;
     if (r < 0)
         return r;
-    r = zstd_frame_read(reader->zstd, buf_span(&reader->stored), buf_span(&reader->prefix), raw,
+    r = zstd_frame_read(reader->zstd, buf_span(&reader->stored),
+                        is_patch ? buf_span(&reader->prefix) : span_of(NULL, 0), raw,
                         reader->raw_length, &why);
     if (r == -EBADMSG)
         return refuse(reader->body_offset, err, why.text);
@@ -324,7 +351,6 @@ static int unpack(struct delta_reader *reader, struct error *err)
     r = give(reader, raw, reader->raw_length, err);
     shrink(&reader->stored);
     shrink(&reader->raw);
-    shrink(&reader->prefix);
     return r;
 }
 

@@ -56,14 +56,27 @@ struct delta_source delta_source_of_span(const struct span *bytes);
  * Every rule is checked before a byte is used; a broken one gives -EBADMSG,
  * "offset N: rule" (N: in the delta). What base and sink return is returned.
  *
- * Memory: one frame, stored and raw, and its prefix: up to 2 MiB, with coding 2 up to
+ * Limits of this reader, not of the format: -EFBIG, "offset N: what", and whoever can has the
+ * whole blob instead. A raw length or a prefix of coding 2 of more than patch_max; and prefixes of
+ * more bytes, of all patches so far together, than
+ *
+ *     base size + 4 * bytes of the target so far, with this patch's + 32 KiB * these patches
+ *
+ * so that the work stands in proportion to what comes in and what goes out: a frame has its bytes
+ * and makes at least one. A range that follows upon itself is read and counted once. Every delta of
+ * delta_plan_write() keeps within it, and so does one patch of all by all.
+ *
+ * Memory: one frame, stored and raw, and the last prefix: up to 2 MiB, with coding 2 up to
  * three times patch_max. A feed works as long as the frames that it completes ask for,
- * up to the whole target out of 17 bytes: on a worker, not in an event loop. One thread.
+ * up to the whole target out of 17 bytes: on a worker, not in an event loop; base and sink are
+ * called for every frame and can end it. One thread.
  */
+#define DELTA_PREFIX_TIMES 4
+#define DELTA_PREFIX_MORE (32u << 10)
+
 struct delta_reader;
 
-/* expected: what was asked for; the header must say the same. patch_max: raw and prefix of coding
- * 2, up to DELTA_PATCH_MAX; -EFBIG when a frame has more. */
+/* expected: what was asked for; the header must say the same. patch_max: up to DELTA_PATCH_MAX. */
 int delta_reader_new(struct delta_reader **out_reader, const struct delta_header *expected,
                      struct delta_source base, struct sink target, uint64_t patch_max,
                      struct error *err);

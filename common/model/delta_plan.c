@@ -18,9 +18,10 @@
 #define MARK_STEP 64         /* leaves between two offsets that are kept */
 #define LOOK_AHEAD 8         /* leaves */
 /* A likeness is at most so many times the literal, and so many bytes more: where copies jump to and
- * fro, far more of the base would be read for patches than the target is long. */
-#define LIKENESS_TIMES 4
-#define LIKENESS_MORE (32u * 1024)
+ * fro, far more of the base would be read for patches than the target is long. Step by step
+ * (write_patches) it is no more either, which the reader relies on. */
+#define LIKENESS_TIMES DELTA_PREFIX_TIMES
+#define LIKENESS_MORE DELTA_PREFIX_MORE
 
 void delta_plan_release(struct delta_plan *plan)
 {

@@ -150,6 +150,7 @@ static int open_services(const struct settings *settings, struct app *app, struc
         .part_size = (uint32_t)settings_number(settings, "part_size"),
         .listing_max = settings_number(settings, "listing_max"),
         .delta_cache_size = settings_number(settings, "delta_cache_size"),
+        .workers = (unsigned)settings_number(settings, "workers"),
     };
     int r = data_path(settings, "scratch", &scratch, err);
 

@@ -21,6 +21,7 @@
 #include "server/main/notify.h"
 #include "server/main/server_settings.h"
 #include "server/main/verbs.h"
+#include "server/service/services.h"
 
 #define PEM_MAX ((size_t)1 << 20)
 
@@ -37,6 +38,8 @@ struct serving {
 
 static void serving_end(struct serving *serving)
 {
+    if (serving->app.services != NULL)
+        services_stop(serving->app.services);
     serving->http = http_server_stop(serving->http, serving->grace_ms);
     serving->runner = runner_stop(serving->runner);
     serving->workers = workers_free(serving->workers);

@@ -34,7 +34,9 @@ struct blob_upload {
     struct digest_stream digest;
     struct blob_writer *writer;
     struct upload_merkle *merkle; /* NULL: the blob is read back for it */
-    bool busy;                    /* `name` is entered */
+    bool is_pending;              /* a whole blob of which no byte has come; its row: */
+    struct push_blob row;
+    bool busy; /* `name` is entered */
     uint8_t name[UPLOAD_NAME_SIZE];
 };
 
@@ -224,26 +226,33 @@ int blob_upload_begin_whole(struct services *services, const struct caller *call
                             struct refusal *why, struct error *err)
 {
     cleanup(cleanup_blob_upload) struct blob_upload *upload = memory_new(sizeof(*upload));
-    struct push_blob row;
     int r;
 
     if (upload == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     upload->services = services;
-    r = find_row(services, caller, project, app, push_id, sha256, &upload->push_number, &row, why,
-                 err);
+    r = find_row(services, caller, project, app, push_id, sha256, &upload->push_number,
+                 &upload->row, why, err);
     if (r == 0)
-        r = take_alone(upload, sha256, &row, why, err);
-    if (r == 0)
-        r = forget_parts(upload, &row, why, err);
+        r = take_alone(upload, sha256, &upload->row, why, err);
     if (r < 0)
         return r;
-    upload->part_size = row.blob.size;
-    r = prepare(upload, &row, why, err);
-    if (r < 0)
-        return r;
+    upload->part_size = upload->blob.size;
+    upload->is_pending = upload->row.blob.state != BLOB_LIVE;
+    upload->way = upload->is_pending ? UPLOAD_PART : UPLOAD_DROP;
     *out_upload = take_pointer(&upload);
     return 0;
+}
+
+static int begin_pending(struct blob_upload *upload, struct refusal *why, struct error *err)
+{
+    int r;
+
+    if (!upload->is_pending)
+        return 0;
+    upload->is_pending = false;
+    r = forget_parts(upload, &upload->row, why, err);
+    return r < 0 ? r : prepare(upload, &upload->row, why, err);
 }
 
 bool blob_upload_is_there(const struct blob_upload *upload)
@@ -268,6 +277,9 @@ int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusa
 
     if (bytes.size > upload->part_size - upload->added)
         return refusal_at(why, "", error_set(err, -EINVAL, "the body is longer than promised"));
+    r = begin_pending(upload, why, err);
+    if (r < 0)
+        return r;
     upload->added += bytes.size;
     if (upload->writer == NULL)
         return 0;
@@ -363,6 +375,9 @@ int blob_upload_end(struct blob_upload *upload, uint64_t *out_offset, struct ref
 
     if (upload->added != upload->part_size)
         return refusal_at(why, "", error_set(err, -EINVAL, "the body is shorter than promised"));
+    r = begin_pending(upload, why, err);
+    if (r < 0)
+        return r;
     r = end(upload, why, err);
     if (r < 0)
         return r;

@@ -37,7 +37,7 @@ int blob_upload_begin(struct services *services, const struct caller *caller, co
                       uint64_t offset, uint64_t length, uint64_t part_size,
                       struct blob_upload **out_upload, struct refusal *why, struct error *err);
 /* For bytes that are made here: the whole blob in one part, however large; parts that were sent
- * before are forgotten. */
+ * before are forgotten, at the first byte that is added or at the end. */
 int blob_upload_begin_whole(struct services *services, const struct caller *caller,
                             const char *project, const char *app, const char *push_id,
                             const struct digest *sha256, struct blob_upload **out_upload,

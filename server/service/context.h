@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,6 +12,7 @@
 #include "server/service/services.h"
 
 struct delta_later;
+struct error;
 struct file_cache;
 struct gate;
 struct memo;
@@ -43,7 +45,9 @@ struct services {
     struct memo *trees;    /* verity digest -> struct tree_image * (tree_image.h) */
     struct memo *objects;  /* storage key -> struct object * (object.h) */
 
-    struct gate *gate;         /* making deltas and chunk lists */
+    atomic_bool stopping;      /* services_stop() */
+    struct gate *gate;         /* making deltas and chunk lists for those who pull */
+    struct gate *upload_gate;  /* making blobs of deltas; with few workers the same */
     struct file_cache *deltas; /* that were made (delta_pair.h); NULL: not kept */
     struct memo *no_deltas;    /* pairs for which none is worth it */
     struct delta_later *deltas_later;
@@ -57,6 +61,9 @@ struct services {
     void (*event_function)(void *context); /* services_on_event() */
     void *event_context;
 };
+
+/* Between two steps of long work that can be done another time: -EAGAIN when the server stops. */
+int services_go_on(const struct services *services, struct error *err);
 
 /* An event may have been written. */
 void event_written(struct services *services);

@@ -15,7 +15,7 @@
 #include "server/service/refusal.h"
 
 #define WAIT_MS 10000
-#define FEED_STEP ((size_t)256 << 10)
+#define FEED_STEP ((size_t)64 << 10)
 
 CLEANUP_DEFINE(delta_reader, delta_reader_free);
 
@@ -78,8 +78,11 @@ static void making_release(struct making *making)
 static int read_base(void *context, uint64_t offset, void *out, size_t size, struct error *err)
 {
     struct making *making = context;
-    int r = size > 0 ? object_read(making->object, offset, out, size, err) : 0;
+    int r = making->failure = services_go_on(making->services, err);
 
+    if (r < 0)
+        return r;
+    r = size > 0 ? object_read(making->object, offset, out, size, err) : 0;
     if (r < 0)
         making->failure = r =
             blob_object_failed(making->services, &making->base, r, making->why, err);
@@ -90,7 +93,10 @@ static int write_target(void *context, const void *bytes, size_t size, struct er
 {
     struct making *making = context;
 
-    return making->failure = sink_write(&making->target, bytes, size, err);
+    making->failure = services_go_on(making->services, err);
+    if (making->failure == 0)
+        making->failure = sink_write(&making->target, bytes, size, err);
+    return making->failure;
 }
 
 static int refuse_base(struct refusal *why, struct error *err)
@@ -127,15 +133,29 @@ static int feed(struct making *making, const struct delta_header *header, struct
     for (size_t at = 0; r == 0 && at < bytes.size; at += FEED_STEP) {
         struct span piece = span_slice(bytes, at, FEED_STEP);
 
-        r = delta_reader_feed(reader, piece.bytes, piece.size, err);
+        r = making->failure = services_go_on(making->services, err);
+        if (r == 0)
+            r = delta_reader_feed(reader, piece.bytes, piece.size, err);
     }
     if (r == 0)
         r = delta_reader_end(reader, err);
     if (making->failure < 0)
         return making->failure;
-    if (r == -EBADMSG || r == -EINVAL || r == -EFBIG)
+    if (r == -EBADMSG || r == -EINVAL)
         return refuse(why, err);
     return push_result_of(r, why, err);
+}
+
+/* What is made stands in proportion to what was sent. */
+static int check_size(const struct delta_body *body, const struct delta_header *header,
+                      struct refusal *why, struct error *err)
+{
+    if (header->target_size <= header->base_size ||
+        (header->target_size - header->base_size) / DELTA_BODY_TIMES <= body->spool.size)
+        return 0;
+    return refusal_set(why, REFUSAL_TOO_LARGE,
+                       error_set(err, -EFBIG, "a delta of %llu bytes makes too much",
+                                 (unsigned long long)body->spool.size));
 }
 
 int delta_body_make(struct delta_body *body, int64_t push_number, const struct identity *identity,
@@ -147,7 +167,7 @@ int delta_body_make(struct delta_body *body, int64_t push_number, const struct i
                                                      .why = why };
     const void *at = body; /* work that is nobody else's: its own place names it */
     const struct span name = span_of(&at, sizeof(at));
-    struct gate *gate = body->services->gate;
+    struct gate *gate = body->services->upload_gate;
     struct span bytes;
     int r = open_base(&making, push_number, identity, &header->base, why, err);
 
@@ -157,6 +177,9 @@ int delta_body_make(struct delta_body *body, int64_t push_number, const struct i
         return refusal_at(why, "",
                           error_set(err, -EINVAL, "offset 72: the base has %llu bytes",
                                     (unsigned long long)making.base.size));
+    r = check_size(body, header, why, err);
+    if (r < 0)
+        return r;
     r = spool_bytes(&body->spool, &bytes, err);
     if (r < 0)
         return push_result_of(r, why, err);

@@ -102,26 +102,23 @@ static int look_at(struct services *services, const struct waiting *waiting, str
 int delta_later_step(struct services *services, size_t *out_count, struct error *err)
 {
     struct waiting waiting;
-    size_t better = 0;
-    int result = 0;
+    struct error reason = { 0 };
+    struct span name;
+    int r;
 
+    *out_count = 0;
+    if (services_go_on(services, NULL) < 0 || !take_last(services->deltas_later, &waiting))
+        return 0;
+    name = delta_pair_name(&waiting.pair);
     /* Those who wait for an answer come first: without a turn, another time. */
-    while (result == 0 && take_last(services->deltas_later, &waiting)) {
-        const struct span name = delta_pair_name(&waiting.pair);
-        struct error reason = { 0 };
-        int r;
-
-        if (gate_enter(services->gate, name, 0) != GATE_MINE) {
-            delta_later_add(services, &waiting.pair, waiting.size);
-            break;
-        }
-        r = look_at(services, &waiting, &reason);
-        gate_leave(services->gate, name);
-        better += r == 1;
-        if (r == -ENOMEM || r == -ENOSPC)
-            result = error_set(err, r, "a delta: %s", reason.text);
+    if (gate_enter(services->gate, name, 0) != GATE_MINE) {
+        delta_later_add(services, &waiting.pair, waiting.size);
+        return 0;
     }
-    if (result == 0)
-        *out_count = better;
-    return result;
+    r = look_at(services, &waiting, &reason);
+    gate_leave(services->gate, name);
+    if (r == -ENOMEM || r == -ENOSPC)
+        return error_set(err, r, "a delta: %s", reason.text);
+    *out_count = r == 1;
+    return 0;
 }

@@ -27,5 +27,6 @@ struct delta_later *delta_later_free(struct delta_later *later); /* NULL is fine
  * question, the delta is small anyway, or the list is full. */
 void delta_later_add(struct services *services, const struct delta_pair *pair, uint64_t size);
 
-/* Looks at what is on the list now. *out_count: pairs for which something better was found. */
+/* Looks at one pair of the list, so that whoever calls can end between two. *out_count: 1 when
+ * something better was found for it. Nothing is done when the server stops. */
 int delta_later_step(struct services *services, size_t *out_count, struct error *err);

@@ -174,6 +174,7 @@ static void choose_plan(struct making *making, struct delta_plan *out)
 
 /* A delta on its way into a scratch file, given up when it becomes no smaller than it has to. */
 struct attempt {
+    struct services *services;
     int fd;
     uint64_t size, limit;
 };
@@ -186,7 +187,10 @@ static void attempt_release(struct attempt *attempt)
 static int attempt_write(void *context, const void *bytes, size_t size, struct error *err)
 {
     struct attempt *attempt = context;
+    int r = services_go_on(attempt->services, err);
 
+    if (r < 0)
+        return r;
     attempt->size += size;
     if (attempt->size >= attempt->limit)
         return error_set(err, -EFBIG, "no smaller than what it replaces");
@@ -202,6 +206,7 @@ static int begin(struct making *making, struct attempt *attempt, struct delta_wr
                                          .target_size = making->target->size };
     int r = scratch_file(making->services->scratch_path, &attempt->fd, err);
 
+    attempt->services = making->services;
     return r < 0 ? r
                  : delta_writer_new(out_writer, &header, ZSTD_LEVEL_DEFAULT,
                                     (struct sink){ attempt_write, attempt }, err);
@@ -280,10 +285,17 @@ static int make_smallest(struct making *making, uint64_t limit, struct attempt *
 
 /* ------------------------------------------------------------------ its proof */
 
+struct proof {
+    struct services *services;
+    struct digest_stream made;
+};
+
 static int add_made(void *context, const void *bytes, size_t size, struct error *err)
 {
-    digest_stream_add(context, bytes, size);
-    return 0;
+    struct proof *proof = context;
+
+    digest_stream_add(&proof->made, bytes, size);
+    return services_go_on(proof->services, err);
 }
 
 /* -EBADMSG: it does not make the target. */
@@ -295,15 +307,15 @@ static int prove(struct making *making, const struct attempt *attempt, struct er
                                          .target_size = making->target->size };
     cleanup(cleanup_delta_reader) struct delta_reader *reader = NULL;
     cleanup_memory uint8_t *piece = memory_resize(NULL, READ_PIECE, 1);
-    struct digest_stream stream;
+    struct proof proof = { .services = making->services };
     struct digest made;
     size_t got = 0;
     int r = piece == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 
-    digest_stream_init(&stream);
+    digest_stream_init(&proof.made);
     if (r == 0)
         r = delta_reader_new(&reader, &header, source_of(making->base_object),
-                             (struct sink){ add_made, &stream }, DELTA_PATCH_MAX, err);
+                             (struct sink){ add_made, &proof }, DELTA_PATCH_MAX, err);
     for (uint64_t at = 0; r == 0 && at < attempt->size; at += got) {
         r = file_read_at(attempt->fd, at, piece, READ_PIECE, &got, err);
         if (r == 0 && got == 0)
@@ -315,7 +327,7 @@ static int prove(struct making *making, const struct attempt *attempt, struct er
         r = delta_reader_end(reader, err);
     if (r < 0)
         return r;
-    made = digest_stream_end(&stream);
+    made = digest_stream_end(&proof.made);
     return digest_equal(&made, &making->target->sha256)
                ? 0
                : error_set(err, -EBADMSG, "the delta makes other bytes");
@@ -323,11 +335,13 @@ static int prove(struct making *making, const struct attempt *attempt, struct er
 
 static int making_open(struct making *making, struct error *err)
 {
-    int r = blob_object_open(making->services, making->base, &making->base_object, NULL, err);
+    int r = services_go_on(making->services, err);
 
-    return r < 0 ? r
-                 : blob_object_open(making->services, making->target, &making->target_object, NULL,
-                                    err);
+    if (r == 0)
+        r = blob_object_open(making->services, making->base, &making->base_object, NULL, err);
+    if (r == 0)
+        r = blob_object_open(making->services, making->target, &making->target_object, NULL, err);
+    return r;
 }
 
 int delta_make(struct services *services, const struct blob *base, const struct blob *target,

@@ -13,6 +13,7 @@
 #include "server/service/delta_body.h"
 #include "server/service/push_door.h"
 #include "server/service/refusal.h"
+#include "server/storage/blob_store.h"
 
 struct delta_upload {
     struct services *services;
@@ -73,6 +74,18 @@ static int write_blob(void *context, const void *bytes, size_t size, struct erro
     return blob_upload_add(making->upload, span_of(bytes, size), making->why, err);
 }
 
+/* Before the work: the store has room for what it would make, and goes on having some. */
+static int check_room(struct services *services, uint64_t size, struct refusal *why,
+                      struct error *err)
+{
+    uint64_t left;
+    int r = blob_store_free_space(services->store, &left, err);
+
+    if (r == 0 && left < size + DELTA_UPLOAD_ROOM)
+        r = error_set(err, -ENOSPC, "the store is full");
+    return push_result_of(r, why, err);
+}
+
 static int make(struct delta_upload *upload, struct blob_upload *blob, struct refusal *why,
                 struct error *err)
 {
@@ -86,6 +99,9 @@ static int make(struct delta_upload *upload, struct blob_upload *blob, struct re
         return refusal_at(why, "", error_set(err, -EINVAL, "offset 40: another target"));
     if (header.target_size != blob_upload_size(blob))
         return refusal_at(why, "", error_set(err, -EINVAL, "offset 80: another size"));
+    r = check_room(upload->services, header.target_size, why, err);
+    if (r < 0)
+        return r;
     return delta_body_make(&upload->body, blob_upload_push(blob), &upload->caller.identity, &header,
                            (struct sink){ write_blob, &making }, why, err);
 }

@@ -13,17 +13,21 @@
  *     delta_upload_begin -> delta_upload_add ... -> delta_upload_end -> delta_upload_free
  *
  * At the end the server makes the blob out of its own base and treats it as if it had come as it
- * is: verified by SHA-256, durable, live. Parts of it that were sent before are forgotten. Nothing
- * is kept of a delta that makes other bytes, or none.
+ * is: verified by SHA-256, durable, live. Parts of it that were sent before are forgotten when the
+ * first byte was made, and stay as they are when there is no such byte. Nothing is kept of a delta
+ * that makes other bytes, or none.
  *
  * -ENOENT: not in the listing, or no such base (delta_body.h). -EINVAL with REFUSAL_VALIDATION: a
  * broken delta, or one that makes another blob. -EFBIG: the body has more than part_size bytes, or
- * the blob more than DELTA_UPLOAD_MAX. -EBADMSG: REFUSAL_DIGEST_MISMATCH. -EBUSY with
- * REFUSAL_PUSH_BUSY: another request writes this blob. -EAGAIN: later.
+ * the blob more than DELTA_UPLOAD_MAX, or the delta makes too much of too little (delta_body.h).
+ * -ENOSPC with REFUSAL_FULL: after it the store would have less than DELTA_UPLOAD_ROOM left.
+ * -EBADMSG: REFUSAL_DIGEST_MISMATCH. -EBUSY with REFUSAL_PUSH_BUSY: another request writes this
+ * blob. -EAGAIN: later.
  * A blob that the push has already: the delta is taken and dropped.
  * An upload belongs to one thread at a time.
  */
 #define DELTA_UPLOAD_MAX ((uint64_t)64 << 30)
+#define DELTA_UPLOAD_ROOM ((uint64_t)64 << 20)
 
 struct delta_upload;
 

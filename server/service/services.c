@@ -28,10 +28,9 @@
 #define FACTS_DEFAULT 65536
 #define OPEN_DEFAULT 256
 #define TOKENS_MAX 4096
-/* Deltas and chunk lists made at a time, and threads that wait for one: together half of the
- * workers that a server has unless it is told otherwise. */
+#define WORKERS_DEFAULT 16
+/* Of each kind at a time, for what they take of memory. */
 #define MAKING_MAX 2
-#define WAITING_MAX 6
 
 CLEANUP_DEFINE(services, services_free);
 
@@ -59,10 +58,37 @@ static int make_memos(struct services *services, const struct services_settings 
     return r;
 }
 
+/* For so many threads: half of them work, up to MAKING_MAX, the others wait. */
+static int make_gate(unsigned threads, struct gate **out, struct error *err)
+{
+    const unsigned half = (threads + 1) / 2;
+    const unsigned making = half < MAKING_MAX ? half : MAKING_MAX;
+
+    return gate_new(out, making, threads - making, err);
+}
+
+/* Half of the workers, in two parts, so that those who pull and those who push do not hold up each
+ * other; the larger one for those who pull, of whom many may wait for the same. Of so few workers
+ * that half is one, both have that one. */
+static int make_gates(struct services *services, unsigned workers, struct error *err)
+{
+    const unsigned half = (workers > 0 ? workers : WORKERS_DEFAULT) / 2;
+    const unsigned pushing = half < 4 ? 1 : half * 3 / 8;
+    int r;
+
+    if (half >= 2) {
+        r = make_gate(half - pushing, &services->gate, err);
+        return r < 0 ? r : make_gate(pushing, &services->upload_gate, err);
+    }
+    r = make_gate(1, &services->gate, err);
+    services->upload_gate = services->gate;
+    return r;
+}
+
 static int make_delta_parts(struct services *services, const struct services_settings *settings,
                             struct error *err)
 {
-    int r = gate_new(&services->gate, MAKING_MAX, WAITING_MAX, err);
+    int r = make_gates(services, settings->workers, err);
 
     if (r == 0)
         r = delta_later_new(&services->deltas_later, err);
@@ -141,6 +167,8 @@ struct services *services_free(struct services *services)
     memo_free(services->no_deltas);
     file_cache_free(services->deltas);
     delta_later_free(services->deltas_later);
+    if (services->upload_gate != services->gate)
+        gate_free(services->upload_gate);
     gate_free(services->gate);
     token_verifier_free(services->verifier);
     upload_merkles_release(services);
@@ -150,6 +178,16 @@ struct services *services_free(struct services *services)
     pthread_mutex_destroy(&services->event_lock);
     pthread_mutex_destroy(&services->lock);
     return memory_free(services);
+}
+
+void services_stop(struct services *services)
+{
+    atomic_store(&services->stopping, true);
+}
+
+int services_go_on(const struct services *services, struct error *err)
+{
+    return atomic_load(&services->stopping) ? error_set(err, -EAGAIN, "the server is stopping") : 0;
 }
 
 const char *services_store_id(const struct services *services)

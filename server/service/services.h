@@ -37,11 +37,17 @@ struct services_settings {
     const char *delta_path;    /* a directory of the services' own for deltas; NULL: not kept */
     uint64_t delta_cache_size; /* bytes of it; 0: not kept */
     unsigned password_checks;  /* argon2 computations at once; 0: 2 */
+    unsigned workers; /* threads that call these services: work on deltas and chunk lists never
+                         holds more than half of them, but one at a time; 0: 16 */
 };
 
 int services_new(const struct services_settings *settings, struct services **out_services,
                  struct error *err);
 struct services *services_free(struct services *services); /* NULL is fine; returns NULL */
+
+/* The server ends: long work on deltas that goes on gives up at its next step, and none begins
+ * (-EAGAIN); everything else is served on. For good, from any thread. */
+void services_stop(struct services *services);
 
 /* The store's id (a UUID as text), for X-Kkartifact-Store. Lives with the services. */
 const char *services_store_id(const struct services *services);

@@ -363,6 +363,77 @@ static void test_prefix_limit(void **state)
     assert_string_equal(err.text, "offset 89: a patch of more than 1000 bytes");
 }
 
+/* A base of which the bytes that are read are counted. */
+struct counted {
+    uint64_t reads, bytes;
+};
+
+static int read_counted(void *context, uint64_t offset, void *out, size_t size, struct error *err)
+{
+    struct counted *counted = context;
+
+    counted->reads++;
+    counted->bytes += size;
+    memset(out, (int)(offset % 251), size);
+    return 0;
+}
+
+/* Patches that make 1000 zeros each out of prefixes of `length` bytes that stand `step` apart. */
+static int apply_patches(uint64_t base_size, uint64_t length, uint64_t step, size_t count,
+                         struct counted *counted, struct error *err)
+{
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED), out = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf zeros = buf_init(1000), frame = buf_init(BUF_UNLIMITED);
+    cleanup(cleanup_delta_reader) struct delta_reader *reader = NULL;
+    struct delta_header header = { .base_size = base_size, .target_size = 1000 * count };
+    int r;
+
+    memset(counted, 0, sizeof(*counted));
+    buf_add_zeros(&zeros, 1000);
+    assert_int_equal(zstd_compress(buf_span(&zeros), 3, &frame, NULL), 0);
+    buf_add(&delta, DELTA_MAGIC, 8);
+    buf_add_zeros(&delta, 64);
+    buf_add_u64(&delta, header.base_size);
+    buf_add_u64(&delta, header.target_size);
+    for (size_t i = 0; i < count; i++) {
+        buf_add_byte(&delta, 2);
+        buf_add_u32(&delta, 1000);
+        buf_add_u32(&delta, (uint32_t)frame.size);
+        buf_add_byte(&delta, 2);
+        buf_add_u64(&delta, i * step % (base_size - length + 1));
+        buf_add_u64(&delta, length);
+        buf_add_span(&delta, buf_span(&frame));
+    }
+    buf_add_byte(&delta, 0);
+    assert_int_equal(delta_reader_new(&reader, &header,
+                                      (struct delta_source){ read_counted, counted },
+                                      sink_to_buf(&out), DELTA_PATCH_MAX, NULL),
+                     0);
+    r = delta_reader_feed(reader, delta.bytes, delta.size, err);
+    return r < 0 ? r : delta_reader_end(reader, err);
+}
+
+/* Small frames with large prefixes: the base is not read over and over. */
+static void test_prefixes_in_all(void **state)
+{
+    const uint64_t size = 1u << 20;
+    struct counted counted;
+    struct error err = { 0 };
+
+    assert_int_equal(apply_patches(2 * size, size, 1, 1000, &counted, &err), -EFBIG);
+    assert_non_null(strstr(err.text, ": too much is read of the base"));
+    assert_in_range(counted.bytes, 2 * size, 3 * size);
+    /* The same range again and again is read once. */
+    assert_int_equal(apply_patches(2 * size, size, 0, 1000, &counted, NULL), 0);
+    assert_int_equal(counted.reads, 1);
+    assert_int_equal(counted.bytes, size);
+    /* What a writer may use for each: as far as the limit goes, and a step further. */
+    assert_int_equal(apply_patches(size, DELTA_PREFIX_MORE + 4000, 7, 1000, &counted, NULL), 0);
+    assert_int_equal(counted.reads, 1000);
+    assert_int_equal(apply_patches(size, DELTA_PREFIX_MORE + 6000, 7, 1000, &counted, NULL),
+                     -EFBIG);
+}
+
 static int no_base(void *context, uint64_t offset, void *out, size_t size, struct error *err)
 {
     return error_set(err, -EIO, "the disk is gone");
@@ -445,7 +516,7 @@ int main(void)
         cmocka_unit_test(test_writer_refuses),     cmocka_unit_test(test_every_rule),
         cmocka_unit_test(test_every_rule_of_data), cmocka_unit_test(test_prefix_limit),
         cmocka_unit_test(test_base_and_sink_fail), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),          cmocka_unit_test(test_prefixes_in_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ struct fault_store {
     int error;
     int for_ever;
     int failed;
+    uint64_t left; /* UINT64_MAX: as the inner store says */
 };
 
 struct fault_writer {
@@ -189,6 +190,10 @@ static int fault_list(struct blob_store *store, blob_store_each *each, void *con
 
 static int fault_free_space(struct blob_store *store, uint64_t *out_bytes, struct error *err)
 {
+    if (cast(store)->left < UINT64_MAX) {
+        *out_bytes = cast(store)->left;
+        return 0;
+    }
     return blob_store_free_space(cast(store)->inner, out_bytes, err);
 }
 
@@ -236,6 +241,7 @@ int fault_store_new(struct blob_store *inner, struct blob_store **out_store)
     memcpy(self->base.id, inner->id, sizeof(self->base.id));
     self->inner = inner;
     self->fail_at = -1;
+    self->left = UINT64_MAX;
     pthread_mutex_init(&self->lock, NULL);
     *out_store = &self->base;
     return 0;
@@ -251,6 +257,11 @@ void fault_store_fail(struct blob_store *store, int64_t after, int error, int fo
     self->for_ever = for_ever;
     self->failed = 0;
     pthread_mutex_unlock(&self->lock);
+}
+
+void fault_store_left(struct blob_store *store, uint64_t bytes)
+{
+    cast(store)->left = bytes;
 }
 
 void fault_store_heal(struct blob_store *store)

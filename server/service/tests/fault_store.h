@@ -16,5 +16,6 @@ int fault_store_new(struct blob_store *inner,
                     struct blob_store **out_store); /* frees inner later */
 void fault_store_fail(struct blob_store *store, int64_t after, int error, int for_ever);
 void fault_store_heal(struct blob_store *store);
-int64_t fault_store_calls(const struct blob_store *store); /* so far */
-int fault_store_failed(const struct blob_store *store);    /* did it fail a call since _fail()? */
+void fault_store_left(struct blob_store *store, uint64_t bytes); /* what free_space says */
+int64_t fault_store_calls(const struct blob_store *store);       /* so far */
+int fault_store_failed(const struct blob_store *store); /* did it fail a call since _fail()? */

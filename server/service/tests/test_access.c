@@ -10,6 +10,8 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/database.h"
+#include "server/service/context.h"
+#include "server/service/gate.h"
 #include "server/service/tests/world.h"
 #include "server/service/tokens.h"
 
@@ -287,6 +289,44 @@ static void test_ready(void **state)
     assert_int_equal(strlen(services_store_id(world->services)), 36);
 }
 
+/* How many pieces of other work may begin now. */
+static unsigned enter_all(struct gate *gate, uint64_t number)
+{
+    unsigned count = 0;
+
+    while (gate_enter(gate, span_of(&number, sizeof(number)), 0) == GATE_MINE) {
+        count++;
+        number++;
+    }
+    return count;
+}
+
+static void test_long_work_leaves_workers_free(void **state)
+{
+    static const struct {
+        unsigned workers, pulls, pushes, waiting;
+    } cases[] = {
+        { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 1, 0, 0 },  { 4, 1, 1, 0 },     { 6, 1, 1, 1 },
+        { 8, 2, 1, 1 }, { 0, 2, 2, 4 }, { 16, 2, 2, 4 }, { 256, 2, 2, 124 },
+    };
+    struct world *world = *state;
+    struct services_settings settings = { .store = world->store, .database = world->database };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct services *services;
+
+        settings.workers = cases[i].workers;
+        assert_int_equal(services_new(&settings, &services, NULL), 0);
+        assert_int_equal(enter_all(services->gate, 0), cases[i].pulls);
+        assert_int_equal(enter_all(services->upload_gate, 100), cases[i].pushes);
+        if (cases[i].waiting == 0) { /* the answer is no at once */
+            assert_int_equal(gate_enter(services->gate, span_text("x"), 600000), GATE_FULL);
+            assert_int_equal(gate_enter(services->upload_gate, span_text("x"), 600000), GATE_FULL);
+        }
+        services_free(services);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_token_requests_are_checked),
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_long_work_leaves_workers_free),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -181,6 +181,30 @@ static void test_a_short_list(void **state)
     assert_int_equal(count, 0);
 }
 
+/* What `later` has at the end of its list is looked at, one at a time; nothing when the server
+ * stops. */
+static void test_one_at_a_time(void **state)
+{
+    const struct delta_pair pair = pair_of(SIZE, SIZE);
+    int64_t before, one;
+    size_t count;
+
+    world_restart(&world);
+    for (size_t i = 0; i < 3; i++)
+        delta_later_add(world.services, &pair, 0);
+    before = fault_store_calls(world.store);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    one = fault_store_calls(world.store) - before;
+    assert_true(one > 0);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(fault_store_calls(world.store) - before, 2 * one);
+    services_stop(world.services);
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(fault_store_calls(world.store) - before, 2 * one);
+    world_restart(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_none_that_is_larger_than_the_whole),
         cmocka_unit_test(test_only_where_there_is_hope),
         cmocka_unit_test(test_a_short_list),
+        cmocka_unit_test(test_one_at_a_time),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,11 +13,13 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/codec/zstd.h"
 #include "common/model/delta.h"
 #include "server/db/database.h"
 #include "server/db/push_blobs.h"
 #include "server/db/pushes.h"
 #include "server/service/content.h"
+#include "server/service/delta_body.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 #include "server/storage/blob_store.h"
@@ -384,6 +387,170 @@ static void test_bases_that_go(void **state)
     sample_release(&base);
 }
 
+/* 1000 bytes of the target, as an agent sends them. */
+static void send_a_part(void)
+{
+    struct blob_upload *part;
+    uint64_t offset;
+
+    assert_int_equal(blob_upload_begin(world.services, &world.caller, "p", "a", open_push.id,
+                                       &target.blobs[0].sha256, 0, SIZE, 1000, &part, NULL, NULL),
+                     0);
+    assert_int_equal(blob_upload_add(part, span_of(target.blobs[0].bytes, 1000), NULL, NULL), 0);
+    assert_int_equal(blob_upload_end(part, &offset, NULL, NULL), 0);
+    blob_upload_free(part);
+}
+
+/* What makes nothing takes nothing away. */
+static void test_parts_stay_where_nothing_is_made(void **state)
+{
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf unknown = buf_init(BUF_UNLIMITED);
+    struct sample_blob nowhere = old.blobs[0];
+    struct refusal why;
+
+    begin_push(&world.caller);
+    right_delta(&delta);
+    nowhere.sha256 = digest_of("nowhere", 7);
+    make_delta(&nowhere, &target.blobs[0], target.blobs[0].bytes + CHANGE, &unknown);
+    send_a_part();
+    assert_int_equal(send_target(span_text("junk"), &why), -EINVAL);
+    assert_int_equal(offset_now(), 1000);
+    assert_int_equal(send_target(buf_span(&unknown), &why), -ENOENT);
+    assert_int_equal(offset_now(), 1000);
+    assert_int_equal(send_target(span_slice(buf_span(&delta), 0, DELTA_HEADER_SIZE), &why),
+                     -EINVAL);
+    assert_int_equal(offset_now(), 1000);
+    services_stop(world.services);
+    assert_int_equal(send_target(buf_span(&delta), &why), -EAGAIN);
+    assert_int_equal(offset_now(), 1000);
+    world_restart(&world);
+    /* They are gone on with, or a delta makes it all. */
+    assert_int_equal(send_target(buf_span(&delta), &why), 0);
+    commit_and_check(&world.caller);
+}
+
+static void test_no_room(void **state)
+{
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED);
+    struct refusal why;
+
+    begin_push(&world.caller);
+    right_delta(&delta);
+    send_a_part();
+    fault_store_left(world.store, DELTA_UPLOAD_ROOM + SIZE - 1);
+    assert_int_equal(send_target(buf_span(&delta), &why), -ENOSPC);
+    assert_int_equal(why.code, REFUSAL_FULL);
+    assert_int_equal(offset_now(), 1000);
+    fault_store_left(world.store, DELTA_UPLOAD_ROOM + SIZE);
+    assert_int_equal(send_target(buf_span(&delta), &why), 0);
+    fault_store_left(world.store, UINT64_MAX);
+    commit_and_check(&world.caller);
+}
+
+/* Prefixes of the whole base in many small frames. */
+static void test_a_dear_delta(void **state)
+{
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED), frame = buf_init(1000);
+    static const uint8_t zeros[100];
+    struct refusal why;
+
+    begin_push(&world.caller);
+    assert_int_equal(zstd_compress(span_of(zeros, sizeof(zeros)), 3, &frame, NULL), 0);
+    right_delta(&delta);
+    delta.size = DELTA_HEADER_SIZE;
+    for (size_t i = 0; i < SIZE / sizeof(zeros); i++) {
+        buf_add_byte(&delta, 2);
+        buf_add_u32(&delta, sizeof(zeros));
+        buf_add_u32(&delta, (uint32_t)frame.size);
+        buf_add_byte(&delta, 2);
+        buf_add_u64(&delta, i % 2);
+        buf_add_u64(&delta, SIZE - 1);
+        buf_add_span(&delta, buf_span(&frame));
+    }
+    buf_add_byte(&delta, 0);
+    assert_int_equal(send_target(buf_span(&delta), &why), -EFBIG);
+    assert_int_equal(why.code, REFUSAL_TOO_LARGE);
+    assert_int_equal(offset_now(), 0);
+}
+
+/* A body whose frames are cut off would be a broken one: its size alone is looked at. */
+static void test_a_delta_that_makes_too_much(void **state)
+{
+    const struct span file = span_text("a base of a few bytes");
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED);
+    cleanup_memory uint8_t *zeros = memory_new((size_t)4 << 20);
+    struct delta_upload *upload = NULL;
+    struct refusal why = { 0 };
+    enum pushes_outcome outcome;
+    struct sample base, large;
+    uint64_t offset;
+
+    begin_push(&world.caller);
+    sample_make_of(&base, 64, &file, 1);
+    sample_make_of(&large, 65, &(struct span){ zeros, (size_t)4 << 20 }, 1);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "a", "tiny", &base, &outcome, NULL,
+                                 NULL, NULL),
+                     0);
+    sample_open(&world, &world.caller, "p", "a", "large", &large, &open_push);
+    assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", open_push.id,
+                                        buf_span(&large.listing), NULL, NULL),
+                     0);
+    buf_add(&delta, DELTA_MAGIC, 8);
+    buf_add(&delta, base.blobs[0].sha256.bytes, DIGEST_SIZE);
+    buf_add(&delta, large.blobs[0].sha256.bytes, DIGEST_SIZE);
+    buf_add_u64(&delta, base.blobs[0].size);
+    buf_add_u64(&delta, large.blobs[0].size);
+    for (int i = 0; i < 2; i++) {
+        const bool enough = i > 0;
+
+        assert_int_equal(delta_upload_begin(world.services, &world.caller, "p", "a", open_push.id,
+                                            &large.blobs[0].sha256, &upload, &why, NULL),
+                         0);
+        if (enough)
+            buf_add_zeros(&delta, ((size_t)4 << 20) / DELTA_BODY_TIMES);
+        assert_int_equal(delta_upload_add(upload, buf_span(&delta), &why, NULL), 0);
+        assert_int_equal(delta_upload_end(upload, &offset, &why, NULL), enough ? -EINVAL : -EFBIG);
+        assert_int_equal(why.code, enough ? REFUSAL_VALIDATION : REFUSAL_TOO_LARGE);
+        delta_upload_free(upload);
+    }
+    sample_release(&base);
+    sample_release(&large);
+}
+
+static int stop_at_once(void *context, const void *bytes, size_t size, struct error *err)
+{
+    ++*(unsigned *)context;
+    services_stop(world.services);
+    return 0;
+}
+
+/* In the middle of a frame that makes 500,000 bytes, and with more frames in the same feed. */
+static void test_the_server_stops(void **state)
+{
+    cleanup(buf_release) struct buf delta = buf_init(BUF_UNLIMITED);
+    struct push push = push_empty();
+    struct delta_header header;
+    struct delta_body body;
+    unsigned writes = 0;
+
+    begin_push(&world.caller);
+    right_delta(&delta);
+    assert_int_equal(push_get(world.database, "p", "a", open_push.id, world.caller.identity.id,
+                              &push, NULL),
+                     0);
+    delta_body_init(&body, world.services, SIZE);
+    assert_int_equal(delta_body_add(&body, buf_span(&delta), NULL, NULL), 0);
+    assert_int_equal(delta_body_header(&body, &header, NULL, NULL), 0);
+    assert_int_equal(delta_body_make(&body, push.number, &world.caller.identity, &header,
+                                     (struct sink){ stop_at_once, &writes }, NULL, NULL),
+                     -EAGAIN);
+    assert_int_equal(writes, 1);
+    delta_body_release(&body);
+    push_release(&push);
+    world_restart(&world);
+}
+
 /* The argument names the store: "memory" or "file". */
 int main(int argc, char **argv)
 {
@@ -397,6 +564,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_body_larger_than_a_part),
         cmocka_unit_test(test_a_store_that_fails),
         cmocka_unit_test(test_bases_that_go),
+        cmocka_unit_test(test_parts_stay_where_nothing_is_made),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_a_dear_delta),
+        cmocka_unit_test(test_a_delta_that_makes_too_much),
+        cmocka_unit_test(test_the_server_stops),
     };
 
     assert_int_equal(argc, 2);
