@@ -6,6 +6,7 @@
 
 #include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
+#include "agent/cmd/dest.h"
 #include "agent/cmd/job.h"
 #include "agent/transfer/beside.h"
 #include "agent/transfer/change.h"
@@ -14,7 +15,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
-#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
@@ -67,14 +67,15 @@ static int open_nothing(struct job *job, struct scratch *out_nothing, struct dir
     return job_local(job, r);
 }
 
-static int open_dest(struct job *job, const struct pull_options *options, struct directory **out,
-                     struct beside *out_beside, struct scratch *out_nothing, struct error *err)
+static int open_dest(struct job *job, const struct pull_options *options, struct dest *out_made,
+                     struct directory **out, struct beside *out_beside, struct scratch *out_nothing,
+                     struct error *err)
 {
     cleanup_memory char *path = NULL;
     int r = find_dest(job, &path, err);
 
     if (r == 0 && !options->dry_run)
-        r = file_make_directories(path, 0755, err);
+        r = dest_make(path, out_made, err);
     if (r == 0)
         r = directory_open(path, out, err);
     if (r == -ENOENT && options->dry_run)
@@ -145,7 +146,8 @@ static int tell_changes(struct job *job, const struct change_list *changes, stru
     return 0;
 }
 
-static int pull(struct job *job, struct pull_options *options, struct error *err)
+static int pull(struct job *job, struct pull_options *options, struct dest *out_made,
+                struct error *err)
 {
     cleanup(cleanup_directory) struct directory *dest = NULL;
     cleanup(beside_release) struct beside beside = { 0 };
@@ -160,7 +162,7 @@ static int pull(struct job *job, struct pull_options *options, struct error *err
     if (r == 0)
         r = job_connect(job, err);
     if (r == 0)
-        r = open_dest(job, options, &dest, &beside, &nothing, err);
+        r = open_dest(job, options, out_made, &dest, &beside, &nothing, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r < 0)
@@ -189,6 +191,7 @@ int command_pull(struct command *command, struct error *err)
     cleanup(pattern_list_release) struct pattern_list protect = pattern_list_init();
     const char *said = options_operand(command->options, 0);
     struct pull_options options = { .protect = &protect };
+    cleanup(dest_release) struct dest made = { 0 };
     cleanup(job_release) struct job job;
     int r;
 
@@ -202,6 +205,8 @@ int command_pull(struct command *command, struct error *err)
     if (r == 0)
         r = job_patterns(&job, "ignore", &protect, err);
     if (r == 0)
-        r = pull(&job, &options, err);
+        r = pull(&job, &options, &made, err);
+    if (r < 0)
+        dest_unmake(&made);
     return job_exit_resumable(&job, r, err);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/get_work.h"
 #include "agent/transfer/pull_apply.h"
 #include "agent/transfer/pull_names.h"
 #include "agent/transfer/pull_part.h"
@@ -18,19 +19,13 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
-#include "common/base/random.h"
 #include "common/model/tree.h"
-
-#define MADE "tree" /* in the directory beside the target */
-
-CLEANUP_DEFINE(directory, directory_close);
 
 struct getting {
     const struct get_options *options;
     const struct tree *tree;
     struct pull_plan plan;
-    struct buf work; /* name of the directory beside the target; empty: none is made */
-    struct directory *stage, *made;
+    struct get_work work;
     char path[PATH_MAX_SIZE + 1];
     struct buf target; /* a path below parent */
     bool fills;        /* the target is a directory that is there */
@@ -38,11 +33,7 @@ struct getting {
 
 static void getting_release(struct getting *getting)
 {
-    directory_close(getting->stage);
-    directory_close(getting->made);
-    if (getting->work.size > 0)
-        directory_remove_all(getting->options->parent, buf_text(&getting->work), NULL);
-    buf_release(&getting->work);
+    get_work_release(&getting->work);
     buf_release(&getting->target);
     pull_plan_release(&getting->plan);
 }
@@ -136,50 +127,22 @@ static int check_targets(struct getting *getting, struct error *err)
     return transfer_local(getting->options->transfer, r);
 }
 
-static int make_work(struct getting *getting, struct error *err)
-{
-    struct directory *parent = getting->options->parent;
-    cleanup(cleanup_directory) struct directory *work = NULL;
-    cleanup(buf_release) struct buf name = buf_init(64);
-    uint64_t number;
-    int r = random_bytes(&number, sizeof(number), err);
-
-    if (r < 0)
-        return r;
-    buf_format(&name, ".kkartifact-get-%016llx", (unsigned long long)number);
-    r = buf_check(&name, err);
-    if (r == 0)
-        r = directory_make(parent, buf_text(&name), 0700, err);
-    if (r < 0)
-        return r;
-    getting->work = name;
-    name = buf_init(0);
-    r = directory_open_below(parent, buf_text(&getting->work), &work, err);
-    if (r == 0)
-        r = directory_make(work, "stage", 0700, err);
-    if (r == 0)
-        r = directory_make(work, MADE, 0700, err);
-    if (r == 0)
-        r = directory_open_below(work, "stage", &getting->stage, err);
-    return r < 0 ? r : directory_open_below(work, MADE, &getting->made, err);
-}
-
 /* The entry, whole, in the directory beside the target. */
 static int make(struct getting *getting, struct error *err)
 {
     const struct get_options *options = getting->options;
     const struct record *record = &options->tree->version.record;
     struct pull_stage_options stage = { .transfer = options->transfer,
-                                        .dest = getting->made,
-                                        .stage = getting->stage,
+                                        .dest = getting->work.made,
+                                        .stage = getting->work.stage,
                                         .plan = &getting->plan,
                                         .tree = getting->tree,
                                         .project = record->project,
                                         .app = record->app,
                                         .version = record->version };
     struct pull_apply_options apply = { .transfer = options->transfer,
-                                        .dest = getting->made,
-                                        .stage = getting->stage,
+                                        .dest = getting->work.made,
+                                        .stage = getting->work.stage,
                                         .plan = &getting->plan,
                                         .tree = getting->tree };
     struct pull_counts counts;
@@ -197,7 +160,7 @@ static int open_above(struct getting *getting, struct error *err)
     while (r == 0 && index != TREE_ROOT) {
         index = tree_record(getting->tree, index).parent;
         if (index != TREE_ROOT)
-            r = directory_set_mode(getting->made, path_of(getting, index), 0700, err);
+            r = directory_set_mode(getting->work.made, path_of(getting, index), 0700, err);
     }
     return r;
 }
@@ -211,7 +174,7 @@ static int move_directory(struct getting *getting, uint32_t index, const char *t
     cleanup(buf_release) struct buf from = buf_init(BUF_UNLIMITED);
     int r;
 
-    buf_format(&from, "%s/" MADE, buf_text(&getting->work));
+    buf_format(&from, "%s/" GET_WORK_TREE, buf_text(&getting->work.name));
     if (index != TREE_ROOT)
         buf_format(&from, "/%s", path_of(getting, index));
     r = buf_check(&from, err);
@@ -228,7 +191,7 @@ static int move_one(struct getting *getting, uint32_t index, const char *target,
 {
     if (tree_record(getting->tree, index).kind == ENTRY_DIRECTORY)
         return move_directory(getting, index, target, err);
-    return directory_rename(getting->made, path_of(getting, index), getting->options->parent,
+    return directory_rename(getting->work.made, path_of(getting, index), getting->options->parent,
                             target, err);
 }
 
@@ -247,7 +210,8 @@ static int fill(struct getting *getting, struct error *err)
         r = check_target(getting, entry.path, is_directory, &there, err);
         if (r < 0 || (is_directory && there)) {
             if (r == 0)
-                r = directory_set_mode(getting->made, path_of(getting, walk->index), 0700, err);
+                r = directory_set_mode(getting->work.made, path_of(getting, walk->index), 0700,
+                                       err);
             continue;
         }
         r = move_one(getting, walk->index, buf_text(&getting->target), err);
@@ -263,7 +227,7 @@ static int place(struct getting *getting, struct error *err)
     int r = open_above(getting, err);
 
     if (r == 0 && getting->fills && index != TREE_ROOT)
-        r = directory_set_mode(getting->made, path_of(getting, index), 0700, err);
+        r = directory_set_mode(getting->work.made, path_of(getting, index), 0700, err);
     if (r == 0 && getting->fills)
         r = fill(getting, err);
     else if (r == 0)
@@ -277,6 +241,7 @@ static int run(struct getting *getting, struct error *err)
     struct pull_space_need need;
     int r = check_targets(getting, err);
 
+    get_work_sweep(options->parent);
     if (r == 0)
         r = pull_names_check(options->transfer, options->parent, getting->tree, options->index,
                              err);
@@ -287,7 +252,7 @@ static int run(struct getting *getting, struct error *err)
     need = pull_space_need(&getting->plan, getting->tree, NULL, true);
     r = pull_space_check(options->transfer, options->parent, &need, err);
     if (r == 0)
-        r = transfer_local(options->transfer, make_work(getting, err));
+        r = transfer_local(options->transfer, get_work_make(&getting->work, err));
     if (r == 0)
         r = make(getting, err);
     return r < 0 ? r : place(getting, err);
@@ -303,7 +268,7 @@ int get_run(const struct get_options *options, struct get_result *out, struct er
     getting->options = options;
     getting->tree = &options->tree->image.tree;
     getting->target = buf_init(BUF_UNLIMITED);
-    getting->work = buf_init(64);
+    getting->work = get_work_init(options->parent);
     r = run(getting, err);
     if (r == 0)
         *out =

@@ -319,26 +319,39 @@ static int recover(struct pulling *pulling, struct error *err)
     return pull_exchange_recover(&options, err);
 }
 
-int pull_run(const struct pull_options *options, struct pull_result *out, struct error *err)
+static int pull(struct pulling *pulling, struct pull_result *out, struct error *err)
 {
-    cleanup(pulling_release) struct pulling pulling = { .options = options };
+    const struct pull_options *options = pulling->options;
     int r = transfer_local(options->transfer,
                            pulled_open(options->dest, options->dry_run ? PULLED_READ : PULLED_WRITE,
-                                       &pulling.pulled, err));
+                                       &pulling->pulled, err));
 
     if (r == 0)
         r = transfer_local(options->transfer, beside_check(options->beside, options->dest, err));
     if (r == 0 && !options->dry_run)
-        r = recover(&pulling, err);
-    if (r == 0 && pulling.pulled.damaged != NULL)
+        r = recover(pulling, err);
+    if (r == 0 && pulling->pulled.damaged != NULL)
         transfer_warning(options->transfer, ".kkartifact/%s is damaged and proves nothing any more",
-                         pulling.pulled.damaged);
-    if (r == 0 && pulling.pulled.home != NULL)
-        r = stat_cache_open(pulling.pulled.home, "stat", &pulling.cache, err);
+                         pulling->pulled.damaged);
+    if (r == 0 && pulling->pulled.home != NULL)
+        r = stat_cache_open(pulling->pulled.home, "stat", &pulling->cache, err);
     if (r < 0)
         return r;
-    r = run(&pulling, out, err);
+    r = run(pulling, out, err);
     if (!options->dry_run) /* one that was not used */
-        directory_remove_file(pulling.pulled.home, PULL_TREE_NAME, NULL);
+        directory_remove_file(pulling->pulled.home, PULL_TREE_NAME, NULL);
+    return r;
+}
+
+int pull_run(const struct pull_options *options, struct pull_result *out, struct error *err)
+{
+    cleanup(pulling_release) struct pulling pulling = { .options = options };
+    int r = pull(&pulling, out, err);
+
+    if (r < 0) {
+        pulling.cache = stat_cache_close(pulling.cache);
+        pulled_close_tree(&pulling.fetched);
+        pulled_unmake(&pulling.pulled);
+    }
     return r;
 }

@@ -26,6 +26,7 @@ struct lane {
     struct pull_blob *blobs[ASK_BLOBS]; /* in the order asked for */
     size_t count;                       /* 0: idle */
     size_t next;                        /* of the blobs that may still come */
+    struct pull_blob *coming;           /* of the member at hand */
     struct buf digests;
     struct pack_reader *reader;
     struct api_call *call;
@@ -88,13 +89,25 @@ static int write_blob(struct lane *lane, const struct pack_member *member, struc
     return r;
 }
 
+/* What was not asked for so is not unpacked. */
+static int on_header(void *context, const struct digest *sha256, uint64_t size, bool *out_wanted,
+                     struct error *err)
+{
+    struct lane *lane = context;
+    struct pull_blob *blob = find(lane, sha256);
+
+    lane->coming = blob;
+    *out_wanted = blob != NULL && !blob->is_here && size == blob->size;
+    return 0;
+}
+
 static int on_member(void *context, const struct pack_member *member, struct error *err)
 {
     struct lane *lane = context;
-    struct pull_blob *blob = find(lane, &member->sha256);
+    struct pull_blob *blob = lane->coming;
     int r;
 
-    if (blob == NULL || blob->is_here || member->damage != NULL || member->size != blob->size)
+    if (member->damage != NULL)
         return 0; /* left for pull_fetch() */
     r = write_blob(lane, member, err);
     if (r < 0)
@@ -113,9 +126,14 @@ static int on_body(void *context, struct span bytes, struct error *err)
 
 static int new_reader(struct lane *lane, struct error *err)
 {
+    int r;
+
     lane->reader = pack_reader_free(lane->reader);
     lane->next = 0;
-    return pack_reader_new(&lane->reader, &limits, on_member, lane, err);
+    r = pack_reader_new(&lane->reader, &limits, on_member, lane, err);
+    if (r == 0)
+        pack_reader_ask(lane->reader, on_header);
+    return r;
 }
 
 /* A broken answer is begun anew; what came of it stays. */

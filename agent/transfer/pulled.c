@@ -110,10 +110,12 @@ static int take_lock(struct pulled *pulled, struct error *err)
 
 static int open_home(struct pulled *pulled, enum pulled_access access, struct error *err)
 {
+    bool made = false;
     int r = directory_open_below(pulled->dest, HOME, &pulled->home, err);
 
     if (r == -ENOENT && access == PULLED_WRITE) {
         r = directory_make(pulled->dest, HOME, 0700, err);
+        made = r == 0;
         if (r == 0 || r == -EEXIST)
             r = directory_open_below(pulled->dest, HOME, &pulled->home, err);
     }
@@ -121,7 +123,30 @@ static int open_home(struct pulled *pulled, enum pulled_access access, struct er
         return 0;
     if (r < 0 || access == PULLED_READ)
         return r;
-    return take_lock(pulled, err);
+    r = take_lock(pulled, err);
+    pulled->made = r == 0 && made;
+    return r;
+}
+
+/* 1: something that is not made anew by every pull. */
+static int find_use(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    return strcmp(name, "lock") != 0 && strcmp(name, "stat") != 0;
+}
+
+void pulled_unmake(struct pulled *pulled)
+{
+    struct directory *dest = pulled->dest;
+
+    if (!pulled->made)
+        return;
+    directory_remove_empty(pulled->home, "stage", NULL);
+    if (directory_list(pulled->home, "", find_use, NULL, NULL) != 0)
+        return;
+    directory_remove_file(pulled->home, "stat", NULL);
+    directory_remove_file(pulled->home, "lock", NULL);
+    pulled_release(pulled);
+    directory_remove_empty(dest, HOME, NULL);
 }
 
 static int add_pending(void *context, const char *name, enum file_kind kind, struct error *err)

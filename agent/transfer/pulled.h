@@ -39,6 +39,7 @@ struct pulled {
     struct directory *dest;
     struct directory *home; /* NULL: nothing was ever pulled (only when opened for reading) */
     int lock_fd;
+    bool made; /* home was not there before */
     bool has_current;
     struct pulled_tree current;
     struct pulled_tree *pending;
@@ -58,6 +59,9 @@ enum pulled_access {
 int pulled_open(struct directory *dest, enum pulled_access access, struct pulled *out,
                 struct error *err);
 void pulled_release(struct pulled *pulled); /* of a zeroed one too */
+/* Of a pull that came to nothing, before the release: home goes if it was made for it and holds
+ * nothing that a later pull could use. */
+void pulled_unmake(struct pulled *pulled);
 
 /* Bit 1 << kind for every kind that an image of ours has at the path; 0: not ours. */
 unsigned pulled_kinds(const struct pulled *pulled, struct span path);

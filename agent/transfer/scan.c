@@ -18,6 +18,8 @@
 
 #define BLOCK_ENTRIES 1024
 #define ARENA_SIZE (256 * 1024)
+#define BITS_NAMED 3  /* files with setuid, setgid or sticky, */
+#define BITS_SIZE 150 /* as far as a warning has room for their names */
 
 /* Bytes that stay where they are until the scan is freed. */
 struct arena {
@@ -39,8 +41,15 @@ struct walk {
     const struct scan_options *options;
     struct scan *scan;
     struct buf path;
-    bool warned_of_bits;
+    struct buf bits; /* the first files that lose a bit */
+    uint64_t bits_named, bits_count;
 };
+
+static void walk_release(struct walk *walk)
+{
+    buf_release(&walk->path);
+    buf_release(&walk->bits);
+}
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -155,6 +164,29 @@ static int fill_link(struct walk *walk, struct directory *at, const char *name,
     return entry->target == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
+static void note_bits(struct walk *walk)
+{
+    bool fits = walk->bits_named == 0 || walk->bits.size + walk->path.size < BITS_SIZE;
+
+    if (fits && walk->bits_named == walk->bits_count && walk->bits_named < BITS_NAMED) {
+        buf_format(&walk->bits, "%s%.*s", walk->bits_named > 0 ? ", " : "", BITS_SIZE,
+                   buf_text(&walk->path));
+        walk->bits_named++;
+    }
+    walk->bits_count++;
+}
+
+static int warn_of_bits(struct walk *walk, struct error *err)
+{
+    if (walk->bits_count > walk->bits_named)
+        buf_format(&walk->bits, " and %llu more",
+                   (unsigned long long)(walk->bits_count - walk->bits_named));
+    if (walk->bits_count > 0)
+        transfer_warning(walk->options->transfer, "setuid, setgid and sticky bits are not kept: %s",
+                         buf_text(&walk->bits));
+    return buf_check(&walk->bits, err);
+}
+
 static int fill_file(struct walk *walk, const struct file_info *info, struct scan_entry *entry,
                      struct error *err)
 {
@@ -163,11 +195,8 @@ static int fill_file(struct walk *walk, const struct file_info *info, struct sca
 
     entry->executable =
         options->executable != NULL && pattern_list_covers(options->executable, path, false);
-    if ((info->mode & 07000) != 0 && !walk->warned_of_bits) {
-        transfer_warning(options->transfer, "%s: setuid, setgid and sticky bits are not kept",
-                         buf_text(&walk->path));
-        walk->warned_of_bits = true;
-    }
+    if ((info->mode & 07000) != 0)
+        note_bits(walk);
     if (info->size > ENTRY_MAX_SIZE)
         return refuse(walk, "is larger than a file can be", err);
     scan_entry_set(entry, info);
@@ -344,7 +373,10 @@ int scan_new(struct scan **out_scan, struct error *err)
 
 int scan_run(struct scan *scan, const struct scan_options *options, struct error *err)
 {
-    struct walk walk = { .options = options, .scan = scan, .path = buf_init(BUF_UNLIMITED) };
+    cleanup(walk_release) struct walk walk = { .options = options,
+                                               .scan = scan,
+                                               .path = buf_init(BUF_UNLIMITED),
+                                               .bits = buf_init(BUF_UNLIMITED) };
     struct file_info info;
     int r = directory_info(options->root, "", &info, err);
 
@@ -352,8 +384,7 @@ int scan_run(struct scan *scan, const struct scan_options *options, struct error
         scan->root_stamp = stat_stamp(&info);
         r = scan_directory(&walk, options->root, err);
     }
-    buf_release(&walk.path);
-    return r;
+    return r < 0 ? r : warn_of_bits(&walk, err);
 }
 
 int scan_write_listing(const struct scan *scan, struct sink sink, struct listing_totals *out,

@@ -21,7 +21,8 @@ struct transfer;
  * scan - the entries of a tree on disk, in the order of listings.
  *
  * Nothing is followed; what is neither directory, file nor link is refused by name
- * (-EINVAL); what patterns name is left out. Entries stand in blocks that do not
+ * (-EINVAL); what patterns name is left out. Files that lose a setuid, setgid or sticky bit
+ * are warned of at the end, all at once. Entries stand in blocks that do not
  * move, 72 bytes and the path each, so that other threads fill in digests while
  * the scan goes on.
  */

@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/base/options_nearest.h"
 
 struct option_value {
     const struct option_spec *spec;
@@ -77,6 +78,33 @@ static const struct option_spec *find_option(const struct parser *parser, const 
     return found;
 }
 
+static void offer_options(struct options_nearest *nearest, const struct option_spec *table)
+{
+    for (; table != NULL && table->name != NULL; table++)
+        options_nearest_offer(nearest, table->name, strlen(table->name));
+}
+
+/* Where find_option() looks. */
+static int refuse_option(const struct parser *parser, const char *word, size_t size,
+                         struct error *err)
+{
+    struct options_nearest nearest = options_nearest_to(word, size);
+    const struct verb_spec *verb = parser->options->verb;
+
+    offer_options(&nearest, parser->program->options);
+    if (verb != NULL)
+        offer_options(&nearest, verb->options);
+    else if (parser->program->verbs != NULL)
+        for (verb = parser->program->verbs; verb->name != NULL; verb++)
+            offer_options(&nearest, verb->options);
+    options_nearest_offer(&nearest, "help", 4);
+    options_nearest_offer(&nearest, "version", 7);
+    if (nearest.name == NULL)
+        return error_set(err, -EINVAL, "unknown option --%.*s", (int)size, word);
+    return error_set(err, -EINVAL, "unknown option --%.*s: did you mean --%s?", (int)size, word,
+                     nearest.name);
+}
+
 static int add_value(struct parser *parser, const struct option_spec *spec, const char *value,
                      struct error *err)
 {
@@ -114,7 +142,7 @@ static int parse_long(struct parser *parser, const char *word, struct error *err
         return 0;
     }
     if (spec == NULL || size == 0)
-        return error_set(err, -EINVAL, "unknown option --%.*s", (int)size, word);
+        return refuse_option(parser, word, size, err);
     if (spec->kind == OPTION_SWITCH) {
         if (equals != NULL)
             return error_set(err, -EINVAL, "--%s takes no value", spec->name);
@@ -154,6 +182,28 @@ static bool is_two_words(const char *name, const char *first, const char *second
            strcmp(name + size + 1, second) == 0;
 }
 
+/* The first word of each verb, or of those that begin with `pending` the second. */
+static int refuse_verb(const struct parser *parser, const char *word, struct error *err)
+{
+    struct options_nearest nearest = options_nearest_to(word, strlen(word));
+    const char *first = parser->pending != NULL ? parser->pending : "";
+    const char *space = parser->pending != NULL ? " " : "";
+    size_t skip = strlen(first) + strlen(space);
+
+    for (const struct verb_spec *verb = parser->program->verbs; verb->name != NULL; verb++) {
+        if (skip == 0)
+            options_nearest_offer(&nearest, verb->name, strcspn(verb->name, " "));
+        else if (strncmp(verb->name, first, skip - 1) == 0 && verb->name[skip - 1] == ' ')
+            options_nearest_offer(&nearest, verb->name + skip, strlen(verb->name + skip));
+    }
+    if (skip == 0)
+        options_nearest_offer(&nearest, "help", 4);
+    if (nearest.name == NULL)
+        return error_set(err, -EINVAL, "unknown command \"%s%s%s\"", first, space, word);
+    return error_set(err, -EINVAL, "unknown command \"%s%s%s\": did you mean %s%s%.*s?", first,
+                     space, word, first, space, (int)nearest.name_size, nearest.name);
+}
+
 static int parse_verb(struct parser *parser, const char *word, struct error *err)
 {
     const struct verb_spec *verb;
@@ -167,14 +217,18 @@ static int parse_verb(struct parser *parser, const char *word, struct error *err
         }
     }
     if (parser->pending != NULL)
-        return error_set(err, -EINVAL, "unknown command \"%s %s\"", parser->pending, word);
+        return refuse_verb(parser, word, err);
     for (verb = parser->program->verbs; verb->name != NULL; verb++) {
         if (strncmp(verb->name, word, size) == 0 && verb->name[size] == ' ') {
             parser->pending = word;
             return 0;
         }
     }
-    return error_set(err, -EINVAL, "unknown command \"%s\"", word);
+    if (strcmp(word, "help") == 0) {
+        parser->help_wanted = true;
+        return 0;
+    }
+    return refuse_verb(parser, word, err);
 }
 
 static int parse_operand(struct parser *parser, const char *word, struct error *err)

@@ -17,7 +17,8 @@ struct buf;
  * `--` ends them; they may stand before and behind the verb and between operands.
  * Short switches may be bundled, a short flag's value may follow it directly.
  * An unknown flag, a missing value, a flag given twice that may be given once, too
- * few or too many operands: -EINVAL with the word that is wrong (exit 2).
+ * few or too many operands: -EINVAL with the word that is wrong (exit 2), and with the one that
+ * was meant where a verb or a flag is only mistyped.
  */
 enum option_kind {
     OPTION_SWITCH, /* no value */
@@ -55,8 +56,8 @@ struct program_spec {
 
 struct options; /* the parsed command line; its texts point into argv */
 
-/* `--help`, `-h` and `--version` are known to every program and verb: *out_text is then set to
- * what is to be printed (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of
+/* `--help`, `-h` and `--version` are known to every program and verb, and `help [VERB]` to every
+ * program with verbs that has none of that name: *out_text is then set to what is to be printed (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of
  * its own; before the verb `--version` always asks for the program's. -ENOMEM; -EINVAL as
  * above. */
 int options_parse(const struct program_spec *program, int argc, char *const argv[],

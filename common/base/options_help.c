@@ -111,7 +111,7 @@ void options_help(const struct program_spec *program, const struct verb_spec *ve
         buf_format(out, "%s.\n", program->summary);
         put_verbs(out, program->verbs);
         put_options(out, "Options of every command", program->options);
-        buf_format(out, "\n%s COMMAND --help tells more.\n", program->name);
+        buf_format(out, "\n%s help COMMAND tells more.\n", program->name);
         return;
     }
     put_usage(out, program->name, NULL, program->operands);

@@ -22,6 +22,7 @@ static const size_t field_sizes[] = {
 struct pack_reader {
     struct pack_limits limits;
     pack_function *function;
+    pack_ask_function *ask; /* NULL: all are wanted */
     void *context;
     enum state state;
     uint64_t offset; /* of the next byte of the pack */
@@ -34,6 +35,7 @@ struct pack_reader {
     uint64_t size;
     enum pack_coding coding;
     uint64_t body_left;
+    bool wanted;
 
     struct zstd_frame_reader *zstd;
     struct buf stored, raw;
@@ -62,6 +64,11 @@ int pack_reader_new(struct pack_reader **out_reader, const struct pack_limits *l
     reader->raw = buf_init(BUF_UNLIMITED);
     *out_reader = reader;
     return 0;
+}
+
+void pack_reader_ask(struct pack_reader *reader, pack_ask_function *ask)
+{
+    reader->ask = ask;
 }
 
 struct pack_reader *pack_reader_free(struct pack_reader *reader)
@@ -141,8 +148,8 @@ static int unpack(struct pack_reader *reader, struct span *out, struct error *ou
     return r == -ENOMEM ? error_set(err, r, "out of memory") : 0;
 }
 
-/* A member is there. */
-static int end_member(struct pack_reader *reader, struct error *err)
+/* The bytes of a member that is wanted are there. */
+static int give_member(struct pack_reader *reader, struct error *err)
 {
     struct pack_member member = { .sha256 = reader->sha256, .size = reader->size };
     struct error damage = { 0 };
@@ -162,14 +169,20 @@ static int end_member(struct pack_reader *reader, struct error *err)
     }
     r = reader->function(reader->context, &member, err);
     buf_clear(&reader->stored);
-    reader->state = NAME;
     return r;
+}
+
+static int end_member(struct pack_reader *reader, struct error *err)
+{
+    reader->state = NAME;
+    return reader->wanted ? give_member(reader, err) : 0;
 }
 
 static int take_fields(struct pack_reader *reader, struct error *err)
 {
     uint64_t size = bytes_u64(reader->fields), stored = bytes_u64(reader->fields + 9);
     uint8_t coding = reader->fields[8];
+    int r = 0;
 
     if (coding > PACK_ZSTD)
         return refuse(field_offset(reader, 8), err, "a coding is 0 raw or 1 zstd");
@@ -183,15 +196,20 @@ static int take_fields(struct pack_reader *reader, struct error *err)
     reader->coding = coding;
     reader->body_left = stored;
     reader->state = BODY;
-    return stored == 0 ? end_member(reader, err) : 0;
+    reader->wanted = true;
+    if (reader->ask != NULL)
+        r = reader->ask(reader->context, &reader->sha256, size, &reader->wanted, err);
+    return r == 0 && stored == 0 ? end_member(reader, err) : r;
 }
 
 static int take_body(struct pack_reader *reader, struct span bytes, struct error *err)
 {
-    int r;
+    int r = 0;
 
-    buf_add_span(&reader->stored, bytes);
-    r = buf_check(&reader->stored, err);
+    if (reader->wanted) {
+        buf_add_span(&reader->stored, bytes);
+        r = buf_check(&reader->stored, err);
+    }
     reader->body_left -= bytes.size;
     return r == 0 && reader->body_left == 0 ? end_member(reader, err) : r;
 }

@@ -46,11 +46,20 @@ struct pack_limits {
     uint64_t count;       /* of members; -EFBIG above */
 };
 
+/* A member's header is read: whether its bytes are wanted. Those of another are passed over as they
+ * come, neither kept, unpacked nor held against the digest, and it is not given to the function
+ * above. What it returns (not 0) ends the reading. */
+typedef int pack_ask_function(void *context, const struct digest *sha256, uint64_t size,
+                              bool *out_wanted, struct error *err);
+
 /* Reader: a pack in any pieces. Memory: one member, stored and unpacked. One thread. */
 struct pack_reader;
 
 int pack_reader_new(struct pack_reader **out_reader, const struct pack_limits *limits,
                     pack_function *function, void *context, struct error *err);
+/* Asks with the function's context before each member. Before the first bytes; else all are
+ * wanted. */
+void pack_reader_ask(struct pack_reader *reader, pack_ask_function *ask);
 struct pack_reader *pack_reader_free(struct pack_reader *reader);
 /* After any failure the reader is only good for free; members that were given count. */
 int pack_reader_feed(struct pack_reader *reader, const void *bytes, size_t size, struct error *err);

@@ -2,6 +2,7 @@
 #include "server/service/pack_download.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buf.h"
@@ -44,6 +45,26 @@ static int prepare(struct pack_download *download, const struct digest *wanted, 
     return pack_writer_new(&download->writer, LEVEL, sink_to_buf(&download->ready), err);
 }
 
+static int compare(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct digest));
+}
+
+/* One named again and again would make a large answer of a small request. */
+static int refuse_twice(const struct digest *wanted, size_t count, struct refusal *why,
+                        struct error *err)
+{
+    cleanup_memory struct digest *sorted = memory_copy(wanted, count * sizeof(*wanted));
+
+    if (sorted == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    qsort(sorted, count, sizeof(*sorted), compare);
+    for (size_t i = 1; i < count; i++)
+        if (digest_equal(&sorted[i - 1], &sorted[i]))
+            return refusal_at(why, "", error_set(err, -EINVAL, "a blob is named twice"));
+    return 0;
+}
+
 int pack_download_open(struct services *services, const struct identity *identity,
                        const char *project, const char *app, const char *reference,
                        const struct digest *wanted, size_t count, bool compress,
@@ -69,7 +90,9 @@ int pack_download_open(struct services *services, const struct identity *identit
         if (!content_is_member(&download->version, image, &wanted[i]))
             return refusal_set(why, REFUSAL_NOT_FOUND,
                                error_set(err, -ENOENT, "a blob is not of this version"));
-    r = prepare(download, wanted, count, err);
+    r = refuse_twice(wanted, count, why, err);
+    if (r == 0)
+        r = prepare(download, wanted, count, err);
     if (r < 0)
         return r;
     *out_download = take_pointer(&download);

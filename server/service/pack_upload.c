@@ -29,7 +29,12 @@ struct pack_upload {
     struct services *services;
     int64_t push_number;
     struct pack_reader *reader;
-    int failure; /* of ours, in the middle of a pack: not the pack's fault */
+    int failure;  /* of ours, in the middle of a pack: not the pack's fault */
+    bool entered; /* the member at hand holds its name */
+    struct digest at_hand;
+    struct push_blob row; /* of the member at hand */
+    uint64_t unwanted;    /* failures that are the sender's */
+    uint64_t unpacked;    /* bytes of members that were wanted */
     struct batch batch;
     struct pack_upload_result result;
 };
@@ -51,6 +56,14 @@ static void leave(struct pack_upload *upload, const struct digest *sha256)
     busy_leave(upload->services, busy_name(upload, sha256, name));
 }
 
+/* The name of the member at hand, unless it has gone to the batch. */
+static void leave_at_hand(struct pack_upload *upload)
+{
+    if (upload->entered)
+        leave(upload, &upload->at_hand);
+    upload->entered = false;
+}
+
 static void note_failure(struct pack_upload *upload, const struct digest *sha256,
                          enum refusal_code code)
 {
@@ -59,6 +72,7 @@ static void note_failure(struct pack_upload *upload, const struct digest *sha256
     if (result->failed < PACK_UPLOAD_FAILURES_MAX)
         result->failures[result->failed] = (struct pack_upload_failure){ *sha256, code };
     result->failed++;
+    upload->unwanted += code != REFUSAL_PUSH_BUSY;
 }
 
 /* Makes the batch durable and live. Its writers are gone afterwards, whatever happens. */
@@ -81,7 +95,7 @@ static int flush(struct pack_upload *upload, struct error *err)
     return r;
 }
 
-/* Written, and part of the batch. */
+/* Written, and part of the batch, which leaves its name. */
 static int write_member(struct pack_upload *upload, const struct blob *blob, struct span bytes,
                         struct error *err)
 {
@@ -99,37 +113,16 @@ static int write_member(struct pack_upload *upload, const struct blob *blob, str
     batch->writers[batch->count] = take_pointer(&writer);
     batch->done[batch->count] = (struct blob_done){ .sha256 = blob->sha256, .verity = verity };
     batch->count++;
-    return batch->count == PACK_UPLOAD_BATCH ? flush(upload, err) : 0;
+    upload->entered = false;
+    return 0;
 }
 
-/* Under the member's name. Whether it became part of the batch, which then leaves the name. */
 static int store_member(struct pack_upload *upload, const struct pack_member *member,
-                        bool *out_batched, struct error *err)
+                        struct error *err)
 {
-    struct push_blob row;
-    int r =
-        push_blob_get(upload->services->database, upload->push_number, &member->sha256, &row, err);
+    const struct blob *blob = &upload->row.blob;
+    int r = write_member(upload, blob, member->bytes, err);
 
-    *out_batched = false;
-    if (r == -ENOENT) {
-        note_failure(upload, &member->sha256, REFUSAL_NOT_FOUND);
-        return 0;
-    }
-    if (r < 0)
-        return r;
-    if (row.blob.size != member->size) {
-        note_failure(upload, &member->sha256, REFUSAL_VALIDATION);
-        return 0;
-    }
-    if (row.blob.state == BLOB_LIVE) {
-        upload->result.present++;
-        return 0;
-    }
-    *out_batched = true;
-    r = write_member(upload, &row.blob, member->bytes, err);
-    if (r == 0)
-        return 0;
-    *out_batched = false;
     if (r == -EBUSY) { /* another process has its object open */
         note_failure(upload, &member->sha256, REFUSAL_PUSH_BUSY);
         return 0;
@@ -137,35 +130,85 @@ static int store_member(struct pack_upload *upload, const struct pack_member *me
     if (r != -EEXIST)
         return r;
     /* Whole already, from a server that was killed before it could say so. */
-    r = deposit_finish(upload->services, upload->push_number, &row.blob, NULL, err);
+    r = deposit_finish(upload->services, upload->push_number, blob, NULL, err);
     if (r == 0)
         upload->result.stored++;
     return r;
 }
 
-static int take_member(void *context, const struct pack_member *member, struct error *err)
+/* Under the member's name: its row says whether it is wanted. */
+static int judge_member(struct pack_upload *upload, const struct digest *sha256, uint64_t size,
+                        bool *out_wanted, struct error *err)
+{
+    struct push_blob *row = &upload->row;
+    int r = push_blob_get(upload->services->database, upload->push_number, sha256, row, err);
+
+    if (r == -ENOENT) {
+        note_failure(upload, sha256, REFUSAL_NOT_FOUND);
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    if (row->blob.size != size)
+        note_failure(upload, sha256, REFUSAL_VALIDATION);
+    else if (row->blob.state == BLOB_LIVE)
+        upload->result.present++;
+    else
+        *out_wanted = true;
+    return 0;
+}
+
+/* The pack's own fault: it makes work that stores nothing. */
+static int check_effort(struct pack_upload *upload, struct error *err)
+{
+    if (upload->unwanted > PACK_UPLOAD_FAILURES_MAX)
+        return error_set(err, -EBADMSG, "too many members that are not wanted");
+    if (upload->unpacked > PACK_UPLOAD_BYTES_MAX)
+        return error_set(err, -EFBIG, "more than %llu bytes of members to store in a pack",
+                         (unsigned long long)PACK_UPLOAD_BYTES_MAX);
+    return 0;
+}
+
+/* One that is wanted keeps its name until take_member(). */
+static int ask_member(void *context, const struct digest *sha256, uint64_t size, bool *out_wanted,
+                      struct error *err)
 {
     struct pack_upload *upload = context;
     uint8_t name[NAME_SIZE_BUSY];
-    bool batched = false;
-    int r;
+    int r = busy_enter(upload->services, busy_name(upload, sha256, name), NULL, err);
 
-    if (member->damage != NULL) {
-        note_failure(upload, &member->sha256, REFUSAL_DIGEST_MISMATCH);
-        return 0;
-    }
-    r = busy_enter(upload->services, busy_name(upload, &member->sha256, name), NULL, err);
+    *out_wanted = false;
     if (r == -EBUSY) {
-        note_failure(upload, &member->sha256, REFUSAL_PUSH_BUSY);
+        note_failure(upload, sha256, REFUSAL_PUSH_BUSY);
         return 0;
     }
     if (r == 0) {
-        r = store_member(upload, member, &batched, err);
-        if (!batched)
-            leave(upload, &member->sha256);
+        upload->entered = true;
+        upload->at_hand = *sha256;
+        r = judge_member(upload, sha256, size, out_wanted, err);
     }
     upload->failure = r;
-    return r;
+    if (*out_wanted)
+        upload->unpacked += size;
+    else
+        leave_at_hand(upload);
+    return r < 0 ? r : check_effort(upload, err);
+}
+
+static int take_member(void *context, const struct pack_member *member, struct error *err)
+{
+    struct pack_upload *upload = context;
+    int r = 0;
+
+    if (member->damage != NULL)
+        note_failure(upload, &member->sha256, REFUSAL_DIGEST_MISMATCH);
+    else
+        r = store_member(upload, member, err);
+    leave_at_hand(upload);
+    if (r == 0 && upload->batch.count == PACK_UPLOAD_BATCH)
+        r = flush(upload, err);
+    upload->failure = r;
+    return r < 0 ? r : check_effort(upload, err);
 }
 
 int pack_upload_begin(struct services *services, const struct caller *caller, const char *project,
@@ -186,6 +229,7 @@ int pack_upload_begin(struct services *services, const struct caller *caller, co
         r = pack_reader_new(&upload->reader, &limits, take_member, upload, err);
     if (r < 0)
         return r;
+    pack_reader_ask(upload->reader, ask_member);
     upload->push_number = push.number;
     *out_upload = take_pointer(&upload);
     return 0;
@@ -234,6 +278,7 @@ struct pack_upload *pack_upload_free(struct pack_upload *upload)
         blob_writer_abort(upload->batch.writers[i]);
         leave(upload, &upload->batch.done[i].sha256);
     }
+    leave_at_hand(upload);
     pack_reader_free(upload->reader);
     return memory_free(upload);
 }

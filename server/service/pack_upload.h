@@ -17,14 +17,18 @@
  * Members are verified and written as they come, and made durable in batches: two syncs and one
  * transaction for PACK_UPLOAD_BATCH of them. Each member stands alone: one that is damaged, that
  * the push does not want, or that another request is sending just now is reported, and the others
- * count. What a batch has made durable stays, whatever becomes of the request; nothing else does.
+ * count. Only what the push wants, and has not yet, is unpacked. What a batch has made durable
+ * stays, whatever becomes of the request; nothing else does.
  *
- * A member has at most PACK_UPLOAD_MEMBER_MAX bytes (-EFBIG, REFUSAL_TOO_LARGE): larger blobs are
- * worth a request of their own, which can be resumed (blob_upload.h). -EINVAL with
- * REFUSAL_VALIDATION: it is no pack. An upload belongs to one thread at a time.
+ * A member has at most PACK_UPLOAD_MEMBER_MAX bytes: larger blobs are worth a request of their own,
+ * which can be resumed (blob_upload.h). Those to store have at most PACK_UPLOAD_BYTES_MAX together,
+ * unpacked. -EFBIG, REFUSAL_TOO_LARGE above. -EINVAL with REFUSAL_VALIDATION: it is no pack, or
+ * more than PACK_UPLOAD_FAILURES_MAX members failed by the sender's fault (all but
+ * REFUSAL_PUSH_BUSY). An upload belongs to one thread at a time.
  */
 #define PACK_UPLOAD_MEMBER_MAX ((uint64_t)512 << 10)
 #define PACK_UPLOAD_COUNT_MAX 65536
+#define PACK_UPLOAD_BYTES_MAX ((uint64_t)128 << 20)
 #define PACK_UPLOAD_BATCH 512
 #define PACK_UPLOAD_FAILURES_MAX 256 /* told by name */
 

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -186,3 +187,27 @@ def test_interrupted(server, source, version, out, tmp_path):
             code = getting.wait(60)
         assert code in (0, 130)
         assert os.listdir(out) == ([] if code else ["v1"])
+
+
+def test_what_a_killed_get_leaves(agent, server, source, version, out, tmp_path):
+    """It goes with the next get there, but not while its get is at work."""
+    trees.write(out, ".kkartifact-get-mine", b"not an agent's")
+    over, asked = threading.Event(), threading.Event()
+
+    def wait(reply):
+        asked.set()
+        over.wait(60)
+    with LyingProxy(server) as proxy:
+        proxy.lie(r"/blobs/[0-9a-f]{64}$", wait)
+        slow = Agent(tmp_path / "slow", proxy.url, server.all_rights)
+        with slow.start("get", f"{version}/big", out / "first") as getting:
+            try:
+                assert asked.wait(60)
+                agent.run("get", f"{version}/bin", out).expect(0)
+                left = set(os.listdir(out)) - {".kkartifact-get-mine", "bin"}
+                assert len(left) == 1 and left.pop().startswith(".kkartifact-get-")
+            finally:
+                getting.kill()
+                over.set()
+    agent.run("get", f"{version}/bin/tool", out).expect(0)
+    assert sorted(os.listdir(out)) == [".kkartifact-get-mine", "bin", "tool"]

@@ -51,6 +51,25 @@ def test_layout(installed):
     assert not stray, "what is not ours was installed"
 
 
+def test_mount_finds_the_helper(tmp_path):
+    """The link that `make install` makes in /sbin when PREFIX is not /usr."""
+    sbin, link = tmp_path / "sbin", tmp_path / "sbin/mount.kkartifact"
+
+    def make(prefix):
+        return run([ROOT / "tools/link-helper", prefix, sbin]).expect(0).stdout
+    assert f"ln -s /opt/k/sbin/mount.kkartifact {link}" in make("/opt/k"), "nowhere to put it"
+    sbin.mkdir()
+    assert f"made {link} -> /opt/k/sbin/mount.kkartifact" in make("/opt/k")
+    assert os.readlink(link) == "/opt/k/sbin/mount.kkartifact"
+    assert f"{link} is there already" in make("/opt/other")
+    assert os.readlink(link) == "/opt/k/sbin/mount.kkartifact"
+    trees.write(tmp_path, "prefix/sbin/mount.kkartifact", b"")
+    link.unlink()
+    assert "made" in make(tmp_path / "prefix")
+    assert make(tmp_path / "prefix") == "", "nothing to do"
+    assert link.samefile(tmp_path / "prefix/sbin/mount.kkartifact")
+
+
 def test_nothing_names_where_it_was_made(installed):
     """No unit, page or completion holds the place of the source or of DESTDIR."""
     for path in installed.rglob("*"):

@@ -133,3 +133,22 @@ def test_configuration_in_the_destination(agent, names, tmp_path):
     agent.run("pull", copy, "--version", "v1", config=False).expect(0)
     assert (copy / ".kkartifact.yml").read_bytes() == before
     trees.assert_same(source, copy, without=(b".kkartifact", b".kkartifact.yml"))
+
+
+def test_what_came_to_nothing_leaves_nothing(agent, server, names, tmp_path):
+    """What a pull made for itself goes when it could not begin; what was there stays."""
+    agent.push(trees.small_tree(tmp_path / "source"), names.project, names.app, "v1")
+    away = Agent(tmp_path / "away", "http://127.0.0.1:9", server.all_rights, retries=0)
+    (tmp_path / "there").mkdir()
+    for words in ((), ("--exchange",)):
+        for who, version, code in ((agent, "v9", 5), (away, "v1", 7)):
+            who.pull(tmp_path / "new/deep/copy/", names.project, names.app, version, *words,
+                     code=code)
+            assert not (tmp_path / "new").exists()
+            who.pull(tmp_path / "there/copy", names.project, names.app, version, *words, code=code)
+            assert os.listdir(tmp_path / "there") == []
+            who.pull(tmp_path / "there", names.project, names.app, version, *words, code=code)
+            assert os.listdir(tmp_path / "there") == []
+    agent.pull(tmp_path / "there", names.project, names.app, "v1")
+    agent.pull(tmp_path / "there", names.project, names.app, "v9", code=5)
+    assert (tmp_path / "there/.kkartifact/tree").exists()

@@ -21,10 +21,17 @@ static void hash_text(void *context, struct scan_entry *entry)
     entry->sha256 = *(struct digest *)context; /* every file of these tests holds "hello" */
 }
 
+static char warned[256]; /* the last warning */
+
+static void keep_warning(void *context, const char *text)
+{
+    snprintf(warned, sizeof(warned), "%s", text);
+}
+
 static int run(struct place *place, const struct pattern_list *ignore, enum scan_links links,
                struct scan **out, struct error *err)
 {
-    struct transfer transfer = { 0 };
+    struct transfer transfer = { .warn = keep_warning };
     struct digest hello = digest_of("hello", 5);
     struct scan_options options = { .transfer = &transfer,
                                     .root = place->at,
@@ -109,6 +116,40 @@ static void patterns_and_our_own_names_are_left_out(void **state)
     assert_string_equal(scan_entry_at(scan, 1)->path, "sub/.kkartifact.yml");
 }
 
+static void dropped_bits_are_told(void **state)
+{
+    static const char *const names[] = { "a", "b", "c", "d", "e" };
+    static const mode_t modes[] = { 04755, 02755, 01755, 04700, 06755 };
+    static const char said[] = "setuid, setgid and sticky bits are not kept: ";
+    struct place *place = *state;
+    char path[512];
+
+    for (size_t i = 0; i < 5; i++) {
+        cleanup(cleanup_scan) struct scan *scan = NULL;
+        warned[0] = '\0';
+        assert_int_equal(run(place, NULL, SCAN_LINKS_KEEP, &scan, NULL), 0);
+        if (i == 0)
+            assert_string_equal(warned, "");
+        else
+            assert_memory_equal(warned, said, strlen(said));
+        if (i == 2)
+            assert_string_equal(warned + strlen(said), "a, b");
+        place_put(place, names[i], "hello");
+        snprintf(path, sizeof(path), "%s/%s", place->path, names[i]);
+        assert_int_equal(chmod(path, modes[i]), 0);
+    }
+    cleanup(cleanup_scan) struct scan *scan = NULL;
+    assert_int_equal(run(place, NULL, SCAN_LINKS_KEEP, &scan, NULL), 0);
+    assert_string_equal(warned + strlen(said), "a, b, c and 2 more");
+    memset(path, 'A', 200); /* before "a" */
+    path[200] = '\0';
+    place_put(place, path, "hello");
+    assert_int_equal(directory_set_mode(place->at, path, 04755, NULL), 0);
+    scan = scan_free(scan);
+    assert_int_equal(run(place, NULL, SCAN_LINKS_KEEP, &scan, NULL), 0);
+    assert_non_null(strstr(warned, "A and 5 more"));
+}
+
 static void links_and_special_files(void **state)
 {
     struct place *place = *state;
@@ -179,6 +220,7 @@ int main(void)
         IN_A_PLACE(the_published_vector),
         IN_A_PLACE(equal_files_count_once),
         IN_A_PLACE(patterns_and_our_own_names_are_left_out),
+        IN_A_PLACE(dropped_bits_are_told),
         IN_A_PLACE(links_and_special_files),
         IN_A_PLACE(directories_that_change_are_seen),
         IN_A_PLACE(stopping),

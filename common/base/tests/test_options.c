@@ -164,6 +164,37 @@ static void wrong_words_are_named(void **state)
     assert_refused(&plain, "too many: \"c\"", WORDS("a", "b", "c"));
 }
 
+static void what_was_meant_is_told(void **state)
+{
+    assert_refused(&program, "command \"psuh\": did you mean push?", WORDS("psuh"));
+    assert_refused(&program, "did you mean help?", WORDS("hlep"));
+    assert_refused(&program, "command \"tokne\": did you mean token?", WORDS("tokne", "create"));
+    assert_refused(&program, "\"token crate\": did you mean token create?",
+                   WORDS("token", "crate"));
+    assert_refused(&program, "did you mean --dry-run?", WORDS("push", "--dryrun"));
+    assert_refused(&program, "did you mean --dry-run?", WORDS("push", "--dry"));
+    assert_refused(&program, "option --lable: did you mean --label?", WORDS("--lable=x", "push"));
+    assert_refused(&program, "did you mean --help?", WORDS("push", "--hepl"));
+    assert_refused(&plain, "did you mean --config?", WORDS("--confg", "a"));
+    assert_refused(&program, "unknown command \"nothing\"", WORDS("help", "nothing"));
+    assert_refused(
+        &program,
+        "unknown option --a-very-long-word-that-is-no-flag-of-this-program-nor-of-another",
+        WORDS("push", "--a-very-long-word-that-is-no-flag-of-this-program-nor-of-another"));
+}
+
+static void nothing_is_told_of_far_words(void **state)
+{
+    const char *const lines[] = { "frob", "x", "commit", "--queue", "--z" };
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct options *options = NULL;
+        struct error err = { 0 };
+        assert_int_equal(parse_words(&program, &options, NULL, &err, WORDS(lines[i])), -EINVAL);
+        assert_null(strstr(err.text, "did you mean"));
+    }
+}
+
 static void assert_prints(const struct program_spec *spec, const char *says,
                           const char *const *words)
 {
@@ -186,6 +217,10 @@ static void help_and_version(void **state)
     assert_prints(&program, "kk-try 1.2\n", WORDS("--version"));
     assert_prints(&program, "kk-try 1.2\n", WORDS("show", "--version"));
     assert_prints(&plain, "Usage: kk-plain FILE... [OPTION]...", WORDS("--help"));
+    assert_prints(&program, "Usage: kk-try COMMAND", WORDS("help"));
+    assert_prints(&program, "Usage: kk-try push [DIR] [OPTION]...", WORDS("help", "push"));
+    assert_prints(&program, "Usage: kk-try token create", WORDS("help", "token", "create"));
+    assert_prints(&program, "Usage: kk-try COMMAND", WORDS("help", "token"));
 }
 
 static void completions(void **state)
@@ -231,6 +266,8 @@ int main(void)
         cmocka_unit_test(verbs_of_two_words),
         cmocka_unit_test(a_double_dash_ends_flags),
         cmocka_unit_test(wrong_words_are_named),
+        cmocka_unit_test(what_was_meant_is_told),
+        cmocka_unit_test(nothing_is_told_of_far_words),
         cmocka_unit_test(help_and_version),
         cmocka_unit_test(completions),
         cmocka_unit_test(no_memory),

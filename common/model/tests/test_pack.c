@@ -18,7 +18,9 @@ CLEANUP_DEFINE(pack_writer, pack_writer_free);
 /* What a reader gave: sizes of whole members, "!" for damaged ones. */
 struct seen {
     struct buf text;
-    int result; /* of the function */
+    int result;        /* of the function */
+    uint64_t unwanted; /* a size; members of it are skipped */
+    int refused;       /* what is said of them instead */
 };
 
 static int see(void *context, const struct pack_member *member, struct error *err)
@@ -37,6 +39,17 @@ static int see(void *context, const struct pack_member *member, struct error *er
     return seen->result < 0 ? error_set(err, seen->result, "no more") : buf_check(&seen->text, err);
 }
 
+/* Asked of each: "?" and the size. */
+static int ask(void *context, const struct digest *sha256, uint64_t size, bool *out_wanted,
+               struct error *err)
+{
+    struct seen *seen = context;
+
+    buf_format(&seen->text, "?%llu ", (unsigned long long)size);
+    *out_wanted = size != seen->unwanted;
+    return !*out_wanted && seen->refused < 0 ? error_set(err, seen->refused, "refused") : 0;
+}
+
 static const struct pack_limits wide = { .member_size = 1 << 24, .count = 1000 };
 
 static int read_pack(struct span pack, const struct pack_limits *limits, size_t piece,
@@ -45,6 +58,8 @@ static int read_pack(struct span pack, const struct pack_limits *limits, size_t 
     cleanup(cleanup_pack_reader) struct pack_reader *reader = NULL;
     int r = pack_reader_new(&reader, limits, see, seen, err);
 
+    if (r == 0 && seen->unwanted > 0)
+        pack_reader_ask(reader, ask);
     for (size_t at = 0; r == 0 && at < pack.size; at += piece) {
         struct span part = span_slice(pack, at, piece);
         r = pack_reader_feed(reader, part.bytes, part.size, err);
@@ -231,6 +246,34 @@ static void test_function_ends(void **state)
     buf_release(&seen.text);
 }
 
+/* Nothing of a skipped member is looked at but its lengths. */
+static void test_unwanted_members(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    struct span hello = span_text("hello"), none = span_text("");
+    struct seen seen = { .text = buf_init(1000), .unwanted = 1000 };
+
+    add_by_hand(&pack, hello, 1000, 1, span_text("no frame"));
+    add_by_hand(&pack, hello, 5, 0, hello);
+    add_by_hand(&pack, none, 0, 0, none);
+    add_by_hand(&pack, hello, 1000, 1, hello);
+    end_by_hand(&pack, 4);
+    for (size_t piece = 1; piece < 200; piece += 9) {
+        buf_clear(&seen.text);
+        assert_int_equal(read_pack(buf_span(&pack), &wide, piece, &seen, NULL), 0);
+        assert_string_equal(buf_text(&seen.text), "?1000 ?5 5 ?0 0 ?1000 ");
+    }
+    seen.refused = -ENOSPC;
+    buf_clear(&seen.text);
+    assert_int_equal(read_pack(buf_span(&pack), &wide, 10, &seen, NULL), -ENOSPC);
+    assert_string_equal(buf_text(&seen.text), "?1000 ");
+    seen.refused = 0;
+    buf_clear(&pack);
+    add_by_hand(&pack, hello, 1000, 0, hello);
+    assert_int_equal(read_pack(buf_span(&pack), &wide, 10, &seen, NULL), -EBADMSG);
+    buf_release(&seen.text);
+}
+
 static void test_stored_members(void **state)
 {
     cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED), zeros = buf_init(BUF_UNLIMITED);
@@ -288,10 +331,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_damaged_members), cmocka_unit_test(test_every_rule),
-        cmocka_unit_test(test_function_ends),   cmocka_unit_test(test_stored_members),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_damaged_members),  cmocka_unit_test(test_every_rule),
+        cmocka_unit_test(test_function_ends),    cmocka_unit_test(test_stored_members),
+        cmocka_unit_test(test_unwanted_members), cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,19 @@ static void test_only_what_the_version_holds(void **state)
     memory_free(many);
 }
 
+static void test_none_twice(void **state)
+{
+    struct digest wanted[COUNT + 1];
+    struct refusal why;
+
+    for (size_t i = 0; i < COUNT; i++)
+        wanted[i] = sample.blobs[i].sha256;
+    wanted[COUNT] = wanted[7];
+    assert_int_equal(open_pack(&world.caller, "1", wanted, COUNT, &why), 0);
+    assert_int_equal(open_pack(&world.caller, "1", wanted, COUNT + 1, &why), -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+}
+
 /* The argument names the store: "memory" or "file". */
 int main(int argc, char **argv)
 {
@@ -181,6 +194,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_larger_ones_are_left_out),
         cmocka_unit_test(test_lost_ones_are_left_out),
         cmocka_unit_test(test_only_what_the_version_holds),
+        cmocka_unit_test(test_none_twice),
     };
 
     assert_int_equal(argc, 2);

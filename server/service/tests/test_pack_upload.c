@@ -215,6 +215,112 @@ static void test_too_large_a_member(void **state)
     sample_release(&push.sample);
 }
 
+/* `count` members of PACK_UPLOAD_MEMBER_MAX bytes that are all called `sha256`, stored as 8 bytes
+ * that are no frame. */
+static void pack_nonsense(const struct digest *sha256, size_t count, struct buf *out)
+{
+    buf_add_text(out, PACK_MAGIC);
+    for (size_t i = 0; i < count; i++) {
+        buf_add(out, sha256->bytes, DIGEST_SIZE);
+        buf_add_u64(out, PACK_UPLOAD_MEMBER_MAX);
+        buf_add_byte(out, PACK_ZSTD);
+        buf_add_u64(out, 8);
+        buf_add_text(out, "no frame");
+    }
+    buf_add_zeros(out, DIGEST_SIZE);
+    buf_add_u64(out, count);
+}
+
+/* Not wanted, or of another size: not even unpacked, and not for ever. */
+static void test_unwanted_members(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    static struct pack_upload_result result;
+    const struct digest unknown = digest_of("unknown", 7);
+    struct open_push push;
+    struct refusal why;
+
+    open_push(&push, 2, 100);
+    pack_nonsense(&unknown, PACK_UPLOAD_FAILURES_MAX, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    assert_int_equal(result.failed, PACK_UPLOAD_FAILURES_MAX);
+    assert_int_equal(result.failures[0].code, REFUSAL_NOT_FOUND);
+    buf_clear(&pack);
+    pack_nonsense(&push.sample.blobs[0].sha256, 1, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    assert_int_equal(result.failures[0].code, REFUSAL_VALIDATION);
+    buf_clear(&pack);
+    pack_nonsense(&unknown, PACK_UPLOAD_FAILURES_MAX + 1, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), -EINVAL);
+    assert_int_equal(why.code, REFUSAL_VALIDATION);
+    sample_release(&push.sample);
+}
+
+/* What a push has is passed over as often as it comes, and costs nothing of the bytes allowed. */
+static void test_present_members(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    static struct pack_upload_result result;
+    const size_t many = PACK_UPLOAD_BYTES_MAX / PACK_UPLOAD_MEMBER_MAX + 10;
+    struct open_push push;
+    struct refusal why;
+
+    open_push(&push, 1, PACK_UPLOAD_MEMBER_MAX);
+    pack_blobs(&push.sample, 0, 1, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    assert_int_equal(result.stored, 1);
+    buf_clear(&pack);
+    pack_nonsense(&push.sample.blobs[0].sha256, many, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    assert_int_equal(result.present, many);
+    assert_int_equal(result.failed, 0);
+    commit_push(&push);
+}
+
+/* Wanted, but more than a pack may hold: damaged ones, and fewer of them than end a pack. */
+static void test_too_many_bytes(void **state)
+{
+    const size_t count = PACK_UPLOAD_BYTES_MAX / PACK_UPLOAD_MEMBER_MAX;
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    static struct pack_upload_result result;
+    struct open_push push;
+    struct refusal why;
+
+    open_push(&push, 1, PACK_UPLOAD_MEMBER_MAX);
+    pack_nonsense(&push.sample.blobs[0].sha256, count, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    assert_int_equal(result.failures[count - 1].code, REFUSAL_DIGEST_MISMATCH);
+    buf_clear(&pack);
+    pack_nonsense(&push.sample.blobs[0].sha256, count + 1, &pack);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), -EFBIG);
+    assert_int_equal(why.code, REFUSAL_TOO_LARGE);
+    sample_release(&push.sample);
+}
+
+/* What a batch meets at its end is no matter of its last member. */
+static void test_failing_batch(void **state)
+{
+    static const int errors[] = { -EBUSY, -EEXIST, -EIO };
+    static struct pack_upload_result result;
+
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+        struct open_push push;
+        struct refusal why;
+
+        open_push(&push, PACK_UPLOAD_BATCH, 10);
+        pack_blobs(&push.sample, 0, PACK_UPLOAD_BATCH, &pack);
+        /* Each is created and written; then comes the commit. */
+        fault_store_fail(world.store, 2 * PACK_UPLOAD_BATCH, errors[i], 0);
+        assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), errors[i]);
+        fault_store_heal(world.store);
+        expect_missing(&push, push.sample.count);
+        assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+        assert_int_equal(result.stored, push.sample.count);
+        commit_push(&push);
+    }
+}
+
 /* Another request sends one of them in parts just now. */
 static void test_busy_member(void **state)
 {
@@ -313,6 +419,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_members_stand_alone), cmocka_unit_test(test_no_pack),
         cmocka_unit_test(test_too_large_a_member),  cmocka_unit_test(test_busy_member),
         cmocka_unit_test(test_broken_off),          cmocka_unit_test(test_of_another_token),
+        cmocka_unit_test(test_unwanted_members),    cmocka_unit_test(test_present_members),
+        cmocka_unit_test(test_too_many_bytes),      cmocka_unit_test(test_failing_batch),
     };
 
     assert_int_equal(argc, 2);
