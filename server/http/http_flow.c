@@ -213,8 +213,8 @@ static unsigned header_count(const struct http_exchange *exchange, const char *n
     return counted.count;
 }
 
-/* RFC 9110, 5.6.2: what a name is made of. The library takes "Content-Length " for a name of its own,
- * where another parser sees the length of the body. */
+/* RFC 9110, 5.6.2: what a name is made of. The library takes "Content-Length " for a name of its
+ * own, where another parser sees the length of the body. */
 static bool is_token(const char *name)
 {
     static const char marks[] = "!#$%&'*+-.^_`|~";

@@ -30,7 +30,8 @@ struct upload_merkle;
 int upload_merkle_new(struct services *services, uint64_t size, struct upload_merkle **out,
                       struct error *err);
 int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct error *err);
-/* All bytes came: the object, in a block of its own (empty: the blob has none), living as long as the tree. */
+/* All bytes came: the object, in a block of its own (empty: the blob has none), living as long as
+ * the tree. */
 int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,
                       struct digest *out_verity, struct error *err);
 struct upload_merkle *upload_merkle_free(struct upload_merkle *merkle); /* NULL is fine */

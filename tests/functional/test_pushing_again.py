@@ -166,7 +166,7 @@ def test_a_network_that_fails_is_tried_again(server, names, tmp_path):
 
 
 def test_a_killed_push_goes_on_in_the_middle_of_a_file(server, names, tmp_path):
-    """Another process takes up the push that was left open: parts that arrived are not sent again."""
+    """Another process takes up the push that was left open: parts that came are not sent again."""
     source = tmp_path / "source"
     trees.write(source, "large", os.urandom(60 << 20))
     with CountingProxy(server.port) as proxy:
