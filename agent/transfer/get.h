@@ -12,10 +12,10 @@ struct transfer;
  * get - an entry of a version, once, with no state left behind.
  *
  * It is fetched into a directory beside the target (get_work.h), verified there, and gets
- * its name by a rename; what a killed get left in that place goes first. What stands at the target is treated as cp does: a file or a link is
- * replaced, a directory is filled up, and a directory never gives way to something else,
- * nor something else to a directory (-EISDIR, -ENOTDIR, exit 9, before anything is
- * written).
+ * its name by a rename; what a killed get left in that place goes first. What stands at
+ * the target is treated as cp does: a file or a link is replaced, a directory is filled up,
+ * and a directory never gives way to something else, nor something else to a directory
+ * (-EISDIR, -ENOTDIR, exit 9, before anything is written).
  */
 struct get_options {
     struct transfer *transfer;

@@ -15,9 +15,9 @@ struct transfer;
  *
  * The id of an open push is kept in <cache>/hints/<hex>.push, under a digest of server, names,
  * content, times and what is said about the version (but for the time of the build), locked for as
- * long as a run uses it: a second run at the same time gets a push of its own. It goes when the push
- * was committed or is of no use any more; the hint cache removes what is old. A server that does
- * not know the id any more (it ended, it is another token's) is asked for a new push.
+ * long as a run uses it: a second run at the same time gets a push of its own. It goes when the
+ * push was committed or is of no use any more; the hint cache removes what is old. A server that
+ * does not know the id any more (it ended, it is another token's) is asked for a new push.
  */
 struct push_opening {
     struct transfer *transfer;

@@ -57,9 +57,9 @@ struct program_spec {
 struct options; /* the parsed command line; its texts point into argv */
 
 /* `--help`, `-h` and `--version` are known to every program and verb, and `help [VERB]` to every
- * program with verbs that has none of that name: *out_text is then set to what is to be printed (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of
- * its own; before the verb `--version` always asks for the program's. -ENOMEM; -EINVAL as
- * above. */
+ * program with verbs that has none of that name: *out_text is then set to what is to be printed
+ * (exit 0) and *out_options is NULL. A verb may have a `--version VALUE` of its own; before the
+ * verb `--version` always asks for the program's. -ENOMEM; -EINVAL as above. */
 int options_parse(const struct program_spec *program, int argc, char *const argv[],
                   struct options **out_options, struct buf *out_text, struct error *err);
 struct options *options_free(struct options *options);

@@ -25,7 +25,8 @@ struct refusal;
 struct pack_download;
 
 /* wanted: copied. compress: zstd where it helps. -ENOENT when one of them is not of the version,
- * -EINVAL with REFUSAL_VALIDATION when one is named twice, -EFBIG with REFUSAL_TOO_LARGE when there are too many. `reference` as in versions.h. */
+ * -EINVAL with REFUSAL_VALIDATION when one is named twice, -EFBIG with REFUSAL_TOO_LARGE when there
+ * are too many. `reference` as in versions.h. */
 int pack_download_open(struct services *services, const struct identity *identity,
                        const char *project, const char *app, const char *reference,
                        const struct digest *wanted, size_t count, bool compress,
