@@ -217,7 +217,7 @@ def test_bodies_of_deltas(server, admin, versions):
                             ).code == "unsupported-media-type"
     assert pusher.put_delta("blobs/" + ABSENT, b"x").code == "not-found"
     assert pusher.put_delta("blobs/nonsense", b"x").code == "not-found"
-    assert pusher.put_delta(path, bytes((8 << 20) + 1)).code == "too-large"
+    assert pusher.put_delta(path, bytes((16 << 20) + 1)).code == "too-large"
 
 
 def test_foreign_bases_are_absent_ones(server, versions):
