@@ -2,6 +2,8 @@
 """Chunk lists and deltas between blobs, as a client sees them."""
 
 import hashlib
+import http.client
+import json
 import pathlib
 import random
 import sys
@@ -217,7 +219,16 @@ def test_bodies_of_deltas(server, admin, versions):
                             ).code == "unsupported-media-type"
     assert pusher.put_delta("blobs/" + ABSENT, b"x").code == "not-found"
     assert pusher.put_delta("blobs/nonsense", b"x").code == "not-found"
-    assert pusher.put_delta(path, bytes((16 << 20) + 1)).code == "too-large"
+    # Judged by its head: no byte of the body is needed.
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+    connection.putrequest("PUT", f"{pusher.base}/pushes/{pusher.id}/{path}")
+    for name, value in (("Authorization", f"Bearer {admin}"), ("Content-Length", (16 << 20) + 1),
+                        ("Content-Type", "application/vnd.kkartifact.delta")):
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["code"]) == (413, "too-large")
+    connection.close()
 
 
 def test_foreign_bases_are_absent_ones(server, versions):
