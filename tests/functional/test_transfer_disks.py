@@ -15,6 +15,9 @@ from proxies import CountingProxy
 KIB, MIB = 1 << 10, 1 << 20
 
 
+# Small disks that are filled again and again: the sanitizers see the same paths in test_full_disks.
+pytestmark = pytest.mark.plain_only
+
 def many(root, seed, size=10 * KIB, count=1600):
     """16 MiB of packs."""
     for number in range(count):

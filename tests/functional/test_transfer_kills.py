@@ -23,6 +23,9 @@ AGENT_POINTS = [9, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeou
 SERVER_POINTS = [4, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 
+# What is killed reports nothing, and many points of many kills take their time.
+pytestmark = pytest.mark.plain_only
+
 class World:
     """A tree that changes from version to version, its first one pushed; and what an undisturbed
     run of the same kind costs."""

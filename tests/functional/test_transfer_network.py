@@ -21,6 +21,9 @@ POINTS = [6, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600
 VERBS = ["push", "pull"]
 
 
+# Stalls and deadlines are chosen for programs at their own speed.
+pytestmark = pytest.mark.plain_only
+
 class World:
     """A tree in many versions; each run is that of a new one."""
 
