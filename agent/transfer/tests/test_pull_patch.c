@@ -64,7 +64,7 @@ static void put_delta(struct place *place, const struct case_of *at, uint64_t of
 
     assert_int_equal(delta_writer_new(&writer, &header, 1, sink_to_buf(&out), NULL), 0);
     assert_int_equal(delta_writer_copy(writer, offset, 10, NULL), 0);
-    assert_int_equal(delta_writer_data(writer, TARGET + 10, strlen(TARGET) - 10, NULL), 0);
+    assert_int_equal(delta_writer_data(writer, &TARGET[10], strlen(TARGET) - 10, NULL), 0);
     assert_int_equal(delta_writer_end(writer, NULL), 0);
     delta_writer_free(writer);
     directory_remove_file(place->at, "delta", NULL);
