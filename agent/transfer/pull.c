@@ -261,14 +261,14 @@ static void remove_former(const struct pull_options *options)
         transfer_warning(options->transfer, "the former tree stays: %s", err.text);
 }
 
-/* With --exchange a plan that changes no file needs none. */
+/* With --exchange a plan that changes no file needs none, and directories are set in place. */
 static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool current,
                      struct pull_counts *out, struct error *err)
 {
     const struct pull_options *options = pulling->options;
     int r = 0;
 
-    if (options->exchange && !pull_plan_is_empty(plan))
+    if (options->exchange && !pull_plan_has_all(plan))
         return exchange(pulling, plan, out, err);
     if (!current)
         r = check_space(pulling, plan, err);

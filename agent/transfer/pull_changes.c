@@ -54,6 +54,7 @@ static void tell_touched(struct telling *telling, uint32_t index)
 {
     struct tree_record record = tree_record(telling->tree, index);
     struct span path = tree_path(telling->tree, index, telling->room);
+    bool is_directory = record.kind == ENTRY_DIRECTORY;
     struct file_info info;
     unsigned what = 0;
 
@@ -63,7 +64,9 @@ static void tell_touched(struct telling *telling, uint32_t index)
         what |= (info.mode & 0777) != record.mode ? CHANGE_MODE : 0;
         what |= info.mtime_s != record.mtime ? CHANGE_TIME : 0;
     }
-    change_list_add(telling->list, CHANGE_CHANGED, what, false, path);
+    if (is_directory && what == CHANGE_TIME)
+        return; /* any change within brings it about */
+    change_list_add(telling->list, CHANGE_CHANGED, what, is_directory, path);
 }
 
 int pull_changes_add(const struct pull_plan *plan, const struct tree *tree, struct directory *dest,
@@ -87,6 +90,8 @@ int pull_changes_add(const struct pull_plan *plan, const struct tree *tree, stru
         tell_made(telling, pull_plan_index(&plan->links, i));
     for (size_t i = 0; i < pull_plan_count(&plan->touches); i++)
         tell_touched(telling, pull_plan_index(&plan->touches, i));
+    for (size_t i = 0; i < pull_plan_count(&plan->settings); i++)
+        tell_touched(telling, pull_plan_index(&plan->settings, i));
     while ((path = pull_plan_removal(plan, &at, &flags)) != NULL)
         change_list_add(list, CHANGE_REMOVED, 0, (flags & REMOVAL_DIRECTORY) != 0, span_text(path));
     return 0;

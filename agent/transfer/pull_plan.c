@@ -37,6 +37,7 @@ struct pull_plan pull_plan_init(void)
                                .clears = buf_init(BUF_UNLIMITED),
                                .links = buf_init(BUF_UNLIMITED),
                                .touches = buf_init(BUF_UNLIMITED),
+                               .settings = buf_init(BUF_UNLIMITED),
                                .writes = buf_init(BUF_UNLIMITED),
                                .removals = buf_init(BUF_UNLIMITED) };
 }
@@ -47,11 +48,17 @@ void pull_plan_release(struct pull_plan *plan)
     buf_release(&plan->clears);
     buf_release(&plan->links);
     buf_release(&plan->touches);
+    buf_release(&plan->settings);
     buf_release(&plan->writes);
     buf_release(&plan->removals);
 }
 
 bool pull_plan_is_empty(const struct pull_plan *plan)
+{
+    return pull_plan_has_all(plan) && plan->settings.size == 0;
+}
+
+bool pull_plan_has_all(const struct pull_plan *plan)
 {
     return plan->makes.size == 0 && plan->clears.size == 0 && plan->links.size == 0 &&
            plan->touches.size == 0 && plan->writes.size == 0 && plan->removals.size == 0;
@@ -216,15 +223,25 @@ static int plan_clear(struct planning *planning, const char *path, enum file_kin
     return 0;
 }
 
-static int plan_directory(struct planning *planning, const char *path, uint32_t index,
-                          struct error *err)
+static bool has_state(const struct file_info *info, const struct entry *entry)
+{
+    return (info->mode & 0777) == entry->mode && info->mtime_s == entry->mtime;
+}
+
+static int plan_directory(struct planning *planning, const char *path, const struct entry *entry,
+                          uint32_t index, struct error *err)
 {
     struct file_info info;
     bool there;
     int r = look(planning, path, &info, &there, err);
 
-    if (r < 0 || (there && info.kind == FILE_DIRECTORY))
+    if (r < 0)
         return r;
+    if (there && info.kind == FILE_DIRECTORY) {
+        if (!has_state(&info, entry) && !is_protected(planning, entry->path, true))
+            add_index(&planning->plan->settings, index);
+        return 0;
+    }
     if (there)
         r = plan_clear(planning, path, info.kind, index, err);
     if (r < 0)
@@ -285,7 +302,7 @@ static int plan_file(struct planning *planning, const char *path, const struct e
         if (r < 0)
             return r;
         if (r > 0) {
-            if ((info.mode & 0777) != entry->mode || info.mtime_s != entry->mtime)
+            if (!has_state(&info, entry))
                 add_index(&planning->plan->touches, index);
             return 0;
         }
@@ -348,7 +365,7 @@ static int plan_entries(struct planning *planning, struct error *err)
         if (r < 0)
             return r;
         if (entry.kind == ENTRY_DIRECTORY)
-            r = plan_directory(planning, (const char *)path.bytes, walk->index, err);
+            r = plan_directory(planning, (const char *)path.bytes, &entry, walk->index, err);
         else if (entry.kind == ENTRY_FILE)
             r = plan_file(planning, (const char *)path.bytes, &entry, walk->index, err);
         else
@@ -457,8 +474,8 @@ static int compare_writes(const void *a, const void *b)
 
 int pull_plan_end(struct pull_plan *plan, struct error *err)
 {
-    struct buf *const lists[] = { &plan->makes,   &plan->clears, &plan->links,
-                                  &plan->touches, &plan->writes, &plan->removals };
+    struct buf *const lists[] = { &plan->makes,    &plan->clears, &plan->links,   &plan->touches,
+                                  &plan->settings, &plan->writes, &plan->removals };
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(lists) / sizeof(lists[0]); i++)

@@ -36,6 +36,7 @@ struct pull_plan {
     struct buf clears; /* uint32_t: something of ours of another kind stands there and goes first */
     struct buf links;  /* uint32_t: links to be made */
     struct buf touches;  /* uint32_t: files whose mode or mtime differs */
+    struct buf settings; /* uint32_t: directories likewise */
     struct buf writes;   /* struct pull_write: files to be written, sorted by sha256 */
     struct buf removals; /* paths, each behind one byte of flags */
     uint64_t write_bytes;
@@ -58,7 +59,9 @@ int pull_plan_end(struct pull_plan *plan, struct error *err);
 void pull_plan_release(struct pull_plan *plan); /* of a zeroed one too */
 int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *out,
                    struct error *err);
-bool pull_plan_is_empty(const struct pull_plan *plan); /* every file, link and directory is there */
+bool pull_plan_is_empty(const struct pull_plan *plan);
+/* Every file, link and directory is there, the files with mode and mtime. */
+bool pull_plan_has_all(const struct pull_plan *plan);
 
 size_t pull_plan_count(const struct buf *indices);
 uint32_t pull_plan_index(const struct buf *indices, size_t at);

@@ -72,6 +72,26 @@ def test_damaged_file_is_made_good(agent, names, tmp_path):
     agent.run("verify", copy).expect(0)
 
 
+@pytest.mark.parametrize("words", [(), ("--exchange",)])
+def test_directories_get_their_modes_and_times_back(words, agent, names, tmp_path):
+    source = trees.small_tree(tmp_path / "source")
+    os.utime(source / "empty/inner", (1_000_000_000, 1_000_000_000))
+    agent.push(source, names.project, names.app, "v1")
+    copy = tmp_path / "copy"
+    agent.pull(copy, names.project, names.app, "v1")
+    place = copy.stat().st_ino
+    (copy / "empty/inner").chmod(0o700)
+    os.utime(copy / "empty/inner", (1, 1))
+    os.utime(copy / "bin", (1, 1))
+    line = ("--project", names.project, "--app", names.app, "--version", "v1", *words)
+    told = agent.run("pull", copy, *line, "--dry-run").expect(0).stdout.splitlines()
+    assert told[:-1] == ["P\tempty/inner/"], "times of directories are not told"
+    agent.run("pull", copy, *line).expect(0)
+    trees.assert_same(source, copy)
+    assert copy.stat().st_ino == place, "no exchange for that"
+    agent.run("verify", copy).expect(0)
+
+
 def test_dry_run_writes_nothing(agent, names, tmp_path):
     one, _ = two_versions(agent, names, tmp_path)
     copy = tmp_path / "copy"
