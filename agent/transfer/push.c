@@ -6,6 +6,7 @@
 
 #include "agent/transfer/change.h"
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/kept_files.h"
 #include "agent/transfer/push_busy.h"
 #include "agent/transfer/push_deltas.h"
 #include "agent/transfer/push_documents.h"
@@ -249,6 +250,28 @@ static int find_committed(const struct round *round, const struct api_push_spec 
     return cause;
 }
 
+/* The large files' bytes, for the patches of the next push: as many as there is room for. */
+static void keep_files(const struct round *round)
+{
+    const struct push_options *options = round->options;
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < scan_count(round->scan) && options->cache != NULL; i++) {
+        const struct scan_entry *entry = scan_entry_at(round->scan, i);
+        cleanup_fd int fd = -1;
+        struct file_info info;
+
+        if (entry->kind != ENTRY_FILE || entry->size < KEPT_FILES_MIN ||
+            entry->size > KEPT_FILES_MAX || bytes + entry->size > KEPT_FILES_BYTES ||
+            directory_open_read(options->root, entry->path, &fd, NULL) < 0 ||
+            file_info(fd, &info, NULL) < 0 || stat_stamp(&info) != entry->stamp)
+            continue;
+        kept_files_put(options->cache, &entry->sha256, fd, entry->size);
+        bytes += entry->size;
+    }
+    kept_files_trim(options->cache, KEPT_FILES_BYTES);
+}
+
 static int send_round(struct round *round, const struct api_push_spec *spec,
                       struct push_result *out, struct error *err)
 {
@@ -280,8 +303,10 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         r = take_result(round, &done, done.exists, out, err);
     else if (r == -ENOENT)
         r = find_committed(round, spec, r, out, err);
-    if (r == 0)
+    if (r == 0) {
         push_documents_keep(&documents);
+        keep_files(round);
+    }
     if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT)
         push_opening_forget(&opening);
     if (r == 0)
