@@ -10,6 +10,7 @@
 #include "agent/transfer/push_base.h"
 #include "agent/transfer/push_delta_job.h"
 #include "agent/transfer/push_documents.h"
+#include "agent/transfer/push_looks.h"
 #include "agent/transfer/push_names.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/scan.h"
@@ -245,6 +246,7 @@ static void work_is_done(void *context)
 static void base_is_found(void *context, int r, const struct error *err)
 {
     struct lane *lane = context;
+    const struct deltas *deltas = lane->deltas;
     struct digest sha256;
     uint64_t size;
 
@@ -260,7 +262,11 @@ static void base_is_found(void *context, int r, const struct error *err)
     kept_files_open(lane->job.cache, &sha256, size, &lane->job.kept_fd);
     lane->job.kind =
         size == lane->entry->size && size <= TREE_FILE_MAX ? PUSH_BASE_TREE : PUSH_BASE_LIST;
-    start_work(lane, look);
+    if (lane->job.kept_fd < 0 &&
+        push_looks_take(deltas->options->looks, lane->entry, lane->job.kind, &lane->job.own))
+        is_looked_at(lane);
+    else
+        start_work(lane, look);
 }
 
 /* The next large file whose bit is set. */
