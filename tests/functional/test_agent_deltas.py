@@ -162,6 +162,24 @@ def test_push_with_a_bad_copy_of_the_base(how, counted, names, tmp_path):
     trees.assert_same(source, tmp_path / "copy")
 
 
+def test_push_of_what_compresses(counted, names, tmp_path):
+    """A first push has no base: a sample tells whether zstd pays, file by file."""
+    agent, proxy = counted
+    source = tmp_path / "source"
+    words = [bytes_of(9).hex().encode() for _ in range(1000)]
+    text = b" ".join(random.choices(words, k=1_500_000))
+    noise = bytes_of(3 << 20)
+    for number in range(4):  # more files than are packed at a time
+        trees.write(source, f"{number}.txt", b"%d " % number + text[number:])
+    trees.write(source, "noise", noise)
+    size = sum(path.stat().st_size for path in source.iterdir())
+    pushed = agent.push(source, names.project, names.app, "v1")
+    assert len(noise) < pushed["sent_bytes"] < len(noise) + (size - len(noise)) / 3
+    assert proxy.total < len(noise) + (size - len(noise)) / 3
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.assert_same(source, tmp_path / "copy")
+
+
 def test_push_of_a_large_delta(counted, names, tmp_path):
     """What changed is more than an upload's part has by default, and a fourth of the file."""
     agent, _ = counted
