@@ -18,6 +18,7 @@ struct gate;
 struct memo;
 struct refusal;
 struct token_verifier;
+struct workers;
 
 /*
  * context - the inside of struct services, for this folder only.
@@ -51,6 +52,7 @@ struct services {
     struct file_cache *deltas; /* that were made (delta_pair.h); NULL: not kept */
     struct memo *no_deltas;    /* pairs for which none is worth it */
     struct delta_later *deltas_later;
+    struct workers *side_workers; /* for side_task.h; may be NULL */
 
     pthread_mutex_t lock; /* the maps below */
     struct map merkles;   /* of unfinished uploads (upload_merkle.h) */
