@@ -50,7 +50,7 @@ struct services {
     struct gate *gate;         /* making deltas and chunk lists for those who pull */
     struct gate *upload_gate;  /* making blobs of deltas; with few workers the same */
     struct file_cache *deltas; /* that were made (delta_pair.h); NULL: not kept */
-    struct memo *no_deltas;    /* pairs for which none is worth it */
+    struct memo *delta_facts;  /* pairs of which something is known (delta_pair.c) */
     struct delta_later *deltas_later;
     struct workers *side_workers; /* for side_task.h; may be NULL */
 

@@ -56,7 +56,7 @@ static int make_memos(struct services *services, const struct services_settings 
         r = memo_new(&services->objects, sizeof(struct object *), open, object_take, object_drop,
                      err);
     if (r == 0)
-        r = memo_new(&services->no_deltas, sizeof(uint8_t), tokens, NULL, NULL, err);
+        r = memo_new(&services->delta_facts, sizeof(uint8_t), tokens, NULL, NULL, err);
     return r;
 }
 
@@ -168,7 +168,7 @@ struct services *services_free(struct services *services)
     memo_free(services->blobs);
     memo_free(services->versions);
     memo_free(services->tokens);
-    memo_free(services->no_deltas);
+    memo_free(services->delta_facts);
     file_cache_free(services->deltas);
     delta_later_free(services->deltas_later);
     if (services->upload_gate != services->gate)
