@@ -22,7 +22,7 @@ enum upload_way {
     UPLOAD_PART,   /* a part of several, or all of it */
 };
 
-/* Less at a time, or of a smaller blob, is hashed twice before another thread has woken up. */
+/* Less at a time, or of a smaller blob, is hashed before another thread has woken up. */
 #define SIDE_PIECE_MIN ((size_t)64 << 10)
 #define SIDE_BLOB_MIN ((uint64_t)1 << 20)
 
@@ -39,7 +39,7 @@ struct blob_upload {
     struct digest_stream digest;
     struct blob_writer *writer;
     struct upload_merkle *merkle; /* NULL: the blob is read back for it */
-    struct side_task side;        /* adds `piece` to it */
+    struct side_task side;        /* hashes `piece` */
     struct span piece;
     bool is_pending; /* a whole blob of which no byte has come; its row: */
     struct push_blob row;
@@ -286,27 +286,29 @@ int64_t blob_upload_push(const struct blob_upload *upload)
     return upload->push_number;
 }
 
-static int add_to_merkle(void *context, struct error *err)
+static int hash_piece(void *context, struct error *err)
 {
     struct blob_upload *upload = context;
 
-    return upload->merkle != NULL ? upload_merkle_add(upload->merkle, upload->piece, err) : 0;
+    if (upload->merkle != NULL)
+        return upload_merkle_add(upload->merkle, &upload->digest, upload->piece, err);
+    digest_stream_add(&upload->digest, upload->piece.bytes, upload->piece.size);
+    return 0;
 }
 
-/* The two hashes side by side. Of a write and a tree that both fail the write is told. */
+/* Hashed and written side by side. Of a write and a hash that both fail the write is told. */
 static int keep_piece(struct blob_upload *upload, struct span bytes, struct error *err)
 {
     const bool aside = upload->blob.size >= SIDE_BLOB_MIN && bytes.size >= SIDE_PIECE_MIN;
-    int r, m;
+    int r, h;
 
     upload->piece = bytes;
     if (aside)
-        side_task_start(&upload->side, add_to_merkle, upload);
-    digest_stream_add(&upload->digest, bytes.bytes, bytes.size);
+        side_task_start(&upload->side, hash_piece, upload);
     r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
-    m = aside ? side_task_wait(&upload->side, r < 0 ? NULL : err)
-              : add_to_merkle(upload, r < 0 ? NULL : err);
-    return r < 0 ? r : m;
+    h = aside ? side_task_wait(&upload->side, r < 0 ? NULL : err)
+              : hash_piece(upload, r < 0 ? NULL : err);
+    return r < 0 ? r : h;
 }
 
 int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,

@@ -10,7 +10,7 @@ struct workers;
 
 /*
  * side_task - a short computation beside its caller's own, on one of a few threads that do nothing
- * else, so that the two hashes of large bytes take the time of one.
+ * else, so that large bytes are hashed and written in the time of one of the two.
  *
  *     side_task_start -> the caller's own work -> side_task_wait
  *
