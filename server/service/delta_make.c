@@ -20,8 +20,10 @@
 #include "server/service/scratch.h"
 
 #define READ_PIECE (256u << 10)
-/* Literals of a plan by merkle trees that chunk lists would hardly beat: about three chunks. */
+/* Literals of a plan by merkle trees that chunk lists would hardly beat: about three chunks; and of
+ * a large target a part so small that cutting both blobs takes longer than sending it. */
 #define FEW_LITERALS (64u << 10)
+#define FEW_PART 64
 /* A delta so small is not worth a look at a patch. */
 #define SMALL_DELTA 2048
 /* Of a target that is not compressed for comparison as a whole. */
@@ -150,13 +152,19 @@ static int plan_by_lists(struct making *making, struct delta_plan *out, struct e
     return r;
 }
 
+static bool has_few_literals(const struct delta_plan *plan)
+{
+    return plan->literal_bytes <= FEW_LITERALS ||
+           plan->literal_bytes <= plan->target_size / FEW_PART;
+}
+
 /* The better one, or an empty plan: then there is none. What damage costs is the plan alone. */
 static void choose_plan(struct making *making, struct delta_plan *out)
 {
     struct delta_plan other = { .ranges = NULL };
 
     if (making->base->size > MERKLE_BLOCK_SIZE && making->target->size > MERKLE_BLOCK_SIZE &&
-        plan_by_trees(making, out, NULL) == 0 && out->literal_bytes <= FEW_LITERALS)
+        plan_by_trees(making, out, NULL) == 0 && has_few_literals(out))
         return;
     if (!blob_chunks_possible(making->base) || !blob_chunks_possible(making->target) ||
         plan_by_lists(making, &other, NULL) < 0)

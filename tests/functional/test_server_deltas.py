@@ -78,6 +78,18 @@ def objects_beside(server, data, suffix):
             if path.is_file() and path.name.startswith(sha(data)[:16])]
 
 
+@pytest.mark.parametrize("changed, lists", [(SIZE // 80, 0), (SIZE // 40, 1)])
+def test_lists_are_made_where_trees_leave_much(changed, lists, server, names):
+    old = trees.random_bytes(SIZE, changed)
+    new = old[:MIB] + bytes(changed) + old[MIB + changed:]
+    put_version(server, names, "old", old)
+    push = put_version(server, names, "new", new)
+    answer = get_from(push, new, old)
+    assert answer.headers["content-type"] == DELTA
+    assert delta.apply(answer.body, old) == new
+    assert [len(objects_beside(server, data, ".c")) for data in (old, new)] == [lists, lists]
+
+
 def overwrite(path, data):
     path.chmod(0o600)
     path.write_bytes(data)
