@@ -213,9 +213,9 @@ static int check_count(struct rebuilding *rebuilding, struct error *err)
 
     unite_new_files(rebuilding);
     new_files(rebuilding, &count);
-    return count > PULL_REBUILD_NEW_MAX ? error_set(err, -EFBIG, "more than %d files are new",
-                                                    PULL_REBUILD_NEW_MAX)
-                                        : 0;
+    return count > PULL_REBUILD_NEW_MAX
+               ? error_set(err, -EFBIG, "more than %d files are new", PULL_REBUILD_NEW_MAX)
+               : 0;
 }
 
 /* The verity digest of a new file is zeros until it was asked for. */
@@ -362,8 +362,8 @@ static int fill_digests(struct rebuilding *rebuilding, const struct tree *tree, 
         file = bsearch(&key, files, count, sizeof(*file), compare_files);
         if (file == NULL)
             return error_set(err, -EBADMSG, "the old tree has a file without a verity digest");
-        memcpy(rebuilding->image + tree_digests_offset(tree, i) + DIGEST_SIZE,
-               file->verity.bytes, DIGEST_SIZE);
+        memcpy(rebuilding->image + tree_digests_offset(tree, i) + DIGEST_SIZE, file->verity.bytes,
+               DIGEST_SIZE);
     }
     return 0;
 }
