@@ -15,6 +15,7 @@
 #include "common/base/memory.h"
 #include "common/model/names.h"
 #include "common/model/times.h"
+#include "common/model/tree.h"
 
 #define BLOCK_ENTRIES 1024
 #define ARENA_SIZE (256 * 1024)
@@ -424,7 +425,15 @@ static int compare_files(const void *a, const void *b)
     return memcmp(&(*one)->sha256, &(*two)->sha256, sizeof((*one)->sha256));
 }
 
-int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct error *err)
+static bool has_file(const struct tree *tree, const struct scan_entry *entry)
+{
+    uint32_t digest_index;
+
+    return tree != NULL && tree_find_sha256(tree, &entry->sha256, &digest_index) == 0;
+}
+
+int scan_distinct_bytes(const struct scan *scan, const struct tree *had, uint64_t *out_bytes,
+                        struct error *err)
 {
     cleanup_memory const struct scan_entry **files = memory_array(scan->count, sizeof(*files));
     uint64_t bytes = 0;
@@ -439,7 +448,7 @@ int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct err
     }
     qsort(files, count, sizeof(*files), compare_files);
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || compare_files(&files[i - 1], &files[i]) != 0)
+        if ((i == 0 || compare_files(&files[i - 1], &files[i]) != 0) && !has_file(had, files[i]))
             bytes += files[i]->size;
     }
     *out_bytes = bytes;

@@ -16,6 +16,7 @@ struct error;
 struct pattern_list;
 struct stat_cache;
 struct transfer;
+struct tree;
 
 /*
  * scan - the entries of a tree on disk, in the order of listings.
@@ -81,8 +82,10 @@ int scan_write_listing(const struct scan *scan, struct sink sink, struct listing
 int scan_write_times(const struct scan *scan, struct sink sink, struct digest *out_sha256,
                      struct error *err);
 
-/* Every digest is known: the bytes of its files, equal ones counted once. */
-int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct error *err);
+/* Every digest is known: the bytes of its files, equal ones counted once, without those that a
+ * whole image has (NULL: none). */
+int scan_distinct_bytes(const struct scan *scan, const struct tree *had, uint64_t *out_bytes,
+                        struct error *err);
 
 /* Whether the directories are as they were: 0, or 1 with the path of one that is not (the
  * scan's; "." for the top). */
