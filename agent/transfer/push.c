@@ -262,6 +262,7 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
                                                 .spec = spec,
                                                 .push = &push,
                                                 .cache = options->cache };
+    bool full;
     int r;
 
     transfer_meter(options->transfer, METER_ASKING, 0, 0);
@@ -282,11 +283,12 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         r = find_committed(round, spec, r, out, err);
     if (r == 0)
         push_documents_keep(&documents);
-    if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT)
+    full = r == -ENOSPC && options->transfer->exit_code == 0; /* the server's disk, not ours */
+    if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT || full)
         push_opening_forget(&opening);
     if (r == 0)
         return 0;
-    if (r == ROUND_AGAIN)
+    if (r == ROUND_AGAIN || full)
         api_push_delete(client, spec, push.id, NULL);
     return explain_conflict(options, &done, r, err);
 }

@@ -22,7 +22,8 @@ struct transfer;
  * nothing more is sent. Else listing, times and the missing blobs go, and a commit
  * makes them visible at once. A file or directory that changes meanwhile has the
  * whole begun again, PUSH_ROUNDS times at most; then it is refused by name (exit 9).
- * Consistency across files is the pusher's business.
+ * Consistency across files is the pusher's business. A push that the server has no room for (507)
+ * is given up there, so that what it took is free again.
  *
  * A dry run reads from the server alone (push_dry.h).
  */
