@@ -4,6 +4,7 @@
 import gzip
 import re
 import time
+import zlib
 
 import pytest
 
@@ -210,7 +211,8 @@ def flipped_in(place):
 def test_documents_that_go_up(what, place, server, origin, names, tmp_path):
     """Damaged at each try: exit 8, and no version."""
     agent = Agent(tmp_path / "pusher", origin.url, server.all_rights, retries=1)
-    source = trees.small_tree(tmp_path / "source")
+    source = trees.small_tree(tmp_path / "source", seed=names.project)
+    trees.write(source, "mine", b"x", mtime=zlib.crc32(names.project.encode()))
     origin.spoilt[f"/{what}$"] = flipped_in(place)
     done = agent.push(source, names.project, names.app, "v1", code=8)
     assert f"the {what} does not arrive as it is sent" in done.stderr
@@ -224,7 +226,7 @@ def test_documents_that_go_up(what, place, server, origin, names, tmp_path):
 def test_packs_that_go_up(place, server, origin, names, tmp_path):
     """What was in them is sent alone."""
     agent = Agent(tmp_path / "pusher", origin.url, server.all_rights, retries=1)
-    source = trees.small_tree(tmp_path / "source", seed=place)
+    source = trees.small_tree(tmp_path / "source", seed=names.project)
     origin.spoilt["/blobs:batch$"] = flipped_in(place)
     agent.push(source, names.project, names.app, "v1")
     origin.spoilt.clear()
