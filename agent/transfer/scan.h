@@ -22,10 +22,10 @@ struct tree;
  * scan - the entries of a tree on disk, in the order of listings.
  *
  * Nothing is followed; what is neither directory, file nor link is refused by name
- * (-EINVAL); what patterns name is left out. Files that lose a setuid, setgid or sticky bit
- * are warned of at the end, all at once. Entries stand in blocks that do not
- * move, 72 bytes and the path each, so that other threads fill in digests while
- * the scan goes on.
+ * (-EINVAL); what patterns name is left out. Entries that lose a setuid, setgid or sticky
+ * bit are warned of at the end, all at once, with what they become. Entries stand in blocks
+ * that do not move, 72 bytes and the path each, so that other threads fill in digests
+ * while the scan goes on.
  */
 struct scan_entry {
     const char *path; /* terminated; the scan's */
