@@ -65,6 +65,11 @@ static void put_state(const uint32_t state[8], struct digest *out)
         out->bytes[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
+bool digest_is_paired(void)
+{
+    return digest_lanes_possible();
+}
+
 void digest_of_blocks(const void *bytes, size_t block_size, size_t count, struct digest *out)
 {
     const bool by_lanes = digest_lanes_possible();

@@ -30,8 +30,11 @@ bool digest_equal(const struct digest *a, const struct digest *b);  /* not for s
 int digest_compare(const struct digest *a, const struct digest *b); /* bytes unsigned: <0, 0, >0 */
 bool digest_is_zero(const struct digest *digest);
 
-/* Of each of `count` blocks of block_size bytes (a multiple of 64) that follow each other: where
- * the processor has SHA instructions, in about half the time of as many digest_of(). */
+/* Whether this processor computes two in the time of one: then so do the functions of blocks. */
+bool digest_is_paired(void);
+
+/* Of each of `count` blocks of block_size bytes (a multiple of 64) that follow each other; if
+ * paired, in about half the time of as many digest_of(). */
 void digest_of_blocks(const void *bytes, size_t block_size, size_t count, struct digest *out);
 
 /* Lower case, terminated. */
@@ -45,8 +48,8 @@ struct digest_stream {
 
 void digest_stream_init(struct digest_stream *stream);
 void digest_stream_add(struct digest_stream *stream, const void *bytes, size_t size);
-/* The blocks to the stream and, as digest_of_blocks() does, to their own digests, both in about the
- * time of one; so it is while the stream has a multiple of 64 bytes. */
+/* The blocks to the stream and, as digest_of_blocks() does, to their own digests; if paired, both
+ * in about the time of one, as long as the stream has a multiple of 64 bytes. */
 void digest_stream_add_blocks(struct digest_stream *stream, const void *bytes, size_t block_size,
                               size_t count, struct digest *out);
 struct digest digest_stream_end(struct digest_stream *stream); /* init before the next use */

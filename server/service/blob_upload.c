@@ -296,15 +296,26 @@ static int hash_piece(void *context, struct error *err)
     return 0;
 }
 
-/* Hashed and written side by side. Of a write and a hash that both fail the write is told. */
+static int add_to_tree(void *context, struct error *err)
+{
+    struct blob_upload *upload = context;
+
+    return upload_merkle_add(upload->merkle, NULL, upload->piece, err);
+}
+
+/* Hashed and written side by side; where the two hashes take their time one after the other, the
+ * SHA-256 goes with the write. Of a write and a hash that both fail the write is told. */
 static int keep_piece(struct blob_upload *upload, struct span bytes, struct error *err)
 {
     const bool aside = upload->blob.size >= SIDE_BLOB_MIN && bytes.size >= SIDE_PIECE_MIN;
+    const bool split = aside && upload->merkle != NULL && !upload->services->hashes_paired;
     int r, h;
 
     upload->piece = bytes;
     if (aside)
-        side_task_start(&upload->side, hash_piece, upload);
+        side_task_start(&upload->side, split ? add_to_tree : hash_piece, upload);
+    if (split)
+        digest_stream_add(&upload->digest, bytes.bytes, bytes.size);
     r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
     h = aside ? side_task_wait(&upload->side, r < 0 ? NULL : err)
               : hash_piece(upload, r < 0 ? NULL : err);

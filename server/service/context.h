@@ -53,6 +53,7 @@ struct services {
     struct memo *delta_facts;  /* pairs of which something is known (delta_pair.c) */
     struct delta_later *deltas_later;
     struct workers *side_workers; /* for side_task.h; may be NULL */
+    bool hashes_paired;           /* digest_is_paired() */
 
     pthread_mutex_t lock; /* the maps below */
     struct map merkles;   /* of unfinished uploads (upload_merkle.h) */

@@ -8,6 +8,7 @@
 #include "common/base/memory.h"
 #include "common/base/random.h"
 #include "common/base/workers.h"
+#include "common/codec/digest.h"
 #include "common/codec/hex.h"
 #include "common/model/listing.h"
 #include "server/db/blobs.h"
@@ -129,6 +130,7 @@ int services_new(const struct services_settings *settings, struct services **out
     services->merkles = map_init();
     services->busy = map_init();
     services->used_tokens = map_init();
+    services->hashes_paired = digest_is_paired();
     services->database = settings->database;
     services->store = settings->store;
     services->cache = settings->cache;
