@@ -12,7 +12,7 @@
 #include "common/codec/zstd_frame.h"
 #include "common/model/delta_frames.h"
 
-#define COPY_STEP (256u * 1024)
+#define COPY_STEP (1024u * 1024)
 
 static int refuse(uint64_t offset, struct error *err, const char *rule)
 {

@@ -289,17 +289,15 @@ int64_t blob_upload_push(const struct blob_upload *upload)
     return upload->push_number;
 }
 
-static int hash_piece(void *context, struct error *err)
+static int add_to_tree(void *context, struct error *err)
 {
     struct blob_upload *upload = context;
 
-    if (upload->merkle != NULL)
-        return upload_merkle_add(upload->merkle, &upload->digest, upload->piece, err);
-    digest_stream_add(&upload->digest, upload->piece.bytes, upload->piece.size);
-    return 0;
+    return upload->merkle != NULL ? upload_merkle_add(upload->merkle, upload->piece, err) : 0;
 }
 
-/* Hashed and written side by side. Of a write and a hash that both fail the write is told. */
+/* The tree of a large piece is made beside its SHA-256 and the write: each of the two hashes takes
+ * longer than the write. Of a write and a tree that both fail the write is told. */
 static int keep_piece(struct blob_upload *upload, struct span bytes, struct error *err)
 {
     const bool aside = upload->blob.size >= SIDE_BLOB_MIN && bytes.size >= SIDE_PIECE_MIN;
@@ -307,10 +305,11 @@ static int keep_piece(struct blob_upload *upload, struct span bytes, struct erro
 
     upload->piece = bytes;
     if (aside)
-        side_task_start(&upload->side, hash_piece, upload);
+        side_task_start(&upload->side, add_to_tree, upload);
+    digest_stream_add(&upload->digest, bytes.bytes, bytes.size);
     r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
     h = aside ? side_task_wait(&upload->side, r < 0 ? NULL : err)
-              : hash_piece(upload, r < 0 ? NULL : err);
+              : add_to_tree(upload, r < 0 ? NULL : err);
     return r < 0 ? r : h;
 }
 

@@ -145,8 +145,10 @@ static int read_back(struct services *services, const struct blob *blob, uint8_t
         size_t size = blob->size - at < READ_PIECE ? (size_t)(blob->size - at) : READ_PIECE;
 
         r = blob_reader_read(&reader, at, piece, size, err);
-        if (r == 0)
-            r = merkle_builder_add_both(builder, &stream, piece, size, err);
+        if (r == 0) {
+            digest_stream_add(&stream, piece, size);
+            r = merkle_builder_add(builder, piece, size, err);
+        }
     }
     blob_reader_release(&reader);
     if (r == 0)

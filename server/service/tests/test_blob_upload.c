@@ -14,6 +14,7 @@
 #include "common/model/listing.h"
 #include "common/model/merkle.h"
 #include "server/service/content.h"
+#include "server/service/context.h"
 #include "server/service/push_door.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
@@ -174,6 +175,28 @@ static void test_in_parts(void **state)
         }
         commit_and_check();
     }
+}
+
+/* With threads beside it, and without. */
+static void test_hashed_in_both_ways(void **state)
+{
+    struct services *services = one.world.services;
+    struct workers *workers = services->side_workers;
+    struct refusal why;
+
+    for (int way = 0; way < 2; way++) {
+        uint64_t at = 0;
+
+        services->side_workers = way == 0 ? workers : NULL;
+        new_push(2500000);
+        while (at < one.blob->size) {
+            size_t size = one.blob->size - at < 1000001 ? one.blob->size - (size_t)at : 1000001;
+
+            assert_int_equal(send_part(one.blob->bytes, at, size, &at, &why), 0);
+        }
+        commit_and_check();
+    }
+    services->side_workers = workers;
 }
 
 /* A server is killed between parts; the next one goes on from the saved state of the hash. */
@@ -410,13 +433,13 @@ static void test_two_at_once_on_one_blob(void **state)
     commit_and_check();
 }
 
-static void test_full_disk(void **state)
+static void check_full_disk(size_t size)
 {
     struct refusal why;
     uint64_t offset;
     size_t objects;
 
-    new_push(100000);
+    new_push(size);
     objects = world_object_count(&one.world);
     for (int call = 0; call < 3; call++) {
         fault_store_fail(one.world.store, call, -ENOSPC, 1);
@@ -452,8 +475,15 @@ static void test_no_room(void **state)
     commit_and_check();
 }
 
+static void test_full_disk(void **state)
+{
+    check_full_disk(100000);
+    check_full_disk(1048576); /* while another thread hashes */
+}
+
 #define ALL_TESTS                                                                               \
     cmocka_unit_test(test_sizes_around_a_block), cmocka_unit_test(test_in_parts),               \
+        cmocka_unit_test(test_hashed_in_both_ways),                                             \
         cmocka_unit_test(test_goes_on_in_another_process), cmocka_unit_test(test_wrong_offset), \
         cmocka_unit_test(test_announcing_costs_nothing),                                        \
         cmocka_unit_test(test_read_back_only_when_it_must),                                     \
