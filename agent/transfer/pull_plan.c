@@ -422,21 +422,63 @@ static enum file_kind kind_on_disk(enum entry_kind kind)
     return kind == ENTRY_FILE ? FILE_REGULAR : FILE_LINK;
 }
 
+/* Where the version's tree has what an older one has in a directory: mostly one child after the
+ * other. */
+struct counterpart {
+    uint32_t of;        /* record of the old directory */
+    bool found;         /* the version has its path, as a directory: */
+    uint32_t directory; /* this record */
+    uint32_t next, end; /* its children that were not met yet */
+};
+
+static void find_counterpart(const struct tree *tree, uint32_t of, struct span path,
+                             struct counterpart *out)
+{
+    struct tree_record record;
+
+    *out = (struct counterpart){ .of = of };
+    if (tree_find_path(tree, path, &out->directory) < 0)
+        return;
+    record = tree_record(tree, out->directory);
+    out->found = record.kind == ENTRY_DIRECTORY;
+    out->next = record.first_child;
+    out->end = record.first_child + record.child_count;
+}
+
+static bool version_has(const struct tree *tree, const struct tree *old, uint32_t index,
+                        struct span path, struct counterpart *counterpart)
+{
+    struct tree_record record = tree_record(old, index);
+    uint32_t found;
+
+    if (counterpart->of != record.parent)
+        find_counterpart(tree, record.parent, name_parent(path), counterpart);
+    if (!counterpart->found)
+        return false;
+    found = counterpart->next;
+    if ((found >= counterpart->end || !span_equal(tree_record(tree, found).name, record.name)) &&
+        tree_find_child(tree, counterpart->directory, record.name, &found) < 0)
+        return false;
+    counterpart->next = found + 1;
+    return true;
+}
+
 /* What an older tree has and the version lacks. */
 static int plan_removals_of(struct planning *planning, const struct tree *old, struct error *err)
 {
     const struct pull_plan_options *options = planning->options;
     cleanup_memory struct tree_walk *walk = memory_new(sizeof(*walk));
     cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE + 1);
+    struct counterpart counterpart;
     struct entry entry;
 
     if (walk == NULL)
         return error_set(err, -ENOMEM, "out of memory");
+    find_counterpart(options->tree, TREE_ROOT, span_of(NULL, 0), &counterpart);
     tree_walk_init(walk, old, TREE_ROOT);
     while (tree_walk_next(walk, &entry)) {
         struct file_info info;
-        uint32_t index;
-        if (tree_find_path(options->tree, entry.path, &index) == 0 ||
+        if (version_has(options->tree, old, walk->index, entry.path, &counterpart) ||
             pull_names_has(options->dest, options->tree, entry.path))
             continue;
         buf_clear(&path);

@@ -136,20 +136,22 @@ void buf_add_u64(struct buf *buf, uint64_t value)
     buf_add(buf, bytes, sizeof(bytes));
 }
 
+/* Mostly the room that is there suffices: only else it is formatted once more. */
 void buf_format(struct buf *buf, const char *format, ...)
 {
+    size_t room = buf->failure == 0 ? buf->capacity - buf->size : 0;
     va_list args, again;
     int size;
 
     va_start(args, format);
     va_copy(again, args);
-    size = vsnprintf(NULL, 0, format, args);
+    size = vsnprintf(room > 0 ? (char *)buf->bytes + buf->size : NULL, room, format, args);
     if (size >= 0) {
         uint8_t *at = buf_reserve(buf, (size_t)size);
-        if (at != NULL) {
+        if (at != NULL && (size_t)size >= room)
             vsnprintf((char *)at, (size_t)size + 1, format, again);
+        if (at != NULL)
             buf->size += (size_t)size;
-        }
     } else if (buf->failure == 0) {
         buf->failure = -ENOMEM;
     }

@@ -5,6 +5,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* From here on a block has its own mapping. */
+#define LARGE_SIZE (1024 * 1024)
 
 /* Test hook. -1 = off; else how many more calls succeed. */
 static _Atomic int64_t calls_left = -1;
@@ -81,6 +87,14 @@ void *memory_free(void *pointer)
     free(pointer);
     errno = saved;
     return NULL;
+}
+
+/* Told the limit, glibc no longer raises it to the largest block that was ever freed. */
+void memory_give_back(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, LARGE_SIZE);
+#endif
 }
 
 void memory_wipe(void *bytes, size_t size)

@@ -33,6 +33,11 @@ void *memory_copy(const void *bytes, size_t size);         /* one NUL byte follo
 char *memory_text(const char *text);
 void *memory_free(void *pointer); /* NULL is fine; returns NULL; keeps errno */
 
+/* From now on a large block goes back to the system when it is freed, whoever allocated it. Else
+ * the heap of each thread keeps what it once needed: what a program holds grows with its threads.
+ * For the start of a program; nothing where the C library does not do so. */
+void memory_give_back(void);
+
 /* Overwrites, in a way that the compiler keeps: for secrets, before they are freed. */
 void memory_wipe(void *bytes, size_t size);
 

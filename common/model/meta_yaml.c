@@ -33,6 +33,28 @@ static void write_name(struct buf *out, const char *indent, const char *key, str
     buf_add_byte(out, '\n');
 }
 
+static void write_digest(struct buf *out, const char *key, const struct digest *digest)
+{
+    char hex[DIGEST_HEX_SIZE];
+
+    digest_hex(digest, hex);
+    buf_add_text(out, key);
+    buf_add(out, hex, DIGEST_HEX_SIZE - 1);
+    buf_add_text(out, "\"\n");
+}
+
+/* One formatting an entry: a manifest has very many. */
+static void write_file(struct buf *out, const struct entry *entry, const struct digest *verity)
+{
+    char mode[MODE_TEXT_SIZE];
+
+    name_format_mode(entry->mode, mode);
+    write_digest(out, "    sha256: \"", &entry->sha256);
+    buf_format(out, "    size: %llu\n    mode: \"%s\"\n    mtime: %lld\n",
+               (unsigned long long)entry->size, mode, (long long)entry->mtime);
+    write_digest(out, "    verity: \"", verity);
+}
+
 static void write_mode_and_mtime(struct buf *out, const struct entry *entry)
 {
     char mode[MODE_TEXT_SIZE];
@@ -50,8 +72,6 @@ void meta_yaml_write_head(const struct record *record, bool has_entries, struct 
 
 void meta_yaml_write_entry(const struct entry *entry, const struct digest *verity, struct buf *out)
 {
-    char hex[DIGEST_HEX_SIZE];
-
     write_name(out, "  - ", "path", entry->path);
     if (entry->kind == ENTRY_LINK) {
         write_name(out, "    ", "link", entry->target);
@@ -59,12 +79,7 @@ void meta_yaml_write_entry(const struct entry *entry, const struct digest *verit
         buf_add_text(out, "    dir: true\n");
         write_mode_and_mtime(out, entry);
     } else {
-        digest_hex(&entry->sha256, hex);
-        buf_format(out, "    sha256: \"%s\"\n    size: %llu\n", hex,
-                   (unsigned long long)entry->size);
-        write_mode_and_mtime(out, entry);
-        digest_hex(verity, hex);
-        buf_format(out, "    verity: \"%s\"\n", hex);
+        write_file(out, entry, verity);
     }
 }
 

@@ -28,6 +28,20 @@ static uint32_t parent_at(const struct tree *tree, uint32_t index)
     return bytes_u32(record_at(tree, index) + 24);
 }
 
+/* Of a directory with children the first, and the record behind the last; else false. */
+static bool children_at(const struct tree *tree, uint32_t index, uint32_t *out_first,
+                        uint32_t *out_end)
+{
+    const uint8_t *at = record_at(tree, index);
+    uint32_t first = bytes_u32(at + 8), count = bytes_u32(at + 12);
+
+    if (bytes_u16(at + 6) >> 12 != ENTRY_DIRECTORY || count == 0)
+        return false;
+    *out_first = first;
+    *out_end = first + count;
+    return true;
+}
+
 struct tree_record tree_record(const struct tree *tree, uint32_t index)
 {
     const uint8_t *at = record_at(tree, index);
@@ -215,13 +229,14 @@ static void path_add(struct tree_walk *walk, struct span name)
 static bool step_over(struct tree_walk *walk)
 {
     while (walk->index != walk->top) {
-        struct tree_record parent = tree_record(walk->tree, parent_at(walk->tree, walk->index));
+        uint32_t parent = parent_at(walk->tree, walk->index), first, end = 0;
+        children_at(walk->tree, parent, &first, &end);
         path_drop(walk);
-        if (walk->index + 1 < parent.first_child + parent.child_count) {
+        if (walk->index + 1 < end) {
             walk->index++;
             return true;
         }
-        walk->index = parent_at(walk->tree, walk->index);
+        walk->index = parent;
     }
     return false;
 }
@@ -245,13 +260,12 @@ static void give(struct tree_walk *walk, struct entry *out)
 
 bool tree_walk_next(struct tree_walk *walk, struct entry *out)
 {
-    struct tree_record record;
+    uint32_t first, end;
 
     if (walk->index == WALK_ENDED)
         return false;
-    record = tree_record(walk->tree, walk->index);
-    if (record.kind == ENTRY_DIRECTORY && record.child_count > 0) {
-        walk->index = record.first_child;
+    if (children_at(walk->tree, walk->index, &first, &end)) {
+        walk->index = first;
     } else if (!step_over(walk)) {
         walk->index = WALK_ENDED;
         return false;

@@ -191,6 +191,7 @@ int verb_serve(const struct options *options, struct settings *settings, struct 
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL); /* before any thread is started */
     signal(SIGPIPE, SIG_IGN);
+    memory_give_back();
     r = serving_start(settings, &serving, err);
     if (r == 0) {
         tell_ready(settings, &serving);

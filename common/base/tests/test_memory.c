@@ -3,6 +3,12 @@
 
 #include <errno.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#if __GLIBC_PREREQ(2, 33) /* mallinfo2() */
+#define COUNTS_MAPPINGS
+#endif
+#endif
 
 #include "tests/support/unit.h"
 
@@ -76,6 +82,40 @@ static void secrets(void **state)
     assert_memory_equal(secret, "\0\0\0\0\0\0\0", 8);
 }
 
+#ifdef COUNTS_MAPPINGS
+static size_t mapped_count(void)
+{
+    return mallinfo2().hblks;
+}
+
+/* A sanitizer or valgrind puts another heap in its place. */
+static bool is_glibc_s_heap(void)
+{
+    size_t before = mapped_count();
+    void *block = memory_new(64 << 20);
+    bool counted = mapped_count() == before + 1;
+
+    memory_free(block);
+    return counted;
+}
+
+static void large_blocks_are_given_back(void **state)
+{
+    size_t before = mapped_count();
+    void *block;
+
+    if (!is_glibc_s_heap())
+        skip();
+    memory_give_back();
+    for (int i = 0; i < 3; i++) {
+        block = memory_new(8 << 20);
+        assert_int_equal(mapped_count(), before + 1);
+        memory_free(block);
+        assert_int_equal(mapped_count(), before);
+    }
+}
+#endif
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -86,6 +126,9 @@ int main(void)
         cmocka_unit_test(the_nth_call_fails_and_all_later_ones),
         cmocka_unit_test(free_keeps_errno),
         cmocka_unit_test(secrets),
+#ifdef COUNTS_MAPPINGS
+        cmocka_unit_test(large_blocks_are_given_back),
+#endif
     };
 
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
