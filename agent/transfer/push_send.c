@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/push_retry.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -12,7 +13,6 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/base/random.h"
 #include "common/client/api_pushes.h"
 #include "common/model/bitmap.h"
 #include "common/model/problem.h"
@@ -26,11 +26,10 @@ struct lane {
     const struct scan_entry *entry; /* NULL: idle */
     int fd;
     uint64_t offset;
-    uint64_t sent;  /* counted in the meter */
-    uint32_t tries; /* failures in a row */
-    bool damaged;   /* the server found other bytes once */
+    uint64_t sent; /* counted in the meter */
+    bool damaged;  /* the server found other bytes once */
     struct api_call *call;
-    struct http_timer timer;
+    struct push_retry retry;
 };
 
 struct sending {
@@ -50,7 +49,7 @@ static void send_part(struct lane *lane);
 static void lane_end(struct lane *lane)
 {
     cleanup_fd_at(&lane->fd);
-    http_timer_clear(lane->sending->loop, &lane->timer);
+    push_retry_clear(&lane->retry);
     lane->entry = NULL;
 }
 
@@ -119,7 +118,7 @@ static void fill_lane(struct lane *lane)
     if (lane->entry == NULL)
         return;
     lane->offset = lane->sent = 0;
-    lane->tries = 0;
+    lane->retry.tries = 0;
     lane->damaged = false;
     r = open_file(lane, &err);
     if (r != 0)
@@ -136,15 +135,7 @@ static void on_timer(void *context)
 /* Another try after a pause, or the end. */
 static void try_again(struct lane *lane, int code, const struct error *cause)
 {
-    const struct transfer *transfer = lane->sending->options->transfer;
-    uint64_t wait_ms = 0;
-    uint32_t random = 0;
-    struct error err;
-
-    lane->tries++;
-    if (random_bytes(&random, sizeof(random), &err) < 0 ||
-        !retry_wait(&transfer->retry, lane->tries + 1, 0, random, &wait_ms) ||
-        http_timer_set(lane->sending->loop, &lane->timer, clock_monotonic_ms() + wait_ms) < 0)
+    if (!push_retry_later(&lane->retry, lane->sending->options->transfer))
         fail(lane, code, cause);
 }
 
@@ -207,7 +198,7 @@ static void on_part(void *context, const struct api_answer *answer)
             fail(lane, r, &err);
             return;
         }
-        lane->tries = 0;
+        lane->retry.tries = 0;
         go_on_at(lane, offset);
     } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
         fail(lane, PUSH_SEND_CHANGED, NULL);
@@ -310,8 +301,7 @@ int push_send(const struct push_send_options *options, const char **out_path, st
     for (size_t i = 0; i < sending.lane_count; i++) {
         lanes[i].sending = &sending;
         lanes[i].fd = -1;
-        lanes[i].timer.function = on_timer;
-        lanes[i].timer.context = &lanes[i];
+        push_retry_init(&lanes[i].retry, sending.loop, on_timer, &lanes[i]);
     }
     for (size_t i = 0; i < sending.lane_count; i++)
         fill_lane(&lanes[i]);
