@@ -55,23 +55,27 @@ static void put_duration(struct buf *out, uint64_t seconds)
 
 static void put_counts(const struct progress_sample *sample, uint64_t elapsed_ms, struct buf *out)
 {
+    const uint64_t files = sample->files_total > 0 ? sample->files_total : sample->files_done;
+    const char *noun = files == 1 ? "file" : "files";
     char done[NUMBER_SIZE_TEXT], total[NUMBER_SIZE_TEXT], rate[NUMBER_SIZE_TEXT];
     uint64_t per_s = elapsed_ms > 0 ? sample->bytes_done * 1000 / elapsed_ms : 0;
 
     if (sample->files_total > 0)
-        buf_format(out, " %llu/%llu files", (unsigned long long)sample->files_done,
-                   (unsigned long long)sample->files_total);
+        buf_format(out, " %llu/%llu %s", (unsigned long long)sample->files_done,
+                   (unsigned long long)sample->files_total, noun);
     else if (sample->files_done > 0)
-        buf_format(out, " %llu files", (unsigned long long)sample->files_done);
+        buf_format(out, " %llu %s", (unsigned long long)sample->files_done, noun);
     if (sample->bytes_done == 0 && sample->bytes_total == 0)
         return;
     number_format_size(sample->bytes_done, done);
     number_format_size(sample->bytes_total, total);
     number_format_size(per_s, rate);
     if (sample->bytes_total > 0)
-        buf_format(out, " %s/%s %s/s", done, total, rate);
+        buf_format(out, " %s/%s", done, total);
     else
-        buf_format(out, " %s %s/s", done, rate);
+        buf_format(out, " %s", done);
+    if (per_s > 0) /* else nothing moves yet, or it moves where no byte is counted */
+        buf_format(out, " %s/s", rate);
     if (sample->bytes_total > sample->bytes_done && per_s > 0) {
         buf_add_text(out, " ETA ");
         put_duration(out, (sample->bytes_total - sample->bytes_done) / per_s);

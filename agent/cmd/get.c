@@ -6,6 +6,7 @@
 
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/transfer/get_manifest.h"
 #include "agent/transfer/remote_tree.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -26,7 +27,8 @@ struct wanted {
     struct version_ref ref;
     struct buf version;
     const char *dest;
-    bool streams; /* to standard output */
+    bool streams;     /* to standard output */
+    bool is_manifest; /* meta.yaml, which is no entry of the tree */
 };
 
 static void wanted_release(struct wanted *wanted)
@@ -59,10 +61,15 @@ static int parse(struct job *job, struct wanted *out, struct error *err)
     return job_failed(job, r, EXIT_USAGE);
 }
 
-static int find_entry(const struct wanted *wanted, const struct remote_tree *tree,
-                      uint32_t *out_index, struct error *err)
+static int find_entry(struct wanted *wanted, const struct remote_tree *tree, uint32_t *out_index,
+                      struct error *err)
 {
-    int r = tree_find_path(&tree->image.tree, wanted->ref.path, out_index);
+    int r;
+
+    wanted->is_manifest = get_manifest_is_path(tree, wanted->ref.path);
+    if (wanted->is_manifest)
+        return 0;
+    r = tree_find_path(&tree->image.tree, wanted->ref.path, out_index);
 
     if (r < 0)
         return error_set(err, -ENOENT, "%s/%s/%s has no entry \"%.*s\"", wanted->ref.project,
@@ -152,10 +159,15 @@ static int write_result(struct job *job, const struct wanted *wanted,
     return output_write(&out, err);
 }
 
-static int stream(struct job *job, struct get_options *options, struct error *err)
+static int stream(struct job *job, const struct wanted *wanted, struct get_options *options,
+                  struct error *err)
 {
     struct get_result result;
 
+    if (wanted->is_manifest) {
+        job_hide_progress(job);
+        return get_manifest_stream(options, 1, &result, err);
+    }
     if (tree_record(&options->tree->image.tree, options->index).kind != ENTRY_FILE)
         return job_failed(job, error_set(err, -EINVAL, "only a file goes to standard output"),
                           EXIT_USAGE);
@@ -169,6 +181,7 @@ static int save(struct job *job, const struct wanted *wanted, struct get_options
     cleanup(buf_release) struct buf name = buf_init(BUF_UNLIMITED);
     struct get_result result;
     bool is_directory =
+        !wanted->is_manifest &&
         tree_record(&options->tree->image.tree, options->index).kind == ENTRY_DIRECTORY;
     int r = job_local(job, find_place(wanted, options->tree, is_directory, &parent, &name, err));
 
@@ -176,7 +189,8 @@ static int save(struct job *job, const struct wanted *wanted, struct get_options
         return r;
     options->parent = parent;
     options->name = buf_text(&name);
-    r = get_run(options, &result, err);
+    r = wanted->is_manifest ? get_manifest_run(options, &result, err)
+                            : get_run(options, &result, err);
     job_hide_progress(job);
     return r < 0 ? r : write_result(job, wanted, options->tree, &result, err);
 }
@@ -201,7 +215,7 @@ static int get(struct job *job, struct error *err)
         r = find_entry(&wanted, &tree, &options.index, err);
     if (r < 0)
         return r;
-    return wanted.streams ? stream(job, &options, err) : save(job, &wanted, &options, err);
+    return wanted.streams ? stream(job, &wanted, &options, err) : save(job, &wanted, &options, err);
 }
 
 int command_get(struct command *command, struct error *err)

@@ -180,8 +180,9 @@ static int pull(struct job *job, struct pull_options *options, struct dest *out_
         r = tell_changes(job, &changes, err);
     if (r < 0)
         return r;
-    output_detail(&job->command->output, "%llu files written, %llu removed",
+    output_detail(&job->command->output, "%llu %s written, %llu removed",
                   (unsigned long long)result.written_files,
+                  result.written_files == 1 ? "file" : "files",
                   (unsigned long long)result.deleted_files);
     return write_result(job, options, &result, err);
 }

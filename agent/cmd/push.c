@@ -118,12 +118,12 @@ static void give_notice(const struct output *output, bool dry_run, const struct 
     cleanup(buf_release) struct buf text = buf_init(256);
     char size[NUMBER_SIZE_TEXT];
 
-    if (dry_run) {
+    if (result->exists) {
+        output_notice(output, "this version exists already, with this content");
+    } else if (dry_run) {
         number_format_size(result->would_send_bytes, size);
         buf_format(&text, "a dry run: nothing was sent; a push would send %s at most", size);
         output_notice(output, buf_text(&text));
-    } else if (result->exists) {
-        output_notice(output, "this version exists already, with this content");
     }
 }
 
@@ -136,12 +136,18 @@ static void tell_entries(const struct output *output, const struct change_list *
     output_list(output, &text);
 }
 
+static const char *state_of(const struct push_options *options, const struct push_result *result)
+{
+    if (result->exists)
+        return "exists";
+    return options->dry_run ? "dry-run" : "created";
+}
+
 static int write_result(struct job *job, const struct push_options *options,
                         const struct push_result *result, struct error *err)
 {
     cleanup(buf_release) struct buf out = buf_init(OUTPUT_MAX);
     struct json_writer writer = json_writer_init(&out);
-    uint64_t sent = job->session.loop != NULL ? http_loop_sent_bytes(job->session.loop) : 0;
     char hex[DIGEST_HEX_SIZE];
 
     if (!job->command->output.json) {
@@ -157,13 +163,10 @@ static int write_result(struct job *job, const struct push_options *options,
     json_text(&writer, "app", options->app);
     json_text(&writer, "version", result->version);
     json_text(&writer, "content", hex);
-    json_text(&writer, "state",
-              options->dry_run ? "dry-run"
-              : result->exists ? "exists"
-                               : "created");
+    json_text(&writer, "state", state_of(options, result));
     json_integer(&writer, "files", (int64_t)result->files);
     json_integer(&writer, "bytes", (int64_t)result->bytes);
-    json_integer(&writer, "sent_bytes", (int64_t)sent);
+    json_integer(&writer, "sent_bytes", (int64_t)http_loop_sent_bytes(job->session.loop));
     if (options->dry_run)
         json_integer(&writer, "would_send_bytes", (int64_t)result->would_send_bytes);
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
@@ -189,7 +192,7 @@ static int push(struct job *job, const char *path, struct push_options *options,
         r = job_names(job, &options->project, &options->app, err);
     if (r == 0)
         r = find_version(job, &options->version, err);
-    if (r == 0 && !options->dry_run)
+    if (r == 0)
         r = job_connect(job, err);
     if (r == 0)
         r = job_local(job, directory_open(path, &root, err));

@@ -29,7 +29,7 @@ static const struct option_spec push_options[] = {
     { "build-time", 0, OPTION_TEXT, "TIME", "when it was built: YYYY-MM-DDThh:mm:ssZ" },
     { "builder", 0, OPTION_TEXT, "TEXT", "who or what built it" },
     { "full-check", 0, OPTION_SWITCH, NULL, "read every file, whatever its times say" },
-    { "dry-run", 'n', OPTION_SWITCH, NULL, "send nothing; tell what the version would be" },
+    { "dry-run", 'n', OPTION_SWITCH, NULL, "send nothing; tell what the version would change" },
     NO_OPTION,
 };
 

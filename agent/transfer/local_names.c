@@ -10,7 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/codec/utf8.h"
+#include "common/base/utf8.h"
 #include "common/model/tree.h"
 
 #define UNITS_MAX 255 /* of a component on Windows */

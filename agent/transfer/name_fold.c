@@ -6,7 +6,7 @@
 
 #include "agent/transfer/name_fold_table.h"
 #include "common/base/buf.h"
-#include "common/codec/utf8.h"
+#include "common/base/utf8.h"
 
 #define DEPTH_MAX 8 /* of decompositions of decompositions; Unicode has 4 */
 

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/transfer/change.h"
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/kept_files.h"
 #include "agent/transfer/push_busy.h"
 #include "agent/transfer/push_deltas.h"
 #include "agent/transfer/push_documents.h"
+#include "agent/transfer/push_dry.h"
 #include "agent/transfer/push_looks.h"
 #include "agent/transfer/push_opening.h"
 #include "agent/transfer/push_packs.h"
@@ -304,6 +304,7 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
                                                 .spec = spec,
                                                 .push = &push,
                                                 .cache = options->cache };
+    bool full;
     int r;
 
     transfer_meter(options->transfer, METER_ASKING, 0, 0);
@@ -326,44 +327,14 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         push_documents_keep(&documents);
         keep_files(round);
     }
-    if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT)
+    full = r == -ENOSPC && options->transfer->exit_code == 0; /* the server's disk, not ours */
+    if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT || full)
         push_opening_forget(&opening);
     if (r == 0)
         return 0;
-    if (r == ROUND_AGAIN)
+    if (r == ROUND_AGAIN || full)
         api_push_delete(client, spec, push.id, NULL);
     return explain_conflict(options, &done, r, err);
-}
-
-/* What the version would have. */
-static void list_entries(const struct round *round, struct change_list *out)
-{
-    for (size_t i = 0; i < scan_count(round->scan); i++) {
-        const struct scan_entry *entry = scan_entry_at(round->scan, i);
-        change_list_add(out, CHANGE_ADDED, 0, entry->kind == ENTRY_DIRECTORY,
-                        span_of(entry->path, entry->path_size));
-    }
-}
-
-static int dry_result(const struct round *round, struct push_result *out, struct error *err)
-{
-    char hex[DIGEST_HEX_SIZE];
-    const char *given = round->options->version;
-    const struct push_documents_options documents = { .scan = round->scan };
-    uint64_t blobs, described;
-    int r = scan_distinct_bytes(round->scan, &blobs, err);
-
-    if (r == 0)
-        r = push_documents_size(&documents, &described, err);
-    if (r < 0)
-        return r;
-    *out = (struct push_result){ .content = round->totals.content,
-                                 .files = round->totals.file_count,
-                                 .bytes = round->totals.bytes,
-                                 .would_send_bytes = blobs + described };
-    digest_hex(&out->content, hex);
-    memcpy(out->version, given != NULL ? given : hex, given != NULL ? strlen(given) + 1 : 12);
-    return 0;
 }
 
 static int run_round(struct round *round, bool believe_cache, struct push_result *out,
@@ -381,10 +352,8 @@ static int run_round(struct round *round, bool believe_cache, struct push_result
         r = transfer_local(options->transfer, identify(round, err));
     if (r != 0)
         return r;
-    if (options->dry_run && options->changes != NULL)
-        list_entries(round, options->changes);
     if (options->dry_run)
-        return dry_result(round, out, err);
+        return push_dry(options, round->scan, &round->totals, out, err);
     json_begin_object(&writer, NULL);
     record_write_metadata(options->metadata, &writer);
     json_end(&writer);

@@ -22,10 +22,10 @@ struct transfer;
  * nothing more is sent. Else listing, times and the missing blobs go, and a commit
  * makes them visible at once. A file or directory that changes meanwhile has the
  * whole begun again, PUSH_ROUNDS times at most; then it is refused by name (exit 9).
- * Consistency across files is the pusher's business.
+ * Consistency across files is the pusher's business. A push that the server has no room for (507)
+ * is given up there, so that what it took is free again.
  *
- * A dry run asks no server: what is missing can only be asked of an open push, and
- * opening one makes its project and app, or takes the version out of the trash.
+ * A dry run reads from the server alone (push_dry.h).
  */
 #define PUSH_ROUNDS 4
 
@@ -39,8 +39,8 @@ struct push_options {
     const struct record *metadata; /* git_commit ... labels */
     struct directory *cache;       /* where the scan cache lives; NULL: none */
     bool full_check;               /* do not believe it */
-    bool dry_run;                  /* no server is asked, nothing is sent */
-    struct change_list *changes;   /* of a dry run: every entry; NULL: is not wanted */
+    bool dry_run;                  /* nothing is sent */
+    struct change_list *changes;   /* of a dry run: against the app's latest version; or NULL */
 };
 
 struct push_result {
@@ -48,7 +48,8 @@ struct push_result {
     struct digest content;
     bool exists; /* it was there */
     uint64_t files, bytes;
-    /* Dry run: what a server without any of it would be sent: files, listing and times. */
+    /* Dry run, the most that would be sent: listing, times, and files that the app's latest version
+     * has not. */
     uint64_t would_send_bytes;
 };
 

@@ -16,6 +16,7 @@
 #include "common/model/chunk_list.h"
 #include "common/model/delta.h"
 #include "common/model/delta_plan.h"
+#include "common/model/problem.h"
 
 /* Up to here a document is one patch of the last one; above, its chunks are looked for. */
 #define DOCUMENT_TRIES 2 /* of what is refused as if it were damaged */
@@ -182,6 +183,10 @@ static int send_document(const struct push_documents_options *options, enum docu
         return r;
     for (int i = 0; damaged && i < DOCUMENT_TRIES; i++)
         r = put(options, document, buf_span(&packed), API_PUSH_ZSTD, &damaged, err);
+    if (damaged) { /* each time: the way is bad */
+        error_prefix(err, r, "the %s does not arrive as it is sent", kinds[document]);
+        transfer_failed(options->transfer, r, EXIT_INTEGRITY);
+    }
     return r;
 }
 

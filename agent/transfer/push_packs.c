@@ -247,6 +247,10 @@ static void on_answer(void *context, const struct api_answer *answer)
         lane->count = 0;
         return;
     }
+    if (strcmp(answer->problem.code, "validation") == 0) { /* damaged on its way: they go alone */
+        fill_lane(lane);
+        return;
+    }
     if (answer->code != 0) {
         if (retry_judge(answer->code, answer->status) == RETRY_NEXT)
             try_again(lane, answer->code, &answer->err);

@@ -15,10 +15,11 @@
 #include "common/base/memory.h"
 #include "common/model/names.h"
 #include "common/model/times.h"
+#include "common/model/tree.h"
 
 #define BLOCK_ENTRIES 1024
 #define ARENA_SIZE (256 * 1024)
-#define BITS_NAMED 3  /* files with setuid, setgid or sticky, */
+#define BITS_NAMED 3  /* entries with setuid, setgid or sticky, */
 #define BITS_SIZE 150 /* as far as a warning has room for their names */
 
 /* Bytes that stay where they are until the scan is freed. */
@@ -164,13 +165,18 @@ static int fill_link(struct walk *walk, struct directory *at, const char *name,
     return entry->target == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
-static void note_bits(struct walk *walk)
+/* The entry is set but for its path. */
+static void note_bits(struct walk *walk, const struct file_info *info,
+                      const struct scan_entry *entry)
 {
     bool fits = walk->bits_named == 0 || walk->bits.size + walk->path.size < BITS_SIZE;
 
+    if ((info->mode & 07000) == 0)
+        return;
     if (fits && walk->bits_named == walk->bits_count && walk->bits_named < BITS_NAMED) {
-        buf_format(&walk->bits, "%s%.*s", walk->bits_named > 0 ? ", " : "", BITS_SIZE,
-                   buf_text(&walk->path));
+        buf_format(&walk->bits, "%s%.*s%s becomes %04o", walk->bits_named > 0 ? ", " : "",
+                   BITS_SIZE, buf_text(&walk->path), entry->kind == ENTRY_DIRECTORY ? "/" : "",
+                   entry->mode);
         walk->bits_named++;
     }
     walk->bits_count++;
@@ -195,11 +201,10 @@ static int fill_file(struct walk *walk, const struct file_info *info, struct sca
 
     entry->executable =
         options->executable != NULL && pattern_list_covers(options->executable, path, false);
-    if ((info->mode & 07000) != 0)
-        note_bits(walk);
     if (info->size > ENTRY_MAX_SIZE)
         return refuse(walk, "is larger than a file can be", err);
     scan_entry_set(entry, info);
+    note_bits(walk, info, entry);
     return 0;
 }
 
@@ -213,6 +218,7 @@ static int fill_entry(struct walk *walk, struct directory *at, const char *name,
     case FILE_DIRECTORY:
         entry->kind = ENTRY_DIRECTORY;
         scan_entry_set(entry, info);
+        note_bits(walk, info, entry);
         break;
     case FILE_REGULAR:
         entry->kind = ENTRY_FILE;
@@ -424,7 +430,15 @@ static int compare_files(const void *a, const void *b)
     return memcmp(&(*one)->sha256, &(*two)->sha256, sizeof((*one)->sha256));
 }
 
-int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct error *err)
+static bool has_file(const struct tree *tree, const struct scan_entry *entry)
+{
+    uint32_t digest_index;
+
+    return tree != NULL && tree_find_sha256(tree, &entry->sha256, &digest_index) == 0;
+}
+
+int scan_distinct_bytes(const struct scan *scan, const struct tree *had, uint64_t *out_bytes,
+                        struct error *err)
 {
     cleanup_memory const struct scan_entry **files = memory_array(scan->count, sizeof(*files));
     uint64_t bytes = 0;
@@ -439,7 +453,7 @@ int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct err
     }
     qsort(files, count, sizeof(*files), compare_files);
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || compare_files(&files[i - 1], &files[i]) != 0)
+        if ((i == 0 || compare_files(&files[i - 1], &files[i]) != 0) && !has_file(had, files[i]))
             bytes += files[i]->size;
     }
     *out_bytes = bytes;

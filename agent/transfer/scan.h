@@ -16,15 +16,16 @@ struct error;
 struct pattern_list;
 struct stat_cache;
 struct transfer;
+struct tree;
 
 /*
  * scan - the entries of a tree on disk, in the order of listings.
  *
  * Nothing is followed; what is neither directory, file nor link is refused by name
- * (-EINVAL); what patterns name is left out. Files that lose a setuid, setgid or sticky bit
- * are warned of at the end, all at once. Entries stand in blocks that do not
- * move, 72 bytes and the path each, so that other threads fill in digests while
- * the scan goes on.
+ * (-EINVAL); what patterns name is left out. Entries that lose a setuid, setgid or sticky
+ * bit are warned of at the end, all at once, with what they become. Entries stand in blocks
+ * that do not move, 72 bytes and the path each, so that other threads fill in digests
+ * while the scan goes on.
  */
 struct scan_entry {
     const char *path; /* terminated; the scan's */
@@ -81,8 +82,10 @@ int scan_write_listing(const struct scan *scan, struct sink sink, struct listing
 int scan_write_times(const struct scan *scan, struct sink sink, struct digest *out_sha256,
                      struct error *err);
 
-/* Every digest is known: the bytes of its files, equal ones counted once. */
-int scan_distinct_bytes(const struct scan *scan, uint64_t *out_bytes, struct error *err);
+/* Every digest is known: the bytes of its files, equal ones counted once, without those that a
+ * whole image has (NULL: none). */
+int scan_distinct_bytes(const struct scan *scan, const struct tree *had, uint64_t *out_bytes,
+                        struct error *err);
 
 /* Whether the directories are as they were: 0, or 1 with the path of one that is not (the
  * scan's; "." for the top). */

@@ -5,14 +5,17 @@
 #include <stdbool.h>
 
 #include "agent/transfer/change.h"
+#include "agent/transfer/scan.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/model/entry.h"
 #include "common/model/tree.h"
 
-/* One of the two, at its next entry. */
+/* One of the two, at its next entry: an image, a scan, or nothing. */
 struct side {
+    const struct scan *scan;
+    size_t index; /* of the scan's next entry */
     struct tree_walk walk;
     struct entry entry;
     bool is_there;
@@ -20,12 +23,20 @@ struct side {
 
 static void step(struct side *side)
 {
-    side->is_there = tree_walk_next(&side->walk, &side->entry);
+    if (side->scan != NULL) {
+        side->is_there = side->index < scan_count(side->scan);
+        if (side->is_there)
+            side->entry = scan_entry_model(scan_entry_at(side->scan, side->index++));
+    } else if (side->walk.tree != NULL) {
+        side->is_there = tree_walk_next(&side->walk, &side->entry);
+    }
 }
 
-static void begin(struct side *side, const struct tree *tree)
+static void begin(struct side *side, const struct tree *tree, const struct scan *scan)
 {
-    tree_walk_init(&side->walk, tree, TREE_ROOT);
+    side->scan = scan;
+    if (tree != NULL)
+        tree_walk_init(&side->walk, tree, TREE_ROOT);
     step(side);
 }
 
@@ -65,16 +76,8 @@ static void add_both(struct change_list *list, const struct entry *from, const s
         change_list_add(list, CHANGE_CHANGED, what, to->kind == ENTRY_DIRECTORY, to->path);
 }
 
-int tree_diff(const struct tree *from, const struct tree *to, struct change_list *list,
-              struct error *err)
+static void compare(struct side *left, struct side *right, struct change_list *list)
 {
-    cleanup_memory struct side *left = memory_new(sizeof(*left));
-    cleanup_memory struct side *right = memory_new(sizeof(*right));
-
-    if (left == NULL || right == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    begin(left, from);
-    begin(right, to);
     while (left->is_there || right->is_there) {
         int order = compare_next(left, right);
         if (order < 0)
@@ -88,5 +91,31 @@ int tree_diff(const struct tree *from, const struct tree *to, struct change_list
         if (order >= 0)
             step(right);
     }
+}
+
+/* Of `to` and `scan` one is NULL. */
+static int diff(const struct tree *from, const struct tree *to, const struct scan *scan,
+                struct change_list *list, struct error *err)
+{
+    cleanup_memory struct side *left = memory_new(sizeof(*left));
+    cleanup_memory struct side *right = memory_new(sizeof(*right));
+
+    if (left == NULL || right == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    begin(left, from, NULL);
+    begin(right, to, scan);
+    compare(left, right, list);
     return 0;
+}
+
+int tree_diff(const struct tree *from, const struct tree *to, struct change_list *list,
+              struct error *err)
+{
+    return diff(from, to, NULL, list, err);
+}
+
+int tree_diff_scan(const struct tree *from, const struct scan *to, struct change_list *list,
+                   struct error *err)
+{
+    return diff(from, NULL, to, list, err);
 }

@@ -3,6 +3,7 @@
 
 struct change_list;
 struct error;
+struct scan;
 struct tree;
 
 /*
@@ -14,3 +15,7 @@ struct tree;
  */
 int tree_diff(const struct tree *from, const struct tree *to, struct change_list *list,
               struct error *err);
+
+/* The same from an image (NULL: an empty tree) to a scan whose digests are known. */
+int tree_diff_scan(const struct tree *from, const struct scan *to, struct change_list *list,
+                   struct error *err);

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+#include "common/base/utf8.h"
 #include "common/codec/json.h"
-#include "common/codec/utf8.h"
 
 struct scan {
     struct span text;

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 
 #include "common/base/buf.h"
+#include "common/base/utf8.h"
 #include "common/codec/json.h"
-#include "common/codec/utf8.h"
 
 static void add_quoted(struct buf *out, struct span text)
 {

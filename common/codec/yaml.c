@@ -12,7 +12,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/codec/utf8.h"
+#include "common/base/utf8.h"
 
 #define KEYS_MAX_SIZE (256 * 1024)
 

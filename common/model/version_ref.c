@@ -88,7 +88,7 @@ int version_ref_parse(struct span text, struct version_ref *out, struct error *e
             return r;
     }
     if (rest.size > 0) {
-        r = name_check_path(rest, err);
+        r = span_equal_text(rest, VERSION_REF_MANIFEST) ? 0 : name_check_path(rest, err);
         if (r < 0)
             return r;
         ref.path = rest;

@@ -15,11 +15,14 @@ struct error;
  *   P/A@CHANNEL  what the channel points to
  *   P/A/latest   the newest version;  P/A/@CHANNEL is taken for P/A@CHANNEL
  *   P/A/V        a version
- *   P/A/V/PATH   an entry of it (V may be `latest` or `@CHANNEL` here too)
+ *   P/A/V/PATH   an entry of it (V may be `latest` or `@CHANNEL` here too), or the manifest,
+ *                which no version has as an entry
  *
  * Every name is checked (names.h). Plain data but for `path`, which points into
  * the text that was parsed.
  */
+#define VERSION_REF_MANIFEST ".kkartifact/meta.yaml"
+
 enum version_ref_kind {
     VERSION_REF_PROJECT, /* only project is set */
     VERSION_REF_APP,     /* project, app */

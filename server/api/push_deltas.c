@@ -38,15 +38,18 @@ static int begin(struct http_exchange *exchange, void *context, void **out_sink,
     struct request *request = request_of(exchange);
     struct delta_upload *upload = NULL;
     struct taken_delta *taken;
+    uint64_t body_size = 0;
     struct digest sha256;
     int r = check_type(exchange, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
+    http_exchange_body_size(exchange, &body_size);
     r = request_digest(exchange, &sha256, err);
     if (r == 0)
         r = delta_upload_begin(request_services(exchange), &request->caller, request->project,
-                               request->app, request->push, &sha256, &upload, &request->why, err);
+                               request->app, request->push, &sha256, body_size, &upload,
+                               &request->why, err);
     if (r < 0)
         return r;
     taken = memory_new(sizeof(*taken));

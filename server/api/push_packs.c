@@ -23,12 +23,15 @@ static int begin(struct http_exchange *exchange, void *context, void **out_sink,
 {
     struct request *request = request_of(exchange);
     struct taken_pack *taken = memory_new(sizeof(*taken));
+    uint64_t body_size = 0;
     int r;
 
     if (taken == NULL)
         return error_set(err, -ENOMEM, "out of memory");
+    http_exchange_body_size(exchange, &body_size);
     r = pack_upload_begin(request_services(exchange), &request->caller, request->project,
-                          request->app, request->push, &taken->upload, &request->why, err);
+                          request->app, request->push, body_size, &taken->upload, &request->why,
+                          err);
     if (r < 0) {
         memory_free(taken);
         return r;

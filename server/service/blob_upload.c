@@ -132,6 +132,9 @@ static int prepare(struct blob_upload *upload, const struct push_blob *row, stru
     else if (!row->has_hash ||
              digest_stream_load(&upload->digest, span_of(row->hash, sizeof(row->hash)), NULL) < 0)
         return start_over(upload, why, err);
+    r = push_check_room(upload->services, row->blob.size - received, why, err);
+    if (r < 0)
+        return r;
     r = deposit_writer(upload->services, &row->blob, received, &upload->writer, err);
     if (r == -EEXIST) {
         upload->way = UPLOAD_VERIFY;

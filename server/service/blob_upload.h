@@ -20,7 +20,9 @@
  *
  * -ENOENT: not in the listing. -EINVAL: another length than the listing's. -EBUSY:
  * REFUSAL_OFFSET_MISMATCH with the offset to go on at, or REFUSAL_PUSH_BUSY when another request is
- * writing this blob of this push. -EBADMSG: REFUSAL_DIGEST_MISMATCH, the offset is 0 again.
+ * writing this blob of this push. -ENOSPC with REFUSAL_FULL: no room for what is left of the blob,
+ * told at the begin (push_door.h), or the disk is full. -EBADMSG: REFUSAL_DIGEST_MISMATCH, the
+ * offset is 0 again.
  * A blob that the push has already: the part is taken and dropped, *out_offset is the length.
  * An upload belongs to one thread at a time.
  */

@@ -28,7 +28,8 @@ CLEANUP_DEFINE(blob_upload, blob_upload_free);
 
 int delta_upload_begin(struct services *services, const struct caller *caller, const char *project,
                        const char *app, const char *push_id, const struct digest *sha256,
-                       struct delta_upload **out_upload, struct refusal *why, struct error *err)
+                       uint64_t body_size, struct delta_upload **out_upload, struct refusal *why,
+                       struct error *err)
 {
     cleanup(cleanup_delta_upload) struct delta_upload *upload = memory_new(sizeof(*upload));
     uint64_t offset, length;
@@ -46,6 +47,10 @@ int delta_upload_begin(struct services *services, const struct caller *caller, c
     if (length > DELTA_UPLOAD_MAX)
         return refusal_set(why, REFUSAL_TOO_LARGE,
                            error_set(err, -EFBIG, "blobs of up to 64 GiB are made by deltas"));
+    if (offset < length)
+        r = push_check_room(services, body_size + length, why, err);
+    if (r < 0)
+        return r;
     upload->caller = *caller;
     memcpy(upload->project, project, strlen(project) + 1);
     memcpy(upload->app, app, strlen(app) + 1);
@@ -74,18 +79,6 @@ static int write_blob(void *context, const void *bytes, size_t size, struct erro
     return blob_upload_add(making->upload, span_of(bytes, size), making->why, err);
 }
 
-/* Before the work: the store has room for what it would make, and goes on having some. */
-static int check_room(struct services *services, uint64_t size, struct refusal *why,
-                      struct error *err)
-{
-    uint64_t left;
-    int r = blob_store_free_space(services->store, &left, err);
-
-    if (r == 0 && left < size + DELTA_UPLOAD_ROOM)
-        r = error_set(err, -ENOSPC, "the store is full");
-    return push_result_of(r, why, err);
-}
-
 static int make(struct delta_upload *upload, struct blob_upload *blob, struct refusal *why,
                 struct error *err)
 {
@@ -99,7 +92,7 @@ static int make(struct delta_upload *upload, struct blob_upload *blob, struct re
         return refusal_at(why, "", error_set(err, -EINVAL, "offset 40: another target"));
     if (header.target_size != blob_upload_size(blob))
         return refusal_at(why, "", error_set(err, -EINVAL, "offset 80: another size"));
-    r = check_room(upload->services, header.target_size, why, err);
+    r = push_check_room(upload->services, header.target_size, why, err);
     if (r < 0)
         return r;
     return delta_body_make(&upload->body, blob_upload_push(blob), &upload->caller.identity, &header,

@@ -20,20 +20,20 @@
  * -ENOENT: not in the listing, or no such base (delta_body.h). -EINVAL with REFUSAL_VALIDATION: a
  * broken delta, or one that makes another blob. -EFBIG: the body has more than part_size bytes, or
  * the blob more than DELTA_UPLOAD_MAX, or the delta makes too much of too little (delta_body.h).
- * -ENOSPC with REFUSAL_FULL: after it the store would have less than DELTA_UPLOAD_ROOM left.
+ * -ENOSPC with REFUSAL_FULL: no room for the delta and the blob (push_door.h), told at the begin.
  * -EBADMSG: REFUSAL_DIGEST_MISMATCH. -EBUSY with REFUSAL_PUSH_BUSY: another request writes this
  * blob. -EAGAIN: later.
  * A blob that the push has already: the delta is taken and dropped.
  * An upload belongs to one thread at a time.
  */
 #define DELTA_UPLOAD_MAX ((uint64_t)64 << 30)
-#define DELTA_UPLOAD_ROOM ((uint64_t)64 << 20)
 
 struct delta_upload;
 
 int delta_upload_begin(struct services *services, const struct caller *caller, const char *project,
                        const char *app, const char *push_id, const struct digest *sha256,
-                       struct delta_upload **out_upload, struct refusal *why, struct error *err);
+                       uint64_t body_size, struct delta_upload **out_upload, struct refusal *why,
+                       struct error *err);
 int delta_upload_add(struct delta_upload *upload, struct span bytes, struct refusal *why,
                      struct error *err);
 /* *out_offset: the length of the blob. */

@@ -212,8 +212,8 @@ static int take_member(void *context, const struct pack_member *member, struct e
 }
 
 int pack_upload_begin(struct services *services, const struct caller *caller, const char *project,
-                      const char *app, const char *push_id, struct pack_upload **out_upload,
-                      struct refusal *why, struct error *err)
+                      const char *app, const char *push_id, uint64_t body_size,
+                      struct pack_upload **out_upload, struct refusal *why, struct error *err)
 {
     static const struct pack_limits limits = { .member_size = PACK_UPLOAD_MEMBER_MAX,
                                                .count = PACK_UPLOAD_COUNT_MAX };
@@ -225,6 +225,8 @@ int pack_upload_begin(struct services *services, const struct caller *caller, co
         return error_set(err, -ENOMEM, "out of memory");
     upload->services = services;
     r = push_enter(services, caller, project, app, push_id, &push, why, err);
+    if (r == 0)
+        r = push_check_room(services, body_size, why, err);
     if (r == 0)
         r = pack_reader_new(&upload->reader, &limits, take_member, upload, err);
     if (r < 0)

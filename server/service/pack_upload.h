@@ -24,7 +24,8 @@
  * which can be resumed (blob_upload.h). Those to store have at most PACK_UPLOAD_BYTES_MAX together,
  * unpacked. -EFBIG, REFUSAL_TOO_LARGE above. -EINVAL with REFUSAL_VALIDATION: it is no pack, or
  * more than PACK_UPLOAD_FAILURES_MAX members failed by the sender's fault (all but
- * REFUSAL_PUSH_BUSY). An upload belongs to one thread at a time.
+ * REFUSAL_PUSH_BUSY). -ENOSPC with REFUSAL_FULL: at the begin, no room for a body of that size
+ * (push_door.h); later, the disk is full. An upload belongs to one thread at a time.
  */
 #define PACK_UPLOAD_MEMBER_MAX ((uint64_t)512 << 10)
 #define PACK_UPLOAD_COUNT_MAX 65536
@@ -49,8 +50,8 @@ struct pack_upload_result {
 };
 
 int pack_upload_begin(struct services *services, const struct caller *caller, const char *project,
-                      const char *app, const char *push_id, struct pack_upload **out_upload,
-                      struct refusal *why, struct error *err);
+                      const char *app, const char *push_id, uint64_t body_size,
+                      struct pack_upload **out_upload, struct refusal *why, struct error *err);
 int pack_upload_add(struct pack_upload *upload, struct span bytes, struct refusal *why,
                     struct error *err);
 /* 0: every stored member is durable. *out_result lives as long as the upload. */

@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "server/service/context.h"
 #include "server/service/refusal.h"
+#include "server/storage/blob_store.h"
 
 static int refuse(struct refusal *why, struct error *err)
 {
@@ -71,6 +72,17 @@ int push_result_of(int result, struct refusal *why, struct error *err)
     default:
         return result;
     }
+}
+
+int push_check_room(struct services *services, uint64_t size, struct refusal *why,
+                    struct error *err)
+{
+    uint64_t left;
+    int r = blob_store_free_space(services->store, &left, err);
+
+    if (r == 0 && (left < PUSH_ROOM || left - PUSH_ROOM < size))
+        r = error_set(err, -ENOSPC, "the store is full");
+    return push_result_of(r, why, err);
 }
 
 int push_refuse_conflict(const struct digest *existing, struct refusal *why, struct error *err)

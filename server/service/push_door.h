@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdint.h>
+
 #include "server/db/push_blobs.h"
 #include "server/db/pushes.h"
 #include "server/service/access.h"
@@ -22,6 +24,12 @@ struct blob_scope push_scope(const struct identity *identity);
  * request of it was running; -EBUSY: another request has the object; full, failing. `result` again,
  * 0 too. */
 int push_result_of(int result, struct refusal *why, struct error *err);
+
+/* Before bytes are taken: -ENOSPC with REFUSAL_FULL when the store would have less than PUSH_ROOM
+ * left after so many. Others write at the same time: a full disk is still met by who writes. */
+#define PUSH_ROOM ((uint64_t)64 << 20)
+int push_check_room(struct services *services, uint64_t size, struct refusal *why,
+                    struct error *err);
 
 /* -EEXIST with REFUSAL_VERSION_EXISTS: the name stands for other content. */
 int push_refuse_conflict(const struct digest *existing, struct refusal *why, struct error *err);

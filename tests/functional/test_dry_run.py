@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import trees
+from agent import Agent
 
 
 def whole(root):
@@ -74,19 +75,66 @@ def test_pull_that_would_be_refused(agent, names, versions, tmp_path):
     assert whole(copy) == before
 
 
-def test_push(agent, names, versions, tmp_path):
+def test_push(agent, server, names, versions, tmp_path):
+    """The version is compared with the app's latest, v2."""
     one, _ = versions
     (one / "drop").mkdir()
     trees.write(one, "drop/x.log", b"x")
-    before = whole(one)
+    os.chmod(one / "bin/tool", 0o700)
+    agent.environment["TMPDIR"] = str(tmp_path / "scratch")
+    (tmp_path / "scratch").mkdir()
+    before, stored = whole(one), whole(server.data / "blobs")
     words = ("--project", names.project, "--app", names.app, "--version", "v3", "--dry-run",
              "--ignore", "*.log")
     done = agent.run("push", one, *words).expect(0)
     assert done.stdout == f"{names.project}/{names.app}/v3\n"
-    lines = done.stderr.splitlines()
-    assert lines[:3] == ["A\tREADME.md", "A\tbin/", "A\tbin/tool"]
-    assert "A\tdrop/" in lines and not [line for line in lines if "x.log" in line]
+    *lines, notice = done.stderr.splitlines()
+    assert lines == ["M\tREADME.md", "P\tbin/tool", "A\tdrop/", "D\tnew/", "D\tnew/file",
+                     "A\tsizes/0"]
+    assert "nothing was sent" in notice
     told = agent.run("push", one, *words, "--json").expect(0).json()
-    assert len(told["added"]) == len(lines) - 1 and told["removed"] == told["changed"] == []
-    assert whole(one) == before
+    assert told["state"] == "dry-run"
+    assert [item["path"] for item in told["added"]] == ["drop", "sizes/0"]
+    assert [item["path"] for item in told["removed"]] == ["new", "new/file"]
+    assert [item["what"] for item in told["changed"]] == [["content"], ["mode"]]
+    assert told["would_send_bytes"] < 5000, "the latest version has the large files"
+    assert whole(one) == before and whole(server.data / "blobs") == stored
+    assert os.listdir(tmp_path / "scratch") == []
     agent.pull(tmp_path / "copy", names.project, names.app, "v3", code=5)
+
+
+def test_first_push(agent, names, tmp_path):
+    source = trees.small_tree(tmp_path / "source")
+    words = ("--project", names.project, "--app", names.app, "--dry-run")
+    done = agent.run("push", source, *words).expect(0)
+    lines = done.stderr.splitlines()[:-1]
+    assert lines[:3] == ["A\tREADME.md", "A\tbin/", "A\tbin/tool"]
+    assert all(line.startswith("A\t") for line in lines)
+    assert len(lines) == len(trees.describe(source))
+    told = agent.run("push", source, *words, "--json").expect(0).json()
+    assert told["version"] == told["content"][:12] and told["would_send_bytes"] > 3 << 20
+    agent.run("list", names.project).expect(5)
+
+
+def test_push_under_a_name_that_is_taken(agent, names, versions):
+    one, two = versions
+    told = agent.push(two, names.project, names.app, "v2", "--dry-run")
+    assert (told["state"], told["would_send_bytes"]) == ("exists", 0)
+    assert told["added"] == told["removed"] == told["changed"] == []
+    done = agent.run("push", two, "--project", names.project, "--app", names.app, "--version",
+                     "v2", "--dry-run").expect(0)
+    assert "exists already, with this content" in done.stderr
+    said = [agent.push(one, names.project, names.app, "v2", *words, code=6).stderr
+            for words in (("--dry-run",), ())]
+    assert said[0] == said[1] and "v2 has other content" in said[0]
+
+
+def test_push_with_a_token_that_may_not_read(server, names, versions, tmp_path):
+    one, two = versions
+    token = server.token("push", project=names.project)
+    agent = Agent(tmp_path / "pusher", server.url, token)
+    for tree in (one, two):
+        done = agent.push(tree, names.project, names.app, "v2", "--dry-run")
+        assert len(done["added"]) == len(trees.describe(tree))
+        done = agent.run("push", tree, "--project", names.project, "--app", names.app, "--dry-run")
+        assert "does not let this token read" in done.expect(0).stderr

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Disks that are full or read-only, under the server, the pull and the mount's cache."""
 
+import contextlib
 import hashlib
 import os
 import resource
+import sqlite3
 
 import pytest
 
 import trees
 from agent import Agent
 from mounts import forget_pages, remount, tmpfs
+from proxies import CountingProxy
 from pushes import Push
 
 MIB = 1 << 20
+
+
+BINARY = {"Content-Type": "application/octet-stream"}
 
 
 def impatient(tmp_path, server, **settings):
@@ -29,7 +35,7 @@ def test_server_disk_full(new_server, keeper, names, tmp_path):
     small, large = tmp_path / "small", tmp_path / "large"
     trees.small_tree(small)
     trees.write(large, "big", trees.random_bytes(40 * MIB))
-    with tmpfs(tmp_path / "disk", "24m", keeper) as disk:
+    with tmpfs(tmp_path / "disk", "100m", keeper) as disk:
         server = new_server(disk / "data")
         agent = impatient(tmp_path, server)
         agent.push(small, names.project, names.app, "v1")
@@ -45,19 +51,42 @@ def test_server_disk_full(new_server, keeper, names, tmp_path):
         server.kill()
 
 
+def open_pushes(server):
+    with contextlib.closing(sqlite3.connect(server.data / "kkartifact.db")) as rows:
+        return rows.execute("SELECT count(*) FROM pushes").fetchone()[0]
+
+
+def test_push_that_cannot_fit(new_server, keeper, names, tmp_path):
+    """It is refused before much of it was sent, and no lease keeps what the server took of it."""
+    source = tmp_path / "source"
+    trees.write(source, "big", trees.random_bytes(60 * MIB))
+    with tmpfs(tmp_path / "disk", "120m", keeper) as disk:
+        server = new_server(disk / "data")
+        with CountingProxy(server.port) as proxy:
+            agent = Agent(tmp_path / "agent", proxy.url, server.all_rights, retries=1)
+            done = agent.push(source, names.project, names.app, "v1", code=7)
+            assert "507 Full" in done.stderr and proxy.up < 10 * MIB, "a part at most"
+        assert open_pushes(server) == 0
+        remount(disk, "size=200m")
+        agent = impatient(tmp_path / "again", server)
+        assert agent.push(source, names.project, names.app, "v1")["state"] == "created"
+        server.kill()
+
+
 def test_full_answer(new_server, keeper, names, tmp_path):
     """What the API says of a full disk: 507 full."""
     data = trees.random_bytes(24 * MIB)
-    with tmpfs(tmp_path / "disk", "12m", keeper) as disk:
+    with tmpfs(tmp_path / "disk", "60m", keeper) as disk:
         server = new_server(disk / "data")
         push = Push(server, names)
         push.describe((b"f", data))
         digest = hashlib.sha256(data).hexdigest()
-        size = push.request("GET", push.path).json()["part_size"]
-        for offset in range(0, len(data), size):
-            answer = push.part(digest, data[offset:offset + size], offset, len(data))
-            if answer.status != 204:
-                break
+        answer = push.part(digest, data[:1000], 0, len(data))
+        assert (answer.status, answer.code) == (507, "full"), answer
+        answer = push.request("POST", f"{push.path}/blobs:batch", body=data[:1000], headers=BINARY)
+        assert (answer.status, answer.code) == (507, "full"), answer
+        answer = push.request("PUT", f"{push.path}/blobs/{digest}", body=b"x", headers={
+            "Content-Type": "application/vnd.kkartifact.delta"})
         assert (answer.status, answer.code) == (507, "full"), answer
         assert server.request("GET", "/healthz").status == 200
         server.kill()
@@ -67,7 +96,7 @@ def test_read_only_store(new_server, keeper, names, tmp_path):
     small, other = trees.small_tree(tmp_path / "small"), trees.small_tree(tmp_path / "other", 2)
     data = tmp_path / "data"
     data.mkdir()
-    with tmpfs(data / "blobs", "64m", keeper) as blobs:
+    with tmpfs(data / "blobs", "100m", keeper) as blobs:
         server = new_server(data)
         agent = impatient(tmp_path, server)
         agent.push(small, names.project, names.app, "v1")

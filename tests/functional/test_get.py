@@ -64,6 +64,32 @@ def test_a_file(agent, names, source, version, out):
                                                                              4097)
 
 
+def test_the_manifest(agent, mount, names, source, version, out, tmp_path):
+    """The same bytes as in the mount, under the same names."""
+    shown = mount / version
+    for path in (".kkartifact/meta.yaml", "meta.yaml"):
+        done = agent.run("get", f"{version}/{path}", out).expect(0)
+        assert done.stdout == f"{version}/{path}\n"
+        same_file(shown / path, out / "meta.yaml")
+        assert agent.run("get", f"{version}/{path}", "-").expect(0).stdout \
+            == (shown / path).read_text()
+        told = agent.run("get", f"{version}/{path}", out / "named", "--json").expect(0).json()
+        assert (told["path"], told["files"], told["bytes"]) == (path, 1,
+                                                                (shown / path).stat().st_size)
+    assert sorted(os.listdir(out)) == ["meta.yaml", "named"]
+    (out / "dir/meta.yaml").mkdir(parents=True)
+    agent.run("get", f"{version}/meta.yaml", out / "dir").expect(9)
+    agent.run("get", f"{version}/closed/meta.yaml", out).expect(5)
+    agent.run("get", f"{version}/.kkartifact/other", out).expect(2)
+    trees.write(source, "meta.yaml", b"of the version's own\n")
+    agent.push(source, names.project, names.app, "v2")
+    agent.run("get", f"{names.project}/{names.app}/v2/meta.yaml", out / "own").expect(0)
+    assert (out / "own").read_bytes() == b"of the version's own\n"
+    whole = f"{names.project}/{names.app}/v2"
+    agent.run("get", f"{whole}/.kkartifact/meta.yaml", out / "made").expect(0)
+    assert (out / "made").read_bytes().startswith(b"format: 1\n")
+
+
 def test_a_directory(agent, source, version, out):
     agent.run("get", f"{version}/closed", out / "new").expect(0)
     trees.assert_same(source / "closed", out / "new")

@@ -4,6 +4,7 @@
 import gzip
 import re
 import time
+import zlib
 
 import pytest
 
@@ -195,6 +196,42 @@ def test_what_leads_to_the_bytes(lie, what, server, origin, names, pushed, new_m
     origin.rules.clear()
     agent.pull(tmp_path / "copy", names.project, names.app, "v1")
     trees.assert_same(pushed, tmp_path / "copy")
+
+
+def flipped_in(place):
+    """One bit at that part of the bytes is another."""
+    def change(body):
+        at = int((len(body) - 1) * place)
+        return body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+    return change
+
+
+@pytest.mark.parametrize("place", [0, 0.5])
+@pytest.mark.parametrize("what", ["listing", "times"])
+def test_documents_that_go_up(what, place, server, origin, names, tmp_path):
+    """Damaged at each try: exit 8, and no version."""
+    agent = Agent(tmp_path / "pusher", origin.url, server.all_rights, retries=1)
+    source = trees.small_tree(tmp_path / "source", seed=names.project)
+    trees.write(source, "mine", b"x", mtime=zlib.crc32(names.project.encode()))
+    origin.spoilt[f"/{what}$"] = flipped_in(place)
+    done = agent.push(source, names.project, names.app, "v1", code=8)
+    assert f"the {what} does not arrive as it is sent" in done.stderr
+    path = f"/api/v1/projects/{names.project}/apps/{names.app}/versions/v1"
+    assert server.request("GET", path, token=server.all_rights).status == 404
+    origin.spoilt.clear()
+    assert agent.push(source, names.project, names.app, "v1")["state"] == "created"
+
+
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_packs_that_go_up(place, server, origin, names, tmp_path):
+    """What was in them is sent alone."""
+    agent = Agent(tmp_path / "pusher", origin.url, server.all_rights, retries=1)
+    source = trees.small_tree(tmp_path / "source", seed=names.project)
+    origin.spoilt["/blobs:batch$"] = flipped_in(place)
+    agent.push(source, names.project, names.app, "v1")
+    origin.spoilt.clear()
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.assert_same(source, tmp_path / "copy")
 
 
 def swap(server, names, version):

@@ -169,7 +169,8 @@ class Rule:
 
 
 class LyingProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Passes requests on to a Server and lies by `rules`; `seen` are (method, path, range)."""
+    """Passes requests on to a Server and lies by `rules`; `seen` are (method, path, range). A body
+    whose path matches a pattern of `spoilt` goes up as that one's function makes it."""
 
     daemon_threads = True
     block_on_close = False
@@ -178,6 +179,7 @@ class LyingProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def __init__(self, server):
         self.upstream = server
         self.rules = []
+        self.spoilt = {}
         self.seen = []
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -214,6 +216,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _pass_on(self):
         proxy = self.server
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        for pattern, change in proxy.spoilt.items():
+            if re.search(pattern, self.path):
+                body = change(body)
         headers = {name: value for name, value in self.headers.items()
                    if name.lower() not in ("host", "connection")}
         connection = http.client.HTTPConnection("127.0.0.1", proxy.upstream.port, timeout=60)

@@ -29,6 +29,29 @@ static void a_line_tells_share_rate_and_rest(void **state)
                                          "50.0 MiB/100.0 MiB 10.0 MiB/s ETA 0:05");
 }
 
+static void assert_line(struct progress_sample sample, const char *expected)
+{
+    cleanup(buf_release) struct buf line = buf_init(4096);
+
+    progress_format(&sample, 5000, 30, &line);
+    assert_string_equal(buf_text(&line), expected);
+}
+
+static void a_line_without_a_rate(void **state)
+{
+    assert_line((struct progress_sample){ "x", 0, 0, 0, 1024 }, "x [............] 0 B/1.00 KiB");
+    assert_line((struct progress_sample){ "x", 0, 0, 3, 0 }, "x 3 B");
+    assert_line((struct progress_sample){ "x", 0, 0, 5, 0 }, "x 5 B 1 B/s");
+}
+
+static void one_is_a_file(void **state)
+{
+    assert_line((struct progress_sample){ "x", 1, 0, 0, 0 }, "x 1 file");
+    assert_line((struct progress_sample){ "x", 2, 0, 0, 0 }, "x 2 files");
+    assert_line((struct progress_sample){ "x", 0, 1, 0, 0 }, "x [................] 0/1 file");
+    assert_line((struct progress_sample){ "x", 1, 2, 0, 0 }, "x [#######........] 1/2 files");
+}
+
 static void a_line_fits_the_terminal(void **state)
 {
     struct progress_sample sample = { "sending", UINT64_MAX, UINT64_MAX, UINT64_MAX / 2000,
@@ -64,6 +87,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes),
         cmocka_unit_test(a_line_tells_share_rate_and_rest),
+        cmocka_unit_test(a_line_without_a_rate),
+        cmocka_unit_test(one_is_a_file),
         cmocka_unit_test(a_line_fits_the_terminal),
         cmocka_unit_test(nothing_is_shown_where_nobody_looks),
     };

@@ -5,11 +5,17 @@
 #include <string.h>
 
 #include "agent/transfer/change.h"
+#include "agent/transfer/scan.h"
+#include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/directory.h"
 #include "common/model/tree.h"
 #include "common/model/tree_builder.h"
+#include "tests/agent/place.h"
 #include "tests/support/unit.h"
+
+CLEANUP_DEFINE(scan, scan_free);
 
 #define ONE "1111111111111111111111111111111111111111111111111111111111111111"
 #define TWO "2222222222222222222222222222222222222222222222222222222222222222"
@@ -56,6 +62,16 @@ static int make_list(const struct buf *from, const struct buf *to, struct change
     return r < 0 ? r : change_list_end(list, NULL);
 }
 
+static void write_list(const struct change_list *list, struct buf *out)
+{
+    for (size_t i = 0; i < change_list_count(list); i++) {
+        struct change change = change_list_at(list, i);
+        buf_format(out, "%c", change_letter(&change));
+        buf_add_span(out, change.path);
+        buf_format(out, "%x ", change.what);
+    }
+}
+
 static void assert_diff(const char *const *from, const char *const *to, const char *expected)
 {
     cleanup(buf_release) struct buf left = buf_init(BUF_UNLIMITED), right = left, text = left;
@@ -64,12 +80,7 @@ static void assert_diff(const char *const *from, const char *const *to, const ch
     make_tree(from, &left);
     make_tree(to, &right);
     assert_survives_no_memory(make_list(&left, &right, &list));
-    for (size_t i = 0; i < change_list_count(&list); i++) {
-        struct change change = change_list_at(&list, i);
-        buf_format(&text, "%c", change_letter(&change));
-        buf_add_span(&text, change.path);
-        buf_format(&text, "%x ", change.what);
-    }
+    write_list(&list, &text);
     assert_string_equal(buf_text(&text), expected);
 }
 
@@ -106,11 +117,61 @@ static void nothing_differs(void **state)
     assert_diff(second + 6, empty, "Dz0 ");
 }
 
+static void hash_nothing(void *context, struct scan_entry *entry)
+{
+    memset(&entry->sha256, 0x11, sizeof(entry->sha256)); /* ONE */
+}
+
+static int compare_scan(struct place *place, const struct buf *from, struct change_list *list)
+{
+    cleanup(cleanup_scan) struct scan *scan = NULL;
+    struct transfer transfer = { 0 };
+    struct scan_options options = { .transfer = &transfer,
+                                    .root = place->at,
+                                    .on_unknown = hash_nothing };
+    struct tree tree;
+    int r = scan_new(&scan, NULL);
+
+    change_list_release(list);
+    *list = change_list_init();
+    if (r == 0)
+        r = scan_run(scan, &options, NULL);
+    if (r < 0)
+        return r;
+    if (from != NULL)
+        assert_int_equal(tree_open(buf_span(from), &tree, NULL), 0);
+    r = tree_diff_scan(from != NULL ? &tree : NULL, scan, list, NULL);
+    return r < 0 ? r : change_list_end(list, NULL);
+}
+
+static void a_scan_on_the_right(void **state)
+{
+    static const char *const lines[] = { "d 0755 a", "f 0644 5 " ONE " a/b", "f 0644 5 " TWO " a/c",
+                                         "l x|there", NULL };
+    struct place *place = *state;
+    cleanup(buf_release) struct buf left = buf_init(BUF_UNLIMITED), text = left;
+    cleanup(change_list_release) struct change_list list = change_list_init();
+
+    make_tree(lines, &left);
+    place_put(place, "a/b", "hello");
+    place_put(place, "a/c", "hello");
+    place_put(place, "z", "hello");
+    assert_int_equal(directory_set_mode(place->at, "a", 0755, NULL), 0);
+    assert_survives_no_memory(compare_scan(place, &left, &list));
+    write_list(&list, &text);
+    assert_string_equal(buf_text(&text), "Ma/c2 Dx0 Az0 ");
+    assert_survives_no_memory(compare_scan(place, NULL, &list));
+    buf_clear(&text);
+    write_list(&list, &text);
+    assert_string_equal(buf_text(&text), "Aa0 Aa/b0 Aa/c0 Az0 ");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_difference),
         cmocka_unit_test(nothing_differs),
+        IN_A_PLACE(a_scan_on_the_right),
     };
 
     return cmocka_run_group_tests_name("tree_diff", tests, NULL, NULL);

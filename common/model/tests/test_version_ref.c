@@ -32,6 +32,7 @@ static void test_accepted(void **state)
     round_trip("p/a/1.0+x", VERSION_REF_VERSION, "p/a/1.0+x");
     round_trip("p/a/1.0/bin/x y", VERSION_REF_VERSION, "p/a/1.0/bin/x y");
     round_trip("p/a@live/bin/app", VERSION_REF_CHANNEL, "p/a@live/bin/app");
+    round_trip("p/a/1/.kkartifact/meta.yaml", VERSION_REF_VERSION, "p/a/1/.kkartifact/meta.yaml");
     assert_int_equal(version_ref_parse(span_text("p/a/1/x/y"), &ref, NULL), 0);
     assert_string_equal(ref.project, "p");
     assert_string_equal(ref.app, "a");
@@ -45,7 +46,7 @@ static void test_refused(void **state)
         "",         "/",          "p/",       "p//v",
         "p/a/",     "p/a/v/",     "p/a/v//x", "p/a/v/..",
         "p/a@",     "p/@c",       "p/a@c@d",  "latest",
-        "p/latest", "p/a@latest", "p/a/v@c",  "p/a/v/.kkartifact/meta.yaml"
+        "p/latest", "p/a@latest", "p/a/v@c",  "p/a/v/.kkartifact/x"
     };
     struct version_ref ref;
     struct error err;

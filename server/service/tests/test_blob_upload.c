@@ -14,6 +14,7 @@
 #include "common/model/listing.h"
 #include "common/model/merkle.h"
 #include "server/service/content.h"
+#include "server/service/push_door.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 
@@ -266,6 +267,7 @@ static void test_announcing_costs_nothing(void **state)
     assert_int_equal(listing_writer_init(listing, sink_to_buf(&text), NULL), 0);
     assert_int_equal(listing_writer_add(listing, &entry, NULL), 0);
     assert_int_equal(listing_writer_end(listing, &totals, NULL), 0);
+    fault_store_left(one.world.store, PUSH_ROOM + size);
     for (size_t i = 0; i < 20; i++) {
         struct pushes_request request = { .project = "p", .app = "a", .content = &totals.content };
         struct version_info version;
@@ -285,6 +287,7 @@ static void test_announcing_costs_nothing(void **state)
                                            &sha256, 0, size, 1000, &uploads[i], &why, NULL),
                          0);
     }
+    fault_store_left(one.world.store, UINT64_MAX);
     assert_true(before < free_bytes() + ((uint64_t)1 << 30)); /* it was 10 GiB */
     for (size_t i = 0; i < 20; i++)
         blob_upload_free(uploads[i]);
@@ -427,6 +430,28 @@ static void test_full_disk(void **state)
     commit_and_check();
 }
 
+static void test_no_room(void **state)
+{
+    struct refusal why;
+    uint64_t offset;
+    size_t objects;
+
+    new_push(100000);
+    assert_int_equal(send_part(one.blob->bytes, 0, 50000, &offset, &why), 0);
+    objects = world_object_count(&one.world);
+    fault_store_left(one.world.store, PUSH_ROOM + 49999);
+    assert_int_equal(send_part(one.blob->bytes, 50000, 1, &offset, &why), -ENOSPC);
+    assert_int_equal(why.code, REFUSAL_FULL);
+    assert_int_equal(world_object_count(&one.world), objects);
+    assert_int_equal(offset_now(), 50000);
+    fault_store_left(one.world.store, PUSH_ROOM + 50000);
+    assert_int_equal(send_part(one.blob->bytes, 50000, 50000, &offset, &why), 0);
+    fault_store_left(one.world.store, 0);
+    assert_int_equal(send_part(one.blob->bytes, 0, 50000, &offset, &why), 0); /* it is there */
+    fault_store_left(one.world.store, UINT64_MAX);
+    commit_and_check();
+}
+
 #define ALL_TESTS                                                                               \
     cmocka_unit_test(test_sizes_around_a_block), cmocka_unit_test(test_in_parts),               \
         cmocka_unit_test(test_goes_on_in_another_process), cmocka_unit_test(test_wrong_offset), \
@@ -434,7 +459,8 @@ static void test_full_disk(void **state)
         cmocka_unit_test(test_read_back_only_when_it_must),                                     \
         cmocka_unit_test(test_trees_that_were_not_kept), cmocka_unit_test(test_bad_numbers),    \
         cmocka_unit_test(test_wrong_bytes), cmocka_unit_test(test_body_shorter_or_longer),      \
-        cmocka_unit_test(test_two_at_once_on_one_blob), cmocka_unit_test(test_full_disk)
+        cmocka_unit_test(test_two_at_once_on_one_blob), cmocka_unit_test(test_full_disk),       \
+        cmocka_unit_test(test_no_room)
 
 /* The argument names the store: "memory" or "file". */
 int main(int argc, char **argv)

@@ -20,6 +20,7 @@
 #include "server/db/pushes.h"
 #include "server/service/content.h"
 #include "server/service/delta_body.h"
+#include "server/service/push_door.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 #include "server/storage/blob_store.h"
@@ -119,8 +120,8 @@ static int send(const struct caller *caller, const struct digest *sha256, struct
     int r;
 
     memset(why, 0, sizeof(*why));
-    r = delta_upload_begin(world.services, caller, "p", "a", open_push.id, sha256, &upload, why,
-                           &err);
+    r = delta_upload_begin(world.services, caller, "p", "a", open_push.id, sha256, delta.size,
+                           &upload, why, &err);
     for (size_t at = 0; r == 0 && at < delta.size; at += 7)
         r = delta_upload_add(upload, span_slice(delta, at, 7), why, &err);
     if (r == 0)
@@ -301,12 +302,12 @@ static void test_what_the_push_does_not_want(void **state)
 
     begin_push(&world.caller);
     assert_int_equal(delta_upload_begin(world.services, &world.caller, "p", "a", open_push.id,
-                                        &hidden.blobs[0].sha256, &upload, &why, NULL),
+                                        &hidden.blobs[0].sha256, 0, &upload, &why, NULL),
                      -ENOENT);
     assert_int_equal(why.code, REFUSAL_NOT_FOUND);
     assert_int_equal(delta_upload_begin(world.services, &world.caller, "p", "a",
                                         "00000000000000000000000000000000", &target.blobs[0].sha256,
-                                        &upload, &why, NULL),
+                                        0, &upload, &why, NULL),
                      -ENOENT);
 }
 
@@ -438,11 +439,11 @@ static void test_no_room(void **state)
     begin_push(&world.caller);
     right_delta(&delta);
     send_a_part();
-    fault_store_left(world.store, DELTA_UPLOAD_ROOM + SIZE - 1);
+    fault_store_left(world.store, PUSH_ROOM + SIZE - 1);
     assert_int_equal(send_target(buf_span(&delta), &why), -ENOSPC);
     assert_int_equal(why.code, REFUSAL_FULL);
     assert_int_equal(offset_now(), 1000);
-    fault_store_left(world.store, DELTA_UPLOAD_ROOM + SIZE);
+    fault_store_left(world.store, PUSH_ROOM + SIZE + delta.size);
     assert_int_equal(send_target(buf_span(&delta), &why), 0);
     fault_store_left(world.store, UINT64_MAX);
     commit_and_check(&world.caller);
@@ -505,7 +506,8 @@ static void test_a_delta_that_makes_too_much(void **state)
         const bool enough = i > 0;
 
         assert_int_equal(delta_upload_begin(world.services, &world.caller, "p", "a", open_push.id,
-                                            &large.blobs[0].sha256, &upload, &why, NULL),
+                                            &large.blobs[0].sha256, delta.size, &upload, &why,
+                                            NULL),
                          0);
         if (enough)
             buf_add_zeros(&delta, ((size_t)4 << 20) / DELTA_BODY_TIMES);

@@ -13,6 +13,7 @@
 #include "common/base/memory.h"
 #include "common/model/bitmap.h"
 #include "common/model/pack.h"
+#include "server/service/push_door.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 
@@ -69,8 +70,8 @@ static int send_pack(const struct open_push *push, struct span pack,
     int r;
 
     memset(why, 0, sizeof(*why));
-    r = pack_upload_begin(world.services, &world.caller, "p", "a", push->info.id, &upload, why,
-                          NULL);
+    r = pack_upload_begin(world.services, &world.caller, "p", "a", push->info.id, pack.size,
+                          &upload, why, NULL);
     for (size_t at = 0; r == 0 && at < pack.size; at += FEED)
         r = pack_upload_add(upload, span_slice(pack, at, FEED), why, NULL);
     if (r == 0)
@@ -359,7 +360,7 @@ static void test_broken_off(void **state)
     open_push(&push, 20, 3000);
     pack_blobs(&push.sample, 0, 20, &pack);
     assert_int_equal(pack_upload_begin(world.services, &world.caller, "p", "a", push.info.id,
-                                       &upload, &why, NULL),
+                                       pack.size, &upload, &why, NULL),
                      0);
     assert_int_equal(pack_upload_add(upload, span_slice(buf_span(&pack), 0, pack.size / 2), &why,
                                      NULL),
@@ -376,6 +377,27 @@ static void test_broken_off(void **state)
     commit_push(&push);
 }
 
+static void test_no_room(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    static struct pack_upload_result result;
+    struct open_push push;
+    struct refusal why;
+    size_t objects;
+
+    open_push(&push, 20, 3000);
+    pack_blobs(&push.sample, 0, 20, &pack);
+    objects = world_object_count(&world);
+    fault_store_left(world.store, PUSH_ROOM + pack.size - 1);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), -ENOSPC);
+    assert_int_equal(why.code, REFUSAL_FULL);
+    assert_int_equal(world_object_count(&world), objects);
+    fault_store_left(world.store, PUSH_ROOM + pack.size);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    fault_store_left(world.store, UINT64_MAX);
+    commit_push(&push);
+}
+
 static void test_of_another_token(void **state)
 {
     struct pack_upload *upload;
@@ -386,7 +408,7 @@ static void test_of_another_token(void **state)
 
     open_push(&push, 1, 100);
     world_token(&world, NULL, NULL, ACCESS_PUSH, &other, text);
-    assert_int_equal(pack_upload_begin(world.services, &other, "p", "a", push.info.id, &upload,
+    assert_int_equal(pack_upload_begin(world.services, &other, "p", "a", push.info.id, 0, &upload,
                                        &why, NULL),
                      -ENOENT);
     assert_int_equal(why.code, REFUSAL_NOT_FOUND);
@@ -415,12 +437,19 @@ static int teardown(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_more_than_a_batch),   cmocka_unit_test(test_sizes_around_a_block),
-        cmocka_unit_test(test_members_stand_alone), cmocka_unit_test(test_no_pack),
-        cmocka_unit_test(test_too_large_a_member),  cmocka_unit_test(test_busy_member),
-        cmocka_unit_test(test_broken_off),          cmocka_unit_test(test_of_another_token),
-        cmocka_unit_test(test_unwanted_members),    cmocka_unit_test(test_present_members),
-        cmocka_unit_test(test_too_many_bytes),      cmocka_unit_test(test_failing_batch),
+        cmocka_unit_test(test_more_than_a_batch),
+        cmocka_unit_test(test_sizes_around_a_block),
+        cmocka_unit_test(test_members_stand_alone),
+        cmocka_unit_test(test_no_pack),
+        cmocka_unit_test(test_too_large_a_member),
+        cmocka_unit_test(test_busy_member),
+        cmocka_unit_test(test_broken_off),
+        cmocka_unit_test(test_of_another_token),
+        cmocka_unit_test(test_unwanted_members),
+        cmocka_unit_test(test_present_members),
+        cmocka_unit_test(test_too_many_bytes),
+        cmocka_unit_test(test_failing_batch),
+        cmocka_unit_test(test_no_room),
     };
 
     assert_int_equal(argc, 2);

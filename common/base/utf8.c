@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/codec/utf8.h"
+#include "common/base/utf8.h"
 
 static bool is_continuation(struct span text, size_t at)
 {

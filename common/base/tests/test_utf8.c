@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/codec/utf8.h"
+#include "common/base/utf8.h"
 
 #include "tests/support/unit.h"
 
