@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/push_retry.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -13,7 +14,6 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/base/random.h"
 #include "common/base/workers.h"
 #include "common/client/api_pushes.h"
 #include "common/model/bitmap.h"
@@ -42,9 +42,8 @@ struct lane {
     const char *changed;
     struct error error;
     struct http_post made;
-    uint32_t tries;
+    struct push_retry retry;
     struct api_call *call;
-    struct http_timer timer;
 };
 
 struct packing {
@@ -74,7 +73,7 @@ static void fail(struct lane *lane, int r, const struct error *err)
         if (r < 0)
             packing->error = *err;
     }
-    http_timer_clear(packing->loop, &lane->timer);
+    push_retry_clear(&lane->retry);
     lane->count = 0;
 }
 
@@ -174,7 +173,7 @@ static void fill_lane(struct lane *lane)
 
     lane->count = 0;
     lane->bytes = 0;
-    lane->tries = 0;
+    lane->retry.tries = 0;
     if (packing->result != 0 || packing->refused)
         return;
     while (lane->count < PACK_FILES && lane->bytes < PACK_BYTES &&
@@ -227,15 +226,7 @@ static void on_timer(void *context)
 
 static void try_again(struct lane *lane, int code, const struct error *cause)
 {
-    const struct transfer *transfer = lane->packing->options->transfer;
-    uint64_t wait_ms = 0;
-    uint32_t random = 0;
-    struct error err;
-
-    lane->tries++;
-    if (random_bytes(&random, sizeof(random), &err) < 0 ||
-        !retry_wait(&transfer->retry, lane->tries + 1, 0, random, &wait_ms) ||
-        http_timer_set(lane->packing->loop, &lane->timer, clock_monotonic_ms() + wait_ms) < 0)
+    if (!push_retry_later(&lane->retry, lane->packing->options->transfer))
         fail(lane, code, cause);
 }
 
@@ -336,7 +327,7 @@ static void run(struct packing *packing)
     for (size_t i = 0; i < packing->lane_count; i++) {
         if (packing->lanes[i].call != NULL)
             api_call_cancel(packing->lanes[i].call);
-        http_timer_clear(packing->loop, &packing->lanes[i].timer);
+        push_retry_clear(&packing->lanes[i].retry);
     }
     /* What is at a thread comes back to the loop before its lane may go. An interrupted loop still
      * takes what was posted. */
@@ -358,7 +349,7 @@ static int prepare(struct packing *packing, struct error *err)
         lane->packing = packing;
         lane->pack = buf_init(BUF_UNLIMITED);
         lane->made = (struct http_post){ .function = pack_is_made, .context = lane };
-        lane->timer = (struct http_timer){ .function = on_timer, .context = lane };
+        push_retry_init(&lane->retry, packing->loop, on_timer, lane);
         lane->room = memory_resize(NULL, PUSH_PACKS_FILE_MAX, 1);
         if (lane->room == NULL)
             return error_set(err, -ENOMEM, "out of memory");

@@ -7,6 +7,7 @@
 #include "agent/transfer/part_ahead.h"
 #include "agent/transfer/part_coding.h"
 #include "agent/transfer/push_packs.h"
+#include "agent/transfer/push_retry.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -15,7 +16,6 @@
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/base/random.h"
 #include "common/base/workers.h"
 #include "common/client/api_pushes.h"
 #include "common/model/bitmap.h"
@@ -31,11 +31,10 @@ struct lane {
     const struct scan_entry *entry; /* NULL: idle */
     int fd;
     uint64_t offset;
-    uint64_t sent;  /* counted in the meter */
-    uint32_t tries; /* failures in a row */
-    bool damaged;   /* the server found other bytes once */
+    uint64_t sent; /* counted in the meter */
+    bool damaged;  /* the server found other bytes once */
     struct api_call *call;
-    struct http_timer timer;
+    struct push_retry retry;
     bool packs;    /* its parts go in zstd */
     bool has_turn; /* one of PACKERS */
     bool waits;    /* for a turn */
@@ -81,7 +80,7 @@ static void lane_end(struct lane *lane)
     part_ahead_end(&lane->ahead);
     if (!part_ahead_busy(&lane->ahead))
         cleanup_fd_at(&lane->fd);
-    http_timer_clear(lane->sending->loop, &lane->timer);
+    push_retry_clear(&lane->retry);
     lane->entry = NULL;
     if (had_turn)
         pass_turn(lane->sending);
@@ -152,7 +151,7 @@ static void fill_lane(struct lane *lane)
     if (lane->entry == NULL)
         return;
     lane->offset = lane->sent = 0;
-    lane->tries = 0;
+    lane->retry.tries = 0;
     lane->damaged = false;
     r = open_file(lane, &err);
     if (r != 0) {
@@ -181,15 +180,7 @@ static void on_timer(void *context)
 /* Another try after a pause, or the end. */
 static void try_again(struct lane *lane, int code, const struct error *cause)
 {
-    const struct transfer *transfer = lane->sending->options->transfer;
-    uint64_t wait_ms = 0;
-    uint32_t random = 0;
-    struct error err;
-
-    lane->tries++;
-    if (random_bytes(&random, sizeof(random), &err) < 0 ||
-        !retry_wait(&transfer->retry, lane->tries + 1, 0, random, &wait_ms) ||
-        http_timer_set(lane->sending->loop, &lane->timer, clock_monotonic_ms() + wait_ms) < 0)
+    if (!push_retry_later(&lane->retry, lane->sending->options->transfer))
         fail(lane, code, cause);
 }
 
@@ -252,7 +243,7 @@ static void on_part(void *context, const struct api_answer *answer)
             fail(lane, r, &err);
             return;
         }
-        lane->tries = 0;
+        lane->retry.tries = 0;
         go_on_at(lane, offset);
     } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
         fail(lane, PUSH_SEND_CHANGED, NULL);
@@ -432,8 +423,7 @@ int push_send(const struct push_send_options *options, const char **out_path, st
     for (size_t i = 0; i < sending.lane_count; i++) {
         lanes[i].sending = &sending;
         lanes[i].fd = -1;
-        lanes[i].timer.function = on_timer;
-        lanes[i].timer.context = &lanes[i];
+        push_retry_init(&lanes[i].retry, sending.loop, on_timer, &lanes[i]);
         lanes[i].ahead = (struct part_ahead){ .loop = sending.loop,
                                               .workers = sending.workers,
                                               .stop = options->transfer->stop,

@@ -64,11 +64,9 @@ static int writer_new(const char *key, struct file_writer **out, struct error *e
 
 static bool is_readable(struct file_store *self, const char *key)
 {
-    cleanup_fd int folder = -1;
+    cleanup_fd int fd = file_tree_object_open(&self->tree, key, O_PATH | O_NOFOLLOW);
 
-    if (file_tree_folder_open(&self->tree, key, false, &folder, NULL, NULL) < 0)
-        return false;
-    return faccessat(folder, key, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return fd >= 0;
 }
 
 static int store_create(struct blob_store *store, const char *key, uint64_t size,
@@ -257,13 +255,9 @@ static int range_check(int fd, uint64_t offset, uint64_t *size, struct error *er
 static int store_open(struct blob_store *store, const char *key, uint64_t offset, uint64_t size,
                       struct blob_reader *out_reader, struct error *err)
 {
-    cleanup_fd int folder = -1;
-    cleanup_fd int fd = -1;
-    int r = file_tree_folder_open(&store_of(store)->tree, key, false, &folder, NULL, err);
+    cleanup_fd int fd = file_tree_object_open(&store_of(store)->tree, key, O_RDONLY | O_NOFOLLOW);
+    int r;
 
-    if (r < 0)
-        return r;
-    fd = openat(folder, key, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return file_tree_error(err, errno, key);
     r = range_check(fd, offset, &size, err);

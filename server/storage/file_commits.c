@@ -26,7 +26,8 @@ struct file_commits {
     pthread_cond_t changed;
     struct request *first;
     struct request **last;
-    bool is_led; /* someone commits a batch now */
+    struct request *named; /* they wait for nothing but that their names are durable */
+    bool is_led;           /* someone commits now */
 };
 
 int file_commits_new(const struct file_tree *tree, struct file_commits **out, struct error *err)
@@ -102,67 +103,98 @@ static int names_sync(struct file_commits *commits, struct file_commit *item, st
     return 0;
 }
 
-static int folder_close(struct file_commits *commits, struct file_commit *item, struct error *err)
-{
-    cleanup_fd_at(&item->folder_fd);
-    item->folder_fd = -1;
-    return 0;
-}
-
-static void everything_sync(struct file_commits *commits, struct request *first)
-{
-    struct error error;
-    int r;
-
-    if (syncfs(commits->tree->root_fd) == 0)
-        return;
-    r = file_tree_error(&error, errno, "syncing the store");
-    for (struct request *request = first; request != NULL; request = request->next)
-        request_fail(request, r, &error);
-}
-
-static void batch_run(struct file_commits *commits, struct request *first)
+static size_t item_count(const struct request *first)
 {
     size_t count = 0;
-    bool is_small;
 
-    for (struct request *request = first; request != NULL; request = request->next)
+    for (const struct request *request = first; request != NULL; request = request->next)
         count += request->count;
-    is_small = count < FILE_COMMITS_SYNCFS;
-    if (is_small)
-        each_item(commits, first, data_sync);
-    else
-        everything_sync(commits, first);
-    each_item(commits, first, name_give);
-    if (is_small)
-        each_item(commits, first, names_sync);
-    else
-        everything_sync(commits, first);
-    for (struct request *request = first; request != NULL; request = request->next) {
-        for (size_t i = 0; i < request->count; i++)
-            folder_close(commits, &request->items[i], NULL);
-    }
+    return count;
 }
 
-/* Leads batches until its own request is done. The lock is held at entry and at return. */
-static void lead(struct file_commits *commits, struct request *own)
+/* A few, by themselves. */
+static void few_run(struct file_commits *commits, struct request *batch)
 {
-    struct request *batch;
+    each_item(commits, batch, data_sync);
+    each_item(commits, batch, name_give);
+    each_item(commits, batch, names_sync);
+}
+
+static void requests_fail(struct request *first, int result, const struct error *error)
+{
+    for (struct request *request = first; request != NULL; request = request->next)
+        request_fail(request, result, error);
+}
+
+/* One sync is for the names of one batch and for the data of the next. */
+static void many_run(struct file_commits *commits, struct request *batch, struct request *named)
+{
+    struct error error;
+    int r = 0;
+
+    if (syncfs(commits->tree->root_fd) != 0)
+        r = file_tree_error(&error, errno, "syncing the store");
+    if (r < 0) {
+        requests_fail(batch, r, &error);
+        requests_fail(named, r, &error);
+    }
+    each_item(commits, batch, name_give);
+}
+
+static void folders_close(struct request *first)
+{
+    for (struct request *request = first; request != NULL; request = request->next)
+        for (size_t i = 0; i < request->count; i++)
+            cleanup_fd_at(&request->items[i].folder_fd);
+}
+
+static void finish(struct file_commits *commits, struct request *first)
+{
     struct request *next;
 
-    commits->is_led = true;
-    while (!own->done) {
-        batch = commits->first;
-        commits->first = NULL;
-        commits->last = &commits->first;
-        pthread_mutex_unlock(&commits->lock);
-        batch_run(commits, batch);
-        pthread_mutex_lock(&commits->lock);
-        for (struct request *request = batch; request != NULL; request = next) {
-            next = request->next;
-            request->done = true;
-        }
+    for (struct request *request = first; request != NULL; request = next) {
+        next = request->next;
+        request->done = true;
     }
+    if (first != NULL)
+        pthread_cond_broadcast(&commits->changed);
+}
+
+static struct request *take_waiting(struct file_commits *commits)
+{
+    struct request *batch = commits->first;
+
+    commits->first = NULL;
+    commits->last = &commits->first;
+    return batch;
+}
+
+/* One step: a few requests are done, or those that were named are, and the next get their names. A
+ * few do not go with others, which would go on for ever by the dearer way. The lock is held at
+ * entry and at return. */
+static void step(struct file_commits *commits)
+{
+    struct request *named = commits->named;
+    bool are_few = item_count(commits->first) < FILE_COMMITS_SYNCFS;
+    struct request *batch = are_few && named != NULL ? NULL : take_waiting(commits);
+
+    pthread_mutex_unlock(&commits->lock);
+    if (are_few && named == NULL)
+        few_run(commits, batch);
+    else
+        many_run(commits, batch, named);
+    folders_close(batch);
+    pthread_mutex_lock(&commits->lock);
+    commits->named = are_few ? NULL : batch;
+    finish(commits, are_few && named == NULL ? batch : named);
+}
+
+/* Leads until its own request is done; the next one takes over what is named by then. */
+static void lead(struct file_commits *commits, struct request *own)
+{
+    commits->is_led = true;
+    while (!own->done)
+        step(commits);
     commits->is_led = false;
     pthread_cond_broadcast(&commits->changed);
 }

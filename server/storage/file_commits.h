@@ -9,9 +9,10 @@
 /*
  * file_commits - makes written files durable and readable, several at a time.
  *
- * Threads that commit at the same moment are served by the first of them: few
- * files are synced one by one, many (FILE_COMMITS_SYNCFS) by two syncs of the
- * file system, whatever their number: one for the data, one for the names.
+ * Threads that commit at the same moment are served by one of them: few files are
+ * synced one by one; many (FILE_COMMITS_SYNCFS) by two syncs of the file system,
+ * whatever their number, one for the data and one for the names, and the second of one
+ * batch is the first of the next.
  */
 #define FILE_COMMITS_SYNCFS 4
 

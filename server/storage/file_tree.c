@@ -211,6 +211,16 @@ int file_tree_folder_open(const struct file_tree *tree, const char *key, bool ma
     return 0;
 }
 
+int file_tree_object_open(const struct file_tree *tree, const char *key, int flags)
+{
+    char path[FILE_TREE_FOLDER_SIZE + BLOB_KEY_MAX + 1];
+
+    file_tree_folder(key, path);
+    path[FILE_TREE_FOLDER_SIZE - 1] = '/';
+    memcpy(path + FILE_TREE_FOLDER_SIZE, key, strlen(key) + 1);
+    return open_beneath(tree->blobs_fd, path, flags);
+}
+
 struct walk {
     blob_store_each *each;
     void *context;

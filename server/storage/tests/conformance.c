@@ -353,6 +353,60 @@ static void threads_do_not_disturb_each_other(void **state)
     conformance_close(state, store);
 }
 
+/* One batch: a single object, or as many as make a store commit them together. */
+static int put_batch(struct blob_store *store, const char *name, unsigned seed, unsigned count)
+{
+    struct blob_writer *writers[6];
+    char key[32];
+    int r = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "%s-%u", name, i);
+        r = r < 0 ? r : blob_store_create(store, key, 100 + i, &writers[i], NULL);
+        r = r < 0 ? r : write_range(writers[i], seed + i, 0, 100 + i);
+    }
+    r = r < 0 ? r : blob_writers_commit(writers, count, NULL);
+    for (unsigned i = 0; r == 0 && i < count; i++) {
+        snprintf(key, sizeof(key), "%s-%u", name, i);
+        conformance_expect(store, key, seed + i, 100 + i);
+    }
+    return r;
+}
+
+static void *work_in_batches(void *context)
+{
+    struct worker *worker = context;
+    char name[24];
+
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "b%03u-%u", i, worker->index);
+        if (put_batch(worker->store, name, i, (i + worker->index) % 3 == 0 ? 1 : 6) != 0)
+            worker->failures++;
+    }
+    return NULL;
+}
+
+/* Each thread finds its objects when its call returns, whoever else committed meanwhile. */
+static void batches_of_several_threads_are_committed_beside_each_other(void **state)
+{
+    struct blob_store *store = conformance_open(state);
+    struct worker workers[6];
+    pthread_t threads[6];
+    struct listed listed = { 0 };
+
+    for (unsigned i = 0; i < 6; i++) {
+        workers[i] = (struct worker){ .store = store, .index = i };
+        assert_int_equal(pthread_create(&threads[i], NULL, work_in_batches, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(workers[i].failures, 0);
+    }
+    assert_int_equal(blob_store_list(store, list_count, &listed, NULL), 0);
+    assert_int_equal(listed.count, 40 * 1 + 80 * 6);
+    conformance_close(state, store);
+}
+
 static void a_list_shows_what_is_readable(void **state)
 {
     struct blob_store *store = conformance_open(state);
@@ -426,6 +480,7 @@ static const struct CMUnitTest cases[] = {
     cmocka_unit_test(removing_is_idempotent),
     cmocka_unit_test(keys_that_are_none_are_refused),
     cmocka_unit_test(many_are_committed_at_once),
+    cmocka_unit_test(batches_of_several_threads_are_committed_beside_each_other),
     cmocka_unit_test(threads_do_not_disturb_each_other),
     cmocka_unit_test(a_list_shows_what_is_readable),
     cmocka_unit_test(it_knows_itself),
