@@ -12,6 +12,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/directory.h"
+#include "common/base/directory_looker.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
@@ -21,6 +22,7 @@
 
 #define LARGE_SIZE ((uint64_t)16 << 20)
 
+CLEANUP_DEFINE(directory_looker, directory_looker_free);
 CLEANUP_DEFINE(stat_cache_writer, stat_cache_writer_free);
 
 struct applying {
@@ -266,29 +268,52 @@ static void let_large_files_settle(struct applying *applying)
                             until, NULL);
 }
 
+/* The stamp of a file as it is now; 0 when it is not what was put there. */
+static uint64_t look(struct applying *applying, struct directory_looker *looker,
+                     const struct entry *entry)
+{
+    struct file_info info;
+
+    memcpy(applying->path, entry->path.bytes, entry->path.size);
+    applying->path[entry->path.size] = '\0';
+    if (directory_looker_info(looker, applying->path, &info, NULL) < 0 ||
+        info.kind != FILE_REGULAR || info.size != entry->size || info.mtime_s != entry->mtime)
+        return 0;
+    return stat_stamp(&info);
+}
+
+static int note_file(struct applying *applying, struct directory_looker *looker, uint32_t index,
+                     const struct entry *entry, struct stat_cache_writer *writer)
+{
+    uint64_t stamp = pull_plan_stamp(applying->options->plan, index);
+
+    if (is_protected(applying, entry->path, false))
+        return 0;
+    if (stamp == 0)
+        stamp = look(applying, looker, entry);
+    return stamp == 0 ? 0 : stat_cache_writer_add(writer, entry->path, stamp, &entry->sha256, NULL);
+}
+
 /* What the files hold now, for the next pull. Failing to note it is no failure. */
 static void note_files(struct applying *applying)
 {
     const struct pull_apply_options *options = applying->options;
     cleanup(cleanup_stat_cache_writer) struct stat_cache_writer *writer = NULL;
+    cleanup(cleanup_directory_looker) struct directory_looker *looker = NULL;
     cleanup_memory struct tree_walk *walk = memory_new(sizeof(*walk));
     struct entry entry;
     int r;
 
     let_large_files_settle(applying);
     r = walk == NULL ? -ENOMEM : stat_cache_writer_new(options->home, "stat", &writer, NULL);
+    if (r == 0)
+        r = directory_looker_new(options->dest, &looker, NULL);
     if (r < 0)
         return;
     tree_walk_init(walk, options->tree, TREE_ROOT);
     while (r == 0 && tree_walk_next(walk, &entry)) {
-        struct file_info info;
-        if (entry.kind != ENTRY_FILE || is_protected(applying, entry.path, false))
-            continue;
-        memcpy(applying->path, entry.path.bytes, entry.path.size);
-        applying->path[entry.path.size] = '\0';
-        if (directory_info(options->dest, applying->path, &info, NULL) == 0 &&
-            info.kind == FILE_REGULAR && info.size == entry.size && info.mtime_s == entry.mtime)
-            r = stat_cache_writer_add(writer, entry.path, stat_stamp(&info), &entry.sha256, NULL);
+        if (entry.kind == ENTRY_FILE)
+            r = note_file(applying, looker, walk->index, &entry, writer);
     }
     if (r == 0)
         stat_cache_writer_end(writer, NULL);
@@ -297,8 +322,9 @@ static void note_files(struct applying *applying)
 /* From the deepest up: a directory that may not be entered comes after what is in it. */
 static int set_directories(struct applying *applying, struct error *err)
 {
+    cleanup(cleanup_directory_looker) struct directory_looker *looker = NULL;
     const struct tree *tree = applying->options->tree;
-    int r = 0;
+    int r = directory_looker_new(applying->options->dest, &looker, err);
 
     for (uint32_t index = tree->header.record_count; r == 0 && index-- > 1;) {
         struct tree_record record = tree_record(tree, index);
@@ -309,7 +335,7 @@ static int set_directories(struct applying *applying, struct error *err)
         path = path_of(applying, index);
         if (is_protected(applying, span_text(path), true))
             continue;
-        r = directory_info(applying->options->dest, path, &info, err);
+        r = directory_looker_info(looker, path, &info, err);
         if (r == 0 && info.kind == FILE_DIRECTORY)
             r = set_state(applying, path, &record, &info, err);
         else if (r == -ENOENT)

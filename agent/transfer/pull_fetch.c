@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/hash_behind.h"
 #include "agent/transfer/pull_base.h"
+#include "agent/transfer/pull_body.h"
 #include "agent/transfer/pull_patch.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
@@ -23,8 +25,7 @@
 #define TURN_MS 200
 #define WRONG_MAX 2 /* times that a blob may come wrong */
 #define PART_NAME_SIZE (DIGEST_HEX_SIZE + 8)
-#define MADE ".made" /* what a delta makes */
-#define READ_STEP (256 * 1024)
+#define MADE ".made"            /* what a delta makes */
 #define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
 
 /* One blob on its way at a time. */
@@ -32,15 +33,15 @@ struct lane {
     struct fetching *fetching;
     struct pull_blob *blob; /* NULL: idle */
     struct api_call *call;
-    struct digest_stream digest;
-    uint64_t offset, from; /* bytes there are, and were when it was asked for */
-    int fd;
+    struct pull_body body;
+    uint64_t from;    /* bytes there were when it was asked for */
     int wrong;        /* times it came wrong */
     uint32_t poor;    /* tries in a row that gave little */
     bool disk_failed; /* the failure is the disk's, not the server's */
     char part[PART_NAME_SIZE], made[PART_NAME_SIZE];
     bool asks_delta;
-    struct http_post patched; /* a thread is through with the delta in `part` */
+    struct http_post hashed;  /* a thread is through with the bytes in `part`... */
+    struct http_post patched; /* ...or with the delta there */
     int patch_result;
     struct error patch_error;
 };
@@ -52,7 +53,7 @@ struct fetching {
     size_t lane_count;
     size_t next;
     struct workers *workers; /* where deltas are applied; NULL: no blob has a base */
-    size_t patching;         /* lanes that are there */
+    size_t at_threads;       /* lanes that are there, or whose bytes are hashed on one */
     int result;
     struct error error;
 };
@@ -80,9 +81,9 @@ static void ask(struct lane *lane);
 /* The part of a whole blob stays for the next pull, unless it fills the disk. */
 static void lane_end(struct lane *lane)
 {
-    if (lane->blob != NULL && (lane->wrong > 0 || lane->disk_failed || lane->offset == 0))
+    if (lane->blob != NULL && (lane->wrong > 0 || lane->disk_failed || lane->body.offset == 0))
         directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
-    cleanup_fd_at(&lane->fd);
+    pull_body_close(&lane->body);
     lane->blob = NULL;
 }
 
@@ -102,27 +103,18 @@ static void fail(struct lane *lane, int r, const struct error *err)
 
 static void restart(struct lane *lane)
 {
-    transfer_done(lane->fetching->options->transfer, 0, (uint64_t)0 - lane->offset);
-    lane->offset = 0;
-    digest_stream_init(&lane->digest);
+    transfer_done(lane->fetching->options->transfer, 0, (uint64_t)0 - lane->body.offset);
+    pull_body_rewind(&lane->body);
 }
 
 static int on_body(void *context, struct span bytes, struct error *err)
 {
     struct lane *lane = context;
-    int r;
+    int r = pull_body_add(&lane->body, bytes, &lane->disk_failed, err);
 
-    if (bytes.size > lane->blob->size - lane->offset)
-        return error_set(err, -EBADMSG, "the server sends more than the blob has");
-    r = file_write_at(lane->fd, lane->offset, bytes.bytes, bytes.size, err);
-    if (r < 0) {
-        lane->disk_failed = true;
-        return r;
-    }
-    digest_stream_add(&lane->digest, bytes.bytes, bytes.size);
-    lane->offset += bytes.size;
-    transfer_done(lane->fetching->options->transfer, 0, bytes.size);
-    return 0;
+    if (r == 0)
+        transfer_done(lane->fetching->options->transfer, 0, bytes.size);
+    return r;
 }
 
 static void fill_lane(struct lane *lane)
@@ -148,23 +140,10 @@ static int keep_blob(struct lane *lane, const char *name, struct error *err)
     int r;
 
     digest_hex(&lane->blob->sha256, hex);
-    cleanup_fd_at(&lane->fd);
+    pull_body_close(&lane->body);
     r = directory_rename(stage, name, stage, hex, err);
     lane->blob->is_here = r == 0;
     return transfer_local(lane->fetching->options->transfer, r);
-}
-
-/* Whole and of this digest: 0, or -EBADMSG. */
-static int check_blob(struct lane *lane, struct error *err)
-{
-    struct digest digest = digest_stream_end(&lane->digest);
-
-    if (lane->offset != lane->blob->size)
-        return error_set(err, -EBADMSG, "the server sent %llu bytes of %llu",
-                         (unsigned long long)lane->offset, (unsigned long long)lane->blob->size);
-    if (!digest_equal(&digest, &lane->blob->sha256))
-        return error_set(err, -EBADMSG, "the bytes do not match their digest");
-    return 0;
 }
 
 static void blob_is_here(struct lane *lane)
@@ -180,7 +159,7 @@ static void finish_blob(struct lane *lane, int r, const struct error *cause)
     struct error err = *cause;
 
     if (r == 0)
-        r = check_blob(lane, &err);
+        r = pull_body_check(&lane->body, &lane->blob->sha256, &err);
     if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
         restart(lane);
         start_fetch(lane);
@@ -250,7 +229,7 @@ static void delta_is_applied(void *context)
     struct error err = lane->patch_error;
     int r = lane->patch_result;
 
-    fetching->patching--;
+    fetching->at_threads--;
     if (fetching->result != 0) {
         directory_remove_file(fetching->options->stage, lane->made, NULL);
         lane_end(lane);
@@ -270,8 +249,8 @@ static void delta_is_applied(void *context)
     }
     directory_remove_file(fetching->options->stage, lane->part, NULL);
     transfer_detail(transfer, "%s: delta, %llu bytes of %llu", lane->blob->base->path,
-                    (unsigned long long)lane->offset, (unsigned long long)lane->blob->size);
-    transfer_done(transfer, 0, lane->blob->size - lane->offset);
+                    (unsigned long long)lane->body.offset, (unsigned long long)lane->blob->size);
+    transfer_done(transfer, 0, lane->blob->size - lane->body.offset);
     blob_is_here(lane);
 }
 
@@ -281,8 +260,8 @@ static bool take_delta(struct lane *lane, const struct api_answer *answer)
     if (!lane->asks_delta)
         return false;
     if (answer->code == 0 && is_delta(answer)) {
-        cleanup_fd_at(&lane->fd);
-        lane->fetching->patching++;
+        pull_body_close(&lane->body);
+        lane->fetching->at_threads++;
         workers_submit(lane->fetching->workers, apply_delta, lane);
         return true;
     }
@@ -298,7 +277,7 @@ static bool take_delta(struct lane *lane, const struct api_answer *answer)
  * that came where a delta was asked for; a delta begins anew. */
 static bool goes_on(struct lane *lane, const struct api_answer *answer)
 {
-    uint64_t got = lane->offset - lane->from;
+    uint64_t got = lane->body.offset - lane->from;
     int r = answer->code;
 
     if ((r != -EAGAIN && r != -ETIMEDOUT && r != -EIO) || lane->disk_failed || got == 0)
@@ -315,6 +294,29 @@ static bool goes_on(struct lane *lane, const struct api_answer *answer)
     return true;
 }
 
+static void body_is_hashed(void *context)
+{
+    static const struct error none;
+    struct lane *lane = context;
+
+    lane->fetching->at_threads--;
+    if (lane->fetching->result != 0)
+        lane_end(lane);
+    else
+        finish_blob(lane, 0, &none);
+}
+
+/* All of it came, or what came is all that will. */
+static void end_body(struct lane *lane, const struct api_answer *answer)
+{
+    if (answer->code < 0 || lane->body.hash == NULL) {
+        finish_blob(lane, answer->code, &answer->err);
+        return;
+    }
+    lane->fetching->at_threads++;
+    hash_behind_close(lane->body.hash, lane->fetching->loop, &lane->hashed);
+}
+
 static void on_done(void *context, const struct api_answer *answer)
 {
     struct lane *lane = context;
@@ -325,7 +327,7 @@ static void on_done(void *context, const struct api_answer *answer)
     else if (goes_on(lane, answer))
         ask(lane);
     else if (!take_delta(lane, answer))
-        finish_blob(lane, answer->code, &answer->err);
+        end_body(lane, answer);
 }
 
 static void name_files(struct lane *lane)
@@ -336,57 +338,20 @@ static void name_files(struct lane *lane)
     memcpy(lane->made + DIGEST_HEX_SIZE - 1, MADE, sizeof(MADE));
 }
 
-/* Whether it is the spool of a delta. A blob that begins so is only not gone on with. */
-static bool is_spool(int fd)
-{
-    uint8_t head[sizeof(DELTA_MAGIC) - 1];
-    size_t got;
-
-    return file_read_at(fd, 0, head, sizeof(head), &got, NULL) < 0 || got < sizeof(head) ||
-           memcmp(head, DELTA_MAGIC, sizeof(head)) == 0;
-}
-
-/* What an earlier pull left of the blob counts as received; at least a byte is asked for. */
-static int take_part(struct lane *lane)
-{
-    const struct pull_fetch_options *options = lane->fetching->options;
-    cleanup_memory uint8_t *buffer = memory_new(READ_STEP);
-    struct file_info info;
-    uint64_t end;
-    size_t got = 1;
-
-    if (buffer == NULL || directory_open_write(options->stage, lane->part, &lane->fd, NULL) < 0 ||
-        file_info(lane->fd, &info, NULL) < 0 || info.size > lane->blob->size || is_spool(lane->fd))
-        return -ENOENT;
-    end = info.size < lane->blob->size ? info.size : lane->blob->size - 1;
-    while (lane->offset < end && got > 0) {
-        size_t wanted = end - lane->offset < READ_STEP ? (size_t)(end - lane->offset) : READ_STEP;
-
-        if (transfer_stopped(options->transfer, NULL) < 0 ||
-            file_read_at(lane->fd, lane->offset, buffer, wanted, &got, NULL) < 0)
-            break;
-        digest_stream_add(&lane->digest, buffer, got);
-        lane->offset += got;
-    }
-    transfer_done(options->transfer, 0, lane->offset);
-    return 0;
-}
-
 static int open_part(struct lane *lane, struct error *err)
 {
-    struct directory *stage = lane->fetching->options->stage;
+    const struct pull_fetch_options *options = lane->fetching->options;
     int r;
 
-    cleanup_fd_at(&lane->fd);
+    pull_body_close(&lane->body);
     name_files(lane);
-    if (lane->wrong == 0 && take_part(lane) == 0) {
+    r = pull_body_open(&lane->body, options->stage, lane->part, lane->blob->size, lane->wrong == 0,
+                       options->transfer->stop, err);
+    if (r == 0 && lane->body.kind == PULL_BODY_BLOB) {
         lane->asks_delta = false;
-        return 0;
+        transfer_done(options->transfer, 0, lane->body.offset);
     }
-    cleanup_fd_at(&lane->fd);
-    directory_remove_file(stage, lane->part, NULL);
-    r = directory_create(stage, lane->part, 0600, &lane->fd, err);
-    return transfer_local(lane->fetching->options->transfer, r);
+    return transfer_local(options->transfer, r);
 }
 
 /* For the rest. What breaks off is for goes_on(): the call itself does not begin anew. */
@@ -403,16 +368,16 @@ static void ask(struct lane *lane)
     };
     int r;
 
-    lane->from = lane->offset;
+    lane->from = lane->body.offset;
     digest_hex(&lane->blob->sha256, hex);
     api_path_blob(&path, options->project, options->app, options->version, hex);
     if (lane->asks_delta) {
         digest_hex(&lane->blob->base->sha256, hex);
         buf_format(&path, "?from=%s", hex);
     }
-    buf_format(&range, "bytes=%llu-", (unsigned long long)lane->offset);
+    buf_format(&range, "bytes=%llu-", (unsigned long long)lane->body.offset);
     header.value = buf_text(&range);
-    spec.header_count = lane->offset > 0 ? 1 : 0;
+    spec.header_count = lane->body.offset > 0 ? 1 : 0;
     spec.path = buf_text(&path);
     r = buf_check(&path, &err);
     if (r == 0)
@@ -428,9 +393,7 @@ static void start_fetch(struct lane *lane)
     struct error err;
     int r;
 
-    lane->offset = 0;
     lane->disk_failed = false;
-    digest_stream_init(&lane->digest);
     lane->asks_delta = lane->blob->base != NULL && lane->blob->base->is_known;
     r = open_part(lane, &err);
     if (r < 0)
@@ -472,7 +435,7 @@ static void run(struct fetching *fetching)
     /* What is at a thread comes back to the loop before its lane may go. */
     if (fetching->workers != NULL)
         workers_drain(fetching->workers);
-    while (fetching->patching > 0)
+    while (fetching->at_threads > 0)
         http_loop_run_once(fetching->loop, 0, NULL);
     for (size_t i = 0; i < fetching->lane_count; i++)
         lane_end(&fetching->lanes[i]);
@@ -500,7 +463,8 @@ int pull_fetch(const struct pull_fetch_options *options, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < fetching.lane_count; i++) {
         lanes[i].fetching = &fetching;
-        lanes[i].fd = -1;
+        lanes[i].body.fd = -1;
+        lanes[i].hashed = (struct http_post){ .function = body_is_hashed, .context = &lanes[i] };
         lanes[i].patched = (struct http_post){ .function = delta_is_applied, .context = &lanes[i] };
     }
     /* One thread, so that one patch's memory is what they take. */

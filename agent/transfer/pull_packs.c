@@ -12,15 +12,20 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
+#include "common/base/workers.h"
 #include "common/client/api_client.h"
 #include "common/model/pack.h"
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200
 #define ASK_BLOBS 1024
-#define ASK_BYTES ((uint64_t)4 << 20)
+#define ASK_BYTES ((uint64_t)2 << 20)
+#define PART_SIZE ((size_t)256 << 10) /* so much at least goes to a thread at a time */
+/* Of what was asked for, each as long as it can be: whole in memory when the threads are behind. */
+#define ANSWER_MAX \
+    ((size_t)(ASK_BYTES + PULL_PACKS_BLOB_MAX) + (size_t)ASK_BLOBS * PACK_MEMBER_SIZE + 64)
 
-/* One request at a time. */
+/* One request at a time: received on the loop, unpacked and written on a thread. */
 struct lane {
     struct asking *asking;
     struct pull_blob *blobs[ASK_BLOBS]; /* in the order asked for */
@@ -28,16 +33,30 @@ struct lane {
     size_t next;                        /* of the blobs that may still come */
     struct pull_blob *coming;           /* of the member at hand */
     struct buf digests;
+    struct buf received; /* not given to a thread yet */
+    struct buf given;
     struct pack_reader *reader;
     struct api_call *call;
+    bool begins;   /* what is received next is the beginning of a pack */
+    bool answered; /* nothing more comes */
+    bool broken;   /* a thread failed: nothing more is given */
+    bool at_work;  /* a thread has `given`, the reader and the two below */
+    int work_result;
+    struct error work_error;
+    struct http_post worked;
+    int result; /* the first failure, of the answer or of a thread */
+    int status; /* of the answer */
+    struct error error;
     bool disk_failed; /* the failure is the disk's, not the server's */
 };
 
 struct asking {
     const struct pull_fetch_options *options;
     struct http_loop *loop;
+    struct workers *workers;
     struct lane *lanes;
     size_t lane_count;
+    size_t working; /* lanes that are at a thread */
     size_t next;
     int result;
     struct error error;
@@ -46,6 +65,7 @@ struct asking {
 static const struct pack_limits limits = { .member_size = PULL_PACKS_BLOB_MAX, .count = ASK_BLOBS };
 
 static void ask(struct lane *lane);
+static void go_on(struct lane *lane);
 
 static void fail(struct asking *asking, int r, const struct error *err)
 {
@@ -54,6 +74,8 @@ static void fail(struct asking *asking, int r, const struct error *err)
         asking->error = *err;
     }
 }
+
+/* Unpacking, on a thread ---------------------------------------------------- */
 
 /* The blob of that digest; members come in the order that was asked for. */
 static struct pull_blob *find(struct lane *lane, const struct digest *sha256)
@@ -117,13 +139,6 @@ static int on_member(void *context, const struct pack_member *member, struct err
     return 0;
 }
 
-static int on_body(void *context, struct span bytes, struct error *err)
-{
-    struct lane *lane = context;
-
-    return pack_reader_feed(lane->reader, bytes.bytes, bytes.size, err);
-}
-
 static int new_reader(struct lane *lane, struct error *err)
 {
     int r;
@@ -136,15 +151,38 @@ static int new_reader(struct lane *lane, struct error *err)
     return r;
 }
 
+static void work(void *context)
+{
+    struct lane *lane = context;
+
+    lane->work_result =
+        pack_reader_feed(lane->reader, lane->given.bytes, lane->given.size, &lane->work_error);
+    http_loop_post_at(lane->asking->loop, &lane->worked);
+}
+
+/* Receiving, on the loop ---------------------------------------------------- */
+
+static int on_body(void *context, struct span bytes, struct error *err)
+{
+    struct lane *lane = context;
+    int r;
+
+    buf_add_span(&lane->received, bytes);
+    r = buf_check(&lane->received, err);
+    if (r == -EFBIG)
+        return error_set(err, -EBADMSG, "the server sends more than it was asked for");
+    if (r == 0)
+        go_on(lane);
+    return r;
+}
+
 /* A broken answer is begun anew; what came of it stays. */
 static void on_restart(void *context)
 {
     struct lane *lane = context;
-    struct error err = { 0 };
-    int r = new_reader(lane, &err);
 
-    if (r < 0)
-        fail(lane->asking, r, &err);
+    buf_clear(&lane->received);
+    lane->begins = true;
 }
 
 static bool is_small(const struct pull_blob *blob)
@@ -175,30 +213,91 @@ static void fill_lane(struct lane *lane)
         ask(lane);
 }
 
-static void on_done(void *context, const struct api_answer *answer)
+/* The answer is through: the lane's next request, or the end. */
+static void finish(struct lane *lane)
 {
-    struct lane *lane = context;
     struct asking *asking = lane->asking;
-    struct error err = answer->err;
-    int r = answer->code;
+    int r = lane->result;
 
-    lane->call = NULL;
-    if (asking->result != 0) {
-        lane->count = 0;
-        return;
-    }
     if (r == 0)
-        r = pack_reader_end(lane->reader, &err);
+        r = pack_reader_end(lane->reader, &lane->error);
     if (r < 0 && lane->disk_failed)
         r = transfer_local(asking->options->transfer, r);
-    else if (r == -EBADMSG || answer->status == 404 || answer->status == 405)
+    else if (r == -EBADMSG || lane->status == 404 || lane->status == 405)
         r = 0; /* no pack, or half of one: what is missing is asked for alone */
     if (r < 0) {
-        fail(asking, r, &err);
+        fail(asking, r, &lane->error);
         lane->count = 0;
         return;
     }
     fill_lane(lane);
+}
+
+static void note_failure(struct lane *lane, int r, const struct error *err)
+{
+    if (r == 0 || lane->result != 0)
+        return;
+    lane->result = r;
+    lane->error = *err;
+}
+
+/* What was received goes to a thread. */
+static void give_part(struct lane *lane)
+{
+    struct buf emptied = lane->given;
+
+    buf_clear(&emptied);
+    lane->given = lane->received;
+    lane->received = emptied;
+    lane->at_work = true;
+    lane->asking->working++;
+    workers_submit(lane->asking->workers, work, lane);
+}
+
+/* Parts of one answer follow each other. The last is given also of an answer that broke off: what
+ * came of it stays. */
+static void go_on(struct lane *lane)
+{
+    struct error err;
+    int r = 0;
+
+    if (lane->at_work || lane->asking->result != 0)
+        return;
+    if (lane->begins) {
+        lane->begins = false;
+        r = new_reader(lane, &err);
+    }
+    note_failure(lane, r, &err);
+    lane->broken |= r < 0;
+    if (!lane->broken && lane->received.size >= (lane->answered ? 1 : PART_SIZE))
+        give_part(lane);
+    else if (lane->answered)
+        finish(lane);
+}
+
+static void part_is_done(void *context)
+{
+    struct lane *lane = context;
+
+    lane->at_work = false;
+    lane->asking->working--;
+    note_failure(lane, lane->work_result, &lane->work_error);
+    lane->broken |= lane->work_result < 0;
+    if (lane->broken && lane->call != NULL)
+        api_call_cancel(lane->call); /* on_done() goes on */
+    else
+        go_on(lane);
+}
+
+static void on_done(void *context, const struct api_answer *answer)
+{
+    struct lane *lane = context;
+
+    lane->call = NULL;
+    lane->answered = true;
+    lane->status = answer->status;
+    note_failure(lane, answer->code, &answer->err);
+    go_on(lane);
 }
 
 static void ask(struct lane *lane)
@@ -228,8 +327,10 @@ static void ask(struct lane *lane)
     r = buf_check(&path, &err);
     if (r == 0)
         r = buf_check(&lane->digests, &err);
-    if (r == 0)
-        r = new_reader(lane, &err);
+    lane->begins = true;
+    lane->answered = lane->broken = false;
+    lane->result = lane->status = 0;
+    buf_clear(&lane->received);
     if (r == 0)
         r = api_call_start(client, &spec, &lane->call, &err);
     if (r < 0) {
@@ -264,6 +365,51 @@ static void run(struct asking *asking)
     for (size_t i = 0; i < asking->lane_count; i++)
         if (asking->lanes[i].call != NULL)
             api_call_cancel(asking->lanes[i].call);
+    /* What is at a thread comes back to the loop before its lane may go. An interrupted loop still
+     * takes what was posted. */
+    workers_drain(asking->workers);
+    while (asking->working > 0)
+        http_loop_run_once(asking->loop, 0, NULL);
+}
+
+static int prepare(struct asking *asking, struct error *err)
+{
+    size_t threads = asking->options->transfer->threads;
+
+    asking->lanes = memory_array(asking->lane_count, sizeof(*asking->lanes));
+    if (asking->lanes == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < asking->lane_count; i++) {
+        struct lane *lane = &asking->lanes[i];
+
+        lane->asking = asking;
+        lane->digests = buf_init(ASK_BLOBS * DIGEST_SIZE);
+        lane->received = lane->given = buf_init(ANSWER_MAX);
+        lane->worked = (struct http_post){ .function = part_is_done, .context = lane };
+    }
+    return workers_new(&asking->workers,
+                       threads < asking->lane_count ? threads : asking->lane_count,
+                       asking->lane_count, err);
+}
+
+static void release(struct asking *asking)
+{
+    asking->workers = workers_free(asking->workers);
+    for (size_t i = 0; asking->lanes != NULL && i < asking->lane_count; i++) {
+        pack_reader_free(asking->lanes[i].reader);
+        buf_release(&asking->lanes[i].digests);
+        buf_release(&asking->lanes[i].received);
+        buf_release(&asking->lanes[i].given);
+    }
+    memory_free(asking->lanes);
+}
+
+static bool has_small(const struct pull_fetch_options *options)
+{
+    for (size_t i = 0; i < options->count; i++)
+        if (is_small(&options->blobs[i]))
+            return true;
+    return false;
 }
 
 int pull_packs(const struct pull_fetch_options *options, struct error *err)
@@ -271,23 +417,19 @@ int pull_packs(const struct pull_fetch_options *options, struct error *err)
     struct asking asking = { .options = options,
                              .loop = api_client_loop(options->transfer->client),
                              .lane_count = options->transfer->concurrency };
-    cleanup_memory struct lane *lanes = NULL;
+    int r;
 
+    if (!has_small(options))
+        return 0;
     if (asking.lane_count > PULL_PACKS_LANES)
         asking.lane_count = PULL_PACKS_LANES;
-    asking.lanes = lanes = memory_array(asking.lane_count, sizeof(*lanes));
-    if (lanes == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < asking.lane_count; i++) {
-        lanes[i].asking = &asking;
-        lanes[i].digests = buf_init(ASK_BLOBS * DIGEST_SIZE);
+    r = prepare(&asking, err);
+    if (r == 0) {
+        for (size_t i = 0; i < asking.lane_count; i++)
+            fill_lane(&asking.lanes[i]);
+        run(&asking);
+        r = asking.result < 0 ? error_set(err, asking.result, "%s", asking.error.text) : 0;
     }
-    for (size_t i = 0; i < asking.lane_count; i++)
-        fill_lane(&lanes[i]);
-    run(&asking);
-    for (size_t i = 0; i < asking.lane_count; i++) {
-        pack_reader_free(lanes[i].reader);
-        buf_release(&lanes[i].digests);
-    }
-    return asking.result < 0 ? error_set(err, asking.result, "%s", asking.error.text) : 0;
+    release(&asking);
+    return r;
 }

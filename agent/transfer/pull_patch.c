@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "agent/transfer/hash_behind.h"
 #include "agent/transfer/pull_base.h"
 #include "agent/transfer/pull_fetch.h"
 #include "agent/transfer/stat_cache.h"
@@ -22,6 +23,7 @@ struct patching {
     int base_fd, made_fd;
     uint64_t offset;
     struct digest_stream digest;
+    struct hash_behind *hash; /* instead, of a large one; or NULL */
     bool disk_failed;
 };
 
@@ -45,9 +47,14 @@ static int write_made(void *context, const void *bytes, size_t size, struct erro
         return r;
     r = file_write_at(patching->made_fd, patching->offset, bytes, size, err);
     patching->disk_failed = r < 0;
-    digest_stream_add(&patching->digest, bytes, size);
+    if (r < 0)
+        return r;
     patching->offset += size;
-    return r;
+    if (patching->hash != NULL)
+        hash_behind_moved(patching->hash, patching->offset);
+    else
+        digest_stream_add(&patching->digest, bytes, size);
+    return 0;
 }
 
 static int open_base(struct patching *patching, struct error *err)
@@ -90,16 +97,23 @@ static int make(struct patching *patching, struct error *err)
     cleanup(cleanup_delta_reader) struct delta_reader *reader = NULL;
     cleanup_fd int fd = -1;
     struct digest digest;
-    int r = delta_reader_new(&reader, &expected, (struct delta_source){ read_base, patching },
-                             (struct sink){ write_made, patching }, PULL_PATCH_MAX, err);
+    int r;
+
+    if (hash_behind_pays(blob->size)) /* without a thread it goes as well */
+        hash_behind_new(patching->made_fd, &patching->hash, NULL);
+    r = delta_reader_new(&reader, &expected, (struct delta_source){ read_base, patching },
+                         (struct sink){ write_made, patching }, PULL_PATCH_MAX, err);
 
     if (r == 0)
         r = directory_open_read(patching->patch->stage, patching->patch->delta, &fd, err);
     if (r == 0)
         r = feed(reader, fd, err);
+    if (r == 0 && patching->hash != NULL)
+        r = hash_behind_end(patching->hash, &digest, err);
     if (r < 0)
         return r;
-    digest = digest_stream_end(&patching->digest);
+    if (patching->hash == NULL)
+        digest = digest_stream_end(&patching->digest);
     if (!digest_equal(&digest, &blob->sha256))
         return error_set(err, -EBADMSG, "what the delta makes does not match its digest");
     return 0;
@@ -120,6 +134,7 @@ int pull_patch_apply(const struct pull_patch *patch, bool *out_disk_failed, stru
     }
     if (r == 0)
         r = make(&patching, err);
+    hash_behind_free(patching.hash);
     *out_disk_failed = patching.disk_failed;
     cleanup_fd_at(&patching.base_fd);
     if (patching.made_fd >= 0) {

@@ -14,6 +14,7 @@
 #include "agent/transfer/transfer.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
+#include "common/base/directory_looker.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
@@ -29,7 +30,10 @@ struct planning {
     struct buf absent;  /* below this path nothing is there (ends with '/'); empty: none */
     struct buf cleared; /* directories of ours that go: each path and a NUL */
     uint8_t *buffer;    /* for reading files */
+    struct directory_looker *looker;
 };
+
+CLEANUP_DEFINE(directory_looker, directory_looker_free);
 
 struct pull_plan pull_plan_init(void)
 {
@@ -51,6 +55,7 @@ void pull_plan_release(struct pull_plan *plan)
     buf_release(&plan->settings);
     buf_release(&plan->writes);
     buf_release(&plan->removals);
+    plan->stamps = memory_free(plan->stamps);
 }
 
 bool pull_plan_is_empty(const struct pull_plan *plan)
@@ -85,6 +90,11 @@ size_t pull_plan_write_count(const struct pull_plan *plan)
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at)
 {
     return (const struct pull_write *)(const void *)plan->writes.bytes + at;
+}
+
+uint64_t pull_plan_stamp(const struct pull_plan *plan, uint32_t index)
+{
+    return plan->stamps != NULL ? plan->stamps[index] : 0;
 }
 
 const char *pull_plan_removal(const struct pull_plan *plan, size_t *at, unsigned *out_flags)
@@ -161,7 +171,7 @@ static int look(struct planning *planning, const char *path, struct file_info *o
     *out_there = false;
     if (is_absent(planning, span_text(path)))
         return 0;
-    r = directory_info(planning->options->dest, path, out, err);
+    r = directory_looker_info(planning->looker, path, out, err);
     if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP ||
         r == -EINVAL) /* and names Windows cannot hold */
         return r == -EINVAL ? transfer_local(planning->options->transfer, r) : 0;
@@ -252,7 +262,24 @@ static int plan_directory(struct planning *planning, const char *path, const str
     return 0;
 }
 
-/* Whether the file in DEST holds these bytes: 1, 0, or an error. */
+/* What the cache vouches for need not be looked at again when the next one is written. */
+static int keep_stamp(struct planning *planning, const struct file_info *info, uint32_t index,
+                      struct error *err)
+{
+    struct pull_plan *plan = planning->plan;
+
+    if (plan->stamps == NULL)
+        plan->stamps =
+            memory_array(planning->options->tree->header.record_count, sizeof(*plan->stamps));
+    if (plan->stamps == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    plan->stamps[index] = stat_stamp(info);
+    return 0;
+}
+
+enum { HOLDS_CACHED = 2 };
+
+/* Whether the file in DEST holds these bytes: 1, 2 when the cache says so, 0, or an error. */
 static int holds(struct planning *planning, const char *path, const struct file_info *info,
                  const struct entry *entry, struct error *err)
 {
@@ -262,7 +289,7 @@ static int holds(struct planning *planning, const char *path, const struct file_
     int r;
 
     if (stat_cache_find(options->cache, entry->path, info, &sha256))
-        return digest_equal(&sha256, &entry->sha256);
+        return digest_equal(&sha256, &entry->sha256) ? HOLDS_CACHED : 0;
     if (info->size != entry->size)
         return 0;
     r = directory_open_read(options->dest, path, &fd, err);
@@ -301,11 +328,12 @@ static int plan_file(struct planning *planning, const char *path, const struct e
         r = holds(planning, path, &info, entry, err);
         if (r < 0)
             return r;
-        if (r > 0) {
-            if (!has_state(&info, entry))
-                add_index(&planning->plan->touches, index);
+        if (r > 0 && !has_state(&info, entry))
+            add_index(&planning->plan->touches, index);
+        else if (r == HOLDS_CACHED)
+            return keep_stamp(planning, &info, index, err);
+        if (r > 0)
             return 0;
-        }
     }
     if (there && info.kind == FILE_DIRECTORY)
         r = plan_clear(planning, path, info.kind, index, err);
@@ -505,6 +533,7 @@ int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *ou
 {
     cleanup(pull_plan_release) struct pull_plan plan = pull_plan_init();
     cleanup_memory uint8_t *buffer = memory_new(BUFFER_SIZE);
+    cleanup(cleanup_directory_looker) struct directory_looker *looker = NULL;
     struct planning planning = { .options = options,
                                  .plan = &plan,
                                  .absent = buf_init(BUF_UNLIMITED),
@@ -514,6 +543,10 @@ int pull_plan_make(const struct pull_plan_options *options, struct pull_plan *ou
 
     if (buffer == NULL)
         return error_set(err, -ENOMEM, "out of memory");
+    r = directory_looker_new(options->dest, &looker, err);
+    if (r < 0)
+        return r;
+    planning.looker = looker;
     r = make(&planning, err);
     buf_release(&planning.absent);
     buf_release(&planning.cleared);

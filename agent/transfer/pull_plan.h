@@ -39,6 +39,7 @@ struct pull_plan {
     struct buf settings; /* uint32_t: directories likewise */
     struct buf writes;   /* struct pull_write: files to be written, sorted by sha256 */
     struct buf removals; /* paths, each behind one byte of flags */
+    uint64_t *stamps;    /* of each record (stat_cache.h); NULL: 0 for all */
     uint64_t write_bytes;
     uint64_t delete_count; /* files and links among clears and removals */
 };
@@ -67,6 +68,8 @@ size_t pull_plan_count(const struct buf *indices);
 uint32_t pull_plan_index(const struct buf *indices, size_t at);
 size_t pull_plan_write_count(const struct pull_plan *plan);
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at);
+/* The stamp of a file that the cache vouches for and that nothing is done to; 0: look at it. */
+uint64_t pull_plan_stamp(const struct pull_plan *plan, uint32_t index);
 /* Paths, the last first, so that what is in a directory goes before it. *at starts as
  * plan->removals.size; NULL at the end. */
 enum { REMOVAL_FIRST = 2 /* before anything is written */, REMOVAL_DIRECTORY = 4 };

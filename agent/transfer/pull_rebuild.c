@@ -41,6 +41,7 @@ struct rebuilding {
     struct buf listing, times;
     struct tree_plan plan;
     struct buf new_files; /* struct new_file each, once a digest, sorted by it */
+    uint32_t next;        /* index in the old digests: where the next file probably is */
     uint8_t *image;
     uint64_t received;
     bool fetched; /* the digests came, or failed to: */
@@ -166,40 +167,37 @@ static struct new_file *new_files(struct rebuilding *rebuilding, size_t *out_cou
     return (struct new_file *)(void *)rebuilding->new_files.bytes;
 }
 
-static bool old_verity(const struct tree *old, const struct entry *entry, struct digest *out)
+/* Files that stood beside each other mostly still do: only where they do not is one looked for. */
+static bool old_verity(struct rebuilding *rebuilding, const struct entry *entry, struct digest *out)
 {
-    uint32_t index;
+    const struct tree *old = rebuilding->old;
+    uint32_t index = rebuilding->next++;
+    struct digest guess;
 
-    if (entry->size == 0)
+    if (entry->size == 0) {
         *out = merkle_empty_verity;
-    else if (tree_find_sha256(old, &entry->sha256, &index) == 0)
-        *out = tree_verity(old, index);
-    else
+        return true;
+    }
+    if (index < old->header.file_count) {
+        guess = tree_sha256(old, index);
+        if (digest_equal(&guess, &entry->sha256)) {
+            *out = tree_verity(old, index);
+            return true;
+        }
+    }
+    if (tree_find_sha256(old, &entry->sha256, &index) < 0)
         return false;
+    rebuilding->next = index + 1;
+    *out = tree_verity(old, index);
     return true;
 }
 
-/* Which ones are new; -EFBIG: too many to be asked for one by one. */
-static int find_new_files(struct rebuilding *rebuilding, struct error *err)
+/* Sorts what is new, and lets go of repetitions. */
+static void unite_new_files(struct rebuilding *rebuilding)
 {
-    struct listing_cursor cursor;
     struct new_file *files;
-    struct entry entry;
-    struct digest verity;
     size_t count, kept = 0;
-    int r = listing_cursor_init(&cursor, buf_span(&rebuilding->listing), err);
 
-    while (r == 0 && (r = listing_cursor_next(&cursor, &entry, err)) > 0) {
-        struct new_file file = { .sha256 = entry.sha256 };
-
-        r = 0;
-        if (entry.kind != ENTRY_FILE || old_verity(rebuilding->old, &entry, &verity))
-            continue;
-        buf_add(&rebuilding->new_files, &file, sizeof(file));
-        r = buf_check(&rebuilding->new_files, err);
-    }
-    if (r < 0)
-        return r;
     files = new_files(rebuilding, &count);
     if (count > 1)
         qsort(files, count, sizeof(*files), compare_files);
@@ -207,34 +205,49 @@ static int find_new_files(struct rebuilding *rebuilding, struct error *err)
         if (kept == 0 || compare_files(&files[kept - 1], &files[i]) != 0)
             files[kept++] = files[i];
     rebuilding->new_files.size = kept * sizeof(*files);
-    return 0;
 }
 
+static int check_count(struct rebuilding *rebuilding, struct error *err)
+{
+    size_t count;
+
+    unite_new_files(rebuilding);
+    new_files(rebuilding, &count);
+    return count > PULL_REBUILD_NEW_MAX
+               ? error_set(err, -EFBIG, "more than %d files are new", PULL_REBUILD_NEW_MAX)
+               : 0;
+}
+
+/* The verity digest of a new file is zeros until it was asked for. */
 static int verity_of(void *context, uint64_t file_index, const struct entry *entry,
                      struct digest *out_verity, struct error *err)
 {
     struct rebuilding *rebuilding = context;
-    struct new_file key = { .sha256 = entry->sha256 };
-    const struct new_file *file;
-    size_t count;
+    struct new_file file = { .sha256 = entry->sha256 };
+    int r;
 
-    if (old_verity(rebuilding->old, entry, out_verity))
+    if (old_verity(rebuilding, entry, out_verity))
         return 0;
-    file = new_files(rebuilding, &count);
-    file = bsearch(&key, file, count, sizeof(*file), compare_files);
-    *out_verity = file->verity; /* zeros before it was asked for */
-    return 0;
+    *out_verity = file.verity;
+    buf_add(&rebuilding->new_files, &file, sizeof(file));
+    r = buf_check(&rebuilding->new_files, err);
+    if (r == 0 && rebuilding->new_files.size >= 2 * PULL_REBUILD_NEW_MAX * sizeof(file))
+        r = check_count(rebuilding, err);
+    return r;
 }
 
+/* The image, but for the verity digests of new files; -EFBIG: too many to be asked for. */
 static int write_image(struct rebuilding *rebuilding, struct error *err)
 {
-    memory_free(rebuilding->image);
+    int r;
+
     rebuilding->image = memory_array((size_t)rebuilding->plan.image_size, 1);
     if (rebuilding->image == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    return tree_plan_write(&rebuilding->plan, buf_span(&rebuilding->listing),
-                           buf_span(&rebuilding->times), verity_of, rebuilding, rebuilding->image,
-                           err);
+    r = tree_plan_write(&rebuilding->plan, buf_span(&rebuilding->listing),
+                        buf_span(&rebuilding->times), verity_of, rebuilding, rebuilding->image,
+                        err);
+    return r < 0 ? r : check_count(rebuilding, err);
 }
 
 static struct span image_of(const struct rebuilding *rebuilding)
@@ -244,24 +257,22 @@ static struct span image_of(const struct rebuilding *rebuilding)
 
 /* Where the server's image has what is not known: it differs from the one that is here in no other
  * byte. */
-static int place_new_files(struct rebuilding *rebuilding, struct range_fetch_range *out,
-                           struct error *err)
+static int place_new_files(struct rebuilding *rebuilding, const struct tree *tree,
+                           struct range_fetch_range *out, struct error *err)
 {
-    struct tree tree;
     struct new_file *files;
     size_t count;
     uint32_t index;
-    int r = tree_open_unhashed(image_of(rebuilding), &tree, err);
 
     files = new_files(rebuilding, &count);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        r = tree_find_sha256(&tree, &files[i].sha256, &index);
+    for (size_t i = 0; i < count; i++) {
+        int r = tree_find_sha256(tree, &files[i].sha256, &index);
         if (r < 0)
             return error_set(err, r, "a new file is not in the new image");
-        files[i].offset = tree_digests_offset(&tree, index);
+        files[i].offset = tree_digests_offset(tree, index);
         out[i] = (struct range_fetch_range){ files[i].offset, TREE_DIGESTS_SIZE };
     }
-    return r;
+    return 0;
 }
 
 static int give_digests(void *context, uint64_t offset, struct span bytes, struct error *err)
@@ -299,7 +310,7 @@ static int compare_ranges(const void *a, const void *b)
     return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
-static int fetch_digests(struct rebuilding *rebuilding, struct error *err)
+static int fetch_digests(struct rebuilding *rebuilding, const struct tree *tree, struct error *err)
 {
     const struct record *version = rebuilding->version;
     struct api_client *client = rebuilding->transfer->client;
@@ -314,7 +325,7 @@ static int fetch_digests(struct rebuilding *rebuilding, struct error *err)
     int r;
 
     new_files(rebuilding, &options.count);
-    r = place_new_files(rebuilding, ranges, err);
+    r = place_new_files(rebuilding, tree, ranges, err);
     if (r < 0)
         return r;
     qsort(ranges, options.count, sizeof(*ranges), compare_ranges);
@@ -334,12 +345,47 @@ static int fetch_digests(struct rebuilding *rebuilding, struct error *err)
     return r;
 }
 
+/* Where the image has zeros for a verity digest. */
+static int fill_digests(struct rebuilding *rebuilding, const struct tree *tree, struct error *err)
+{
+    struct digest zeros = { { 0 } }, verity;
+    struct new_file key;
+    const struct new_file *files, *file;
+    size_t count;
+
+    files = new_files(rebuilding, &count);
+    for (uint32_t i = 0; i < tree->header.file_count; i++) {
+        verity = tree_verity(tree, i);
+        if (!digest_equal(&verity, &zeros))
+            continue;
+        key.sha256 = tree_sha256(tree, i);
+        file = bsearch(&key, files, count, sizeof(*file), compare_files);
+        if (file == NULL)
+            return error_set(err, -EBADMSG, "the old tree has a file without a verity digest");
+        memcpy(rebuilding->image + tree_digests_offset(tree, i) + DIGEST_SIZE, file->verity.bytes,
+               DIGEST_SIZE);
+    }
+    return 0;
+}
+
+static int complete_image(struct rebuilding *rebuilding, struct error *err)
+{
+    struct tree tree;
+    int r;
+
+    if (rebuilding->new_files.size == 0)
+        return 0;
+    r = tree_open_unhashed(image_of(rebuilding), &tree, err);
+    if (r == 0)
+        r = fetch_digests(rebuilding, &tree, err);
+    return r < 0 ? r : fill_digests(rebuilding, &tree, err);
+}
+
 /* All of it ------------------------------------------------------------------------ */
 
 static int build(struct rebuilding *rebuilding, struct error *err)
 {
     struct digest verity;
-    size_t count;
     int r = fetch_listing(rebuilding, err);
 
     if (r == 0)
@@ -347,17 +393,9 @@ static int build(struct rebuilding *rebuilding, struct error *err)
     if (r == 0)
         r = make_plan(rebuilding, err);
     if (r == 0)
-        r = find_new_files(rebuilding, err);
-    if (r < 0)
-        return r;
-    new_files(rebuilding, &count);
-    if (count > PULL_REBUILD_NEW_MAX)
-        return error_set(err, -EFBIG, "%zu files are new", count);
-    r = write_image(rebuilding, err);
-    if (r == 0 && count > 0)
-        r = fetch_digests(rebuilding, err);
-    if (r == 0 && count > 0)
         r = write_image(rebuilding, err);
+    if (r == 0)
+        r = complete_image(rebuilding, err);
     if (r == 0)
         r = merkle_verity_of(image_of(rebuilding), &verity, err);
     if (r == 0 && !digest_equal(&verity, &rebuilding->version->tree))
@@ -379,7 +417,7 @@ static int save(const struct rebuilding *rebuilding, struct directory *home,
     if (r == 0)
         r = file_sync_data(fd, err);
     if (r == 0)
-        r = pulled_open_tree(home, PULL_TREE_NAME, out, err);
+        r = pulled_open_tree(home, PULL_TREE_NAME, &rebuilding->version->tree, out, err);
     return transfer_local(rebuilding->transfer, r);
 }
 

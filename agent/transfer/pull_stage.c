@@ -143,16 +143,26 @@ static int use_dest(struct staging *staging, struct error *err)
     return r;
 }
 
+/* directory_each: one name in the staging directory. */
+static int use_staged(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    struct staging *staging = context;
+    struct pull_blob *blob;
+    struct digest sha256;
+    int r = transfer_stopped(staging->options->transfer, err);
+
+    if (r < 0 || digest_parse(span_text(name), &sha256, NULL) < 0)
+        return r;
+    blob = pull_blob_find(staging->blobs, staging->count, &sha256);
+    return blob == NULL ? 0 : try_staged(staging, blob, err);
+}
+
 static int use_what_is_here(struct staging *staging, struct error *err)
 {
-    int r = 0;
+    struct transfer *transfer = staging->options->transfer;
+    int r = directory_list(staging->options->stage, "", use_staged, staging, err);
 
-    for (size_t i = 0; r == 0 && i < staging->count; i++) {
-        r = transfer_stopped(staging->options->transfer, err);
-        if (r == 0)
-            r = try_staged(staging, &staging->blobs[i], err);
-    }
-    return r < 0 ? r : use_dest(staging, err);
+    return r < 0 ? transfer_local(transfer, r) : use_dest(staging, err);
 }
 
 static int make_empty(struct staging *staging, struct pull_blob *blob, struct error *err)

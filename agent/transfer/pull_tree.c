@@ -110,7 +110,7 @@ int pull_tree(struct transfer *transfer, const struct record *version, struct di
     int r = download(transfer, version, home, err);
 
     if (r == 0)
-        r = pulled_open_tree(home, PULL_TREE_NAME, &tree, err);
+        r = pulled_open_tree(home, PULL_TREE_NAME, NULL, &tree, err);
     if (r == 0) {
         if (digest_equal(&tree.tree.header.content, &version->content) &&
             digest_equal(&tree.tree.header.times, &version->times)) {

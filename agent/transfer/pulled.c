@@ -13,6 +13,7 @@
 #include "common/base/memory.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
+#include "common/model/merkle.h"
 #include "common/model/meta_yaml.h"
 
 #define HOME ".kkartifact"
@@ -29,8 +30,16 @@ void pulled_close_tree(struct pulled_tree *tree)
     *tree = (struct pulled_tree){ 0 };
 }
 
-int pulled_open_tree(struct directory *home, const char *name, struct pulled_tree *out,
-                     struct error *err)
+static bool has_verity(struct span image, const struct digest *verity)
+{
+    struct digest found;
+
+    return verity != NULL && merkle_verity_of(image, &found, NULL) == 0 &&
+           digest_equal(&found, verity);
+}
+
+int pulled_open_tree(struct directory *home, const char *name, const struct digest *verity,
+                     struct pulled_tree *out, struct error *err)
 {
     cleanup(pulled_close_tree) struct pulled_tree opened = { 0 };
     cleanup_fd int fd = -1;
@@ -44,7 +53,8 @@ int pulled_open_tree(struct directory *home, const char *name, struct pulled_tre
     if (r == 0)
         r = file_map(fd, (size_t)info.size, &opened.bytes, err);
     if (r == 0)
-        r = tree_open(opened.bytes, &opened.tree, err);
+        r = has_verity(opened.bytes, verity) ? tree_open_unhashed(opened.bytes, &opened.tree, err)
+                                             : tree_open(opened.bytes, &opened.tree, err);
     if (r < 0)
         return r;
     opened.name = memory_text(name);
@@ -161,7 +171,7 @@ static int add_pending(void *context, const char *name, enum file_kind kind, str
     if (all == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     pulled->pending = all;
-    r = pulled_open_tree(pulled->home, name, &all[pulled->pending_count], err);
+    r = pulled_open_tree(pulled->home, name, NULL, &all[pulled->pending_count], err);
     if (r == -ENOMEM)
         return r;
     if (r < 0)
@@ -223,15 +233,19 @@ static int load_state(struct pulled *pulled, struct error *err)
 static int load(struct pulled *pulled, struct error *err)
 {
     struct error ignored;
-    int r = pulled_open_tree(pulled->home, "tree", &pulled->current, &ignored);
+    int r = load_state(pulled, err);
 
+    if (r < 0)
+        return r;
+    r = pulled_open_tree(pulled->home, "tree",
+                         pulled->has_state && pulled->record.has_tree ? &pulled->record.tree : NULL,
+                         &pulled->current, &ignored);
     if (r == -ENOMEM)
         return error_set(err, r, "%s", ignored.text);
     pulled->has_current = r == 0;
     if (r < 0 && r != -ENOENT)
         pulled->damaged = "tree";
-    r = directory_list(pulled->home, "", add_pending, pulled, err);
-    return r < 0 ? r : load_state(pulled, err);
+    return directory_list(pulled->home, "", add_pending, pulled, err);
 }
 
 int pulled_open(struct directory *dest, enum pulled_access access, struct pulled *out,

@@ -75,9 +75,11 @@ bool pulled_is_record(const char *name);
 /* The image that proves what is ours, by its verity digest: current or pending; NULL. */
 const struct tree *pulled_find_tree(const struct pulled *pulled, const struct digest *verity);
 
-/* A whole, checked image in a file of `home`; bytes are to be unmapped. -EBADMSG: damaged. */
-int pulled_open_tree(struct directory *home, const char *name, struct pulled_tree *out,
-                     struct error *err);
+/* A whole, checked image in a file of `home`; bytes are to be unmapped. verity: the digest of one
+ * whose content was checked before, so that it need not be hashed into its listing again; NULL, or
+ * another image than that: it is. -EBADMSG: damaged. */
+int pulled_open_tree(struct directory *home, const char *name, const struct digest *verity,
+                     struct pulled_tree *out, struct error *err);
 void pulled_close_tree(struct pulled_tree *tree);
 
 /* Notes that the image `name` in home begins to be written over DEST. */

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "agent/transfer/hasher.h"
+#include "agent/transfer/kept_files.h"
 #include "agent/transfer/push_busy.h"
 #include "agent/transfer/push_deltas.h"
 #include "agent/transfer/push_documents.h"
 #include "agent/transfer/push_dry.h"
+#include "agent/transfer/push_looks.h"
 #include "agent/transfer/push_opening.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_send.h"
@@ -38,13 +40,25 @@ struct round {
     const struct push_options *options;
     struct scan *scan;
     struct listing_totals totals;
+    struct push_looks *looks; /* or NULL */
     struct digest times;
     const char *changed; /* the path that was seen to change; the scan's */
 };
 
-static void add_to_hasher(void *context, struct scan_entry *entry)
+/* Who looks at a file that the scan cache does not know. */
+struct unknown {
+    struct hasher *hasher;
+    struct push_looks *looks; /* or NULL */
+};
+
+static void add_unknown(void *context, struct scan_entry *entry)
 {
-    hasher_add(context, entry);
+    struct unknown *unknown = context;
+    struct digest last = entry->sha256; /* until it is hashed */
+
+    if (unknown->looks != NULL)
+        push_looks_add(unknown->looks, entry, &last);
+    hasher_add(unknown->hasher, entry);
 }
 
 /* One directory's cache is told from another's by its device and inode. */
@@ -75,15 +89,21 @@ static int scan_and_hash(struct round *round, struct stat_cache *cache, struct e
         .executable = options->executable,
         .links = options->links,
         .cache = cache,
-        .on_unknown = add_to_hasher,
+        .on_unknown = add_unknown,
     };
+    struct unknown unknown = { NULL, NULL };
     int r = scan_new(&round->scan, err);
 
     if (r == 0)
         r = hasher_new(options->transfer, options->root, &hasher, err);
     if (r < 0)
         return r;
-    scan_options.context = hasher;
+    if (options->cache != NULL && !options->dry_run)
+        r = push_looks_new(options->transfer, options->root, options->cache, &round->looks, err);
+    if (r < 0)
+        return r;
+    unknown = (struct unknown){ hasher, round->looks };
+    scan_options.context = &unknown;
     transfer_meter(options->transfer, METER_SCANNING, 0, 0);
     r = scan_run(round->scan, &scan_options, err);
     if (r < 0)
@@ -146,9 +166,9 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
                                       .scan = round->scan,
                                       .spec = spec,
                                       .id = push->id };
-    struct push_deltas_options deltas = { .send = &send,
-                                          .delta_max = push->part_size,
-                                          .cache = options->cache };
+    struct push_deltas_options deltas = {
+        .send = &send, .delta_max = push->part_size, .cache = options->cache, .looks = round->looks
+    };
     int r =
         api_push_missing(transfer->client, spec, push->id, round->totals.file_count, &missing, err);
 
@@ -249,6 +269,28 @@ static int find_committed(const struct round *round, const struct api_push_spec 
     return cause;
 }
 
+/* The large files' bytes, for the patches of the next push: as many as there is room for. */
+static void keep_files(const struct round *round)
+{
+    const struct push_options *options = round->options;
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < scan_count(round->scan) && options->cache != NULL; i++) {
+        const struct scan_entry *entry = scan_entry_at(round->scan, i);
+        cleanup_fd int fd = -1;
+        struct file_info info;
+
+        if (entry->kind != ENTRY_FILE || entry->size < KEPT_FILES_MIN ||
+            entry->size > KEPT_FILES_MAX || bytes + entry->size > KEPT_FILES_BYTES ||
+            directory_open_read(options->root, entry->path, &fd, NULL) < 0 ||
+            file_info(fd, &info, NULL) < 0 || stat_stamp(&info) != entry->stamp)
+            continue;
+        kept_files_put(options->cache, &entry->sha256, fd, entry->size);
+        bytes += entry->size;
+    }
+    kept_files_trim(options->cache, KEPT_FILES_BYTES);
+}
+
 static int send_round(struct round *round, const struct api_push_spec *spec,
                       struct push_result *out, struct error *err)
 {
@@ -281,8 +323,10 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
         r = take_result(round, &done, done.exists, out, err);
     else if (r == -ENOENT)
         r = find_committed(round, spec, r, out, err);
-    if (r == 0)
+    if (r == 0) {
         push_documents_keep(&documents);
+        keep_files(round);
+    }
     full = r == -ENOSPC && options->transfer->exit_code == 0; /* the server's disk, not ours */
     if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT || full)
         push_opening_forget(&opening);
@@ -330,6 +374,7 @@ int push_run(const struct push_options *options, struct push_result *out, struct
         cleanup(cleanup_scan) struct scan *scan = NULL;
         struct round round = { .options = options };
         int r = run_round(&round, i > 0 || !options->full_check, out, err);
+        push_looks_free(round.looks);
         scan = round.scan;
         if (r != ROUND_AGAIN)
             return r;

@@ -147,16 +147,15 @@ static int add_data(void *context, const void *bytes, size_t size, struct error 
     return delta_writer_data(context, bytes, size, err);
 }
 
-int push_delta_write(const struct push_delta_file *file, const struct delta_header *header,
-                     const struct delta_plan *plan, struct buf *out, struct error *err)
+/* Without the base's bytes. */
+static int write_plan(const struct push_delta_file *file, const struct delta_plan *plan,
+                      struct delta_writer *writer, struct error *err)
 {
-    cleanup(cleanup_delta_writer) struct delta_writer *writer = NULL;
     cleanup_memory uint8_t *buffer = memory_resize(NULL, BUFFER_SIZE, 1);
-    int r;
+    int r = 0;
 
     if (buffer == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    r = delta_writer_new(&writer, header, ZSTD_LEVEL_DEFAULT, sink_to_buf(out), err);
     for (size_t i = 0; r == 0 && i < plan->count; i++) {
         const struct delta_range *range = &plan->ranges[i];
 
@@ -164,5 +163,45 @@ int push_delta_write(const struct push_delta_file *file, const struct delta_head
                 ? delta_writer_copy(writer, range->base_offset, range->length, err)
                 : read_range(file, range->offset, range->length, add_data, writer, buffer, err);
     }
+    return r;
+}
+
+static int read_target(void *context, uint64_t offset, void *out, size_t size, struct error *err)
+{
+    return read_exactly(context, offset, out, size, err);
+}
+
+static int read_base(void *context, uint64_t offset, void *out, size_t size, struct error *err)
+{
+    int r = read_exactly(context, offset, out, size, err);
+
+    return r == -ESTALE ? error_set(err, -EBADMSG, "the kept copy is cut") : r;
+}
+
+int push_delta_write(const struct push_delta_file *file, const struct delta_header *header,
+                     const struct delta_plan *plan, int base_fd, struct buf *out, struct error *err)
+{
+    cleanup(cleanup_delta_writer) struct delta_writer *writer = NULL;
+    struct push_delta_file target = *file, base = { .fd = base_fd, .stop = file->stop };
+    int r = delta_writer_new(&writer, header, ZSTD_LEVEL_DEFAULT, sink_to_buf(out), err);
+
+    if (r == 0 && base_fd < 0)
+        r = write_plan(file, plan, writer, err);
+    else if (r == 0)
+        r = delta_plan_write(plan, (struct delta_source){ read_base, &base },
+                             (struct delta_source){ read_target, &target }, writer, err);
     return r < 0 ? r : delta_writer_end(writer, err);
+}
+
+int push_delta_patch(const struct push_delta_file *file, const struct delta_header *header,
+                     int base_fd, struct buf *out, struct error *err)
+{
+    struct delta_range all = { .length = header->target_size, .base_length = header->base_size };
+    struct delta_plan plan = { .ranges = &all,
+                               .count = 1,
+                               .base_size = header->base_size,
+                               .target_size = header->target_size,
+                               .literal_bytes = header->target_size };
+
+    return push_delta_write(file, header, &plan, base_fd, out, err);
 }

@@ -2,12 +2,15 @@
 #include "agent/transfer/push_deltas.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "agent/transfer/hint_cache.h"
+#include "agent/transfer/kept_files.h"
 #include "agent/transfer/push_base.h"
-#include "agent/transfer/push_delta.h"
+#include "agent/transfer/push_delta_job.h"
 #include "agent/transfer/push_documents.h"
+#include "agent/transfer/push_looks.h"
 #include "agent/transfer/push_names.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/scan.h"
@@ -29,7 +32,6 @@
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200
-#define DOES_NOT_PAY 1                    /* a result of making */
 #define TREE_FILE_MAX ((uint64_t)4 << 30) /* larger trees have more than 33 MiB, lists a tenth */
 
 /* One file at a time: its base is found, both are looked at, the delta is made and sent. */
@@ -37,11 +39,7 @@ struct lane {
     struct deltas *deltas;
     const struct scan_entry *entry; /* NULL: idle */
     uint64_t file_index;            /* its bit */
-    int fd;
-    enum push_base_kind kind; /* of what is compared */
-    struct buf own;           /* that of the file */
-    struct push_base *base;   /* and what is known of the base */
-    struct buf delta;
+    struct push_delta_job job;
     struct api_call *call;
     workers_function *work; /* at a thread: what it is */
     int result;
@@ -66,16 +64,14 @@ struct deltas {
     int result; /* first failure, or PUSH_SEND_CHANGED */
     struct error error;
     const char *changed;
+    pthread_mutex_t patching;
 };
 
 static void fill_lane(struct lane *lane);
 
 static void lane_end(struct lane *lane)
 {
-    lane->base = push_base_free(lane->base);
-    cleanup_fd_at(&lane->fd);
-    buf_release(&lane->own);
-    buf_release(&lane->delta);
+    push_delta_job_clear(&lane->job);
     lane->entry = NULL;
 }
 
@@ -111,47 +107,19 @@ static bool is_fatal(int r)
 
 /* On a thread ----------------------------------------------------------------- */
 
-static struct push_delta_file file_of(const struct lane *lane)
-{
-    return (struct push_delta_file){ .fd = lane->fd,
-                                     .size = lane->entry->size,
-                                     .sha256 = lane->entry->sha256,
-                                     .stop = lane->deltas->options->send->transfer->stop };
-}
-
 static void look(void *context)
 {
     struct lane *lane = context;
-    struct push_delta_file file = file_of(lane);
-    bool lists = lane->kind == PUSH_BASE_LIST;
 
-    buf_release(&lane->own);
-    lane->result =
-        push_delta_look(&file, lists ? &lane->own : NULL, lists ? NULL : &lane->own, &lane->error);
+    lane->result = push_delta_job_look(&lane->job, &lane->error);
     http_loop_post_at(lane->deltas->loop, &lane->worked);
-}
-
-static int make_delta(struct lane *lane, struct error *err)
-{
-    struct push_delta_file file = file_of(lane);
-    struct delta_header header = { .target = lane->entry->sha256,
-                                   .target_size = lane->entry->size };
-    cleanup(delta_plan_release) struct delta_plan plan = { 0 };
-    int r = push_base_plan(lane->base, &plan, err);
-
-    if (r < 0)
-        return r;
-    if (!push_delta_pays(&plan))
-        return DOES_NOT_PAY;
-    push_base_tell(lane->base, &header.base, &header.base_size);
-    return push_delta_write(&file, &header, &plan, &lane->delta, err);
 }
 
 static void make(void *context)
 {
     struct lane *lane = context;
 
-    lane->result = make_delta(lane, &lane->error);
+    lane->result = push_delta_job_make(&lane->job, &lane->error);
     http_loop_post_at(lane->deltas->loop, &lane->worked);
 }
 
@@ -168,7 +136,8 @@ static bool file_is_unchanged(const struct lane *lane)
 {
     struct file_info info;
 
-    return file_info(lane->fd, &info, NULL) == 0 && stat_stamp(&info) == lane->entry->stamp;
+    return file_info(lane->job.file.fd, &info, NULL) == 0 &&
+           stat_stamp(&info) == lane->entry->stamp;
 }
 
 static void delta_is_taken(struct lane *lane)
@@ -176,12 +145,12 @@ static void delta_is_taken(struct lane *lane)
     struct deltas *deltas = lane->deltas;
     const struct scan_entry *entry = lane->entry;
 
-    hint_cache_put(deltas->options->cache, &entry->sha256, push_base_hint(lane->kind),
-                   buf_span(&lane->own));
+    hint_cache_put(deltas->options->cache, &entry->sha256, push_base_hint(lane->job.kind),
+                   buf_span(&lane->job.own));
     bitmap_clear(deltas->missing, lane->file_index);
     transfer_done(deltas->options->send->transfer, 1, entry->size);
     transfer_detail(deltas->options->send->transfer, "%s: delta, %zu bytes of %llu", entry->path,
-                    lane->delta.size, (unsigned long long)entry->size);
+                    lane->job.delta.size, (unsigned long long)entry->size);
     lane_end(lane);
     fill_lane(lane);
 }
@@ -212,7 +181,7 @@ static void send_delta(struct lane *lane)
         return;
     }
     r = api_push_delta_start(send->transfer->client, send->spec, send->id, &lane->entry->sha256,
-                             buf_span(&lane->delta), on_answer, lane, &lane->call, &err);
+                             buf_span(&lane->job.delta), on_answer, lane, &lane->call, &err);
     if (r < 0)
         fail(lane, r, &err);
 }
@@ -233,7 +202,8 @@ static void base_is_known(void *context, int r, const struct error *err)
 static void is_looked_at(struct lane *lane)
 {
     struct error err;
-    int r = push_base_fetch(lane->base, lane->kind, buf_span(&lane->own), base_is_known, &err);
+    int r = push_base_fetch(lane->job.base, lane->job.kind, buf_span(&lane->job.own), base_is_known,
+                            &err);
 
     if (r < 0)
         base_is_known(lane, r, &err);
@@ -243,12 +213,13 @@ static void delta_is_made(struct lane *lane)
 {
     if (lane->result == 0) {
         send_delta(lane);
-    } else if (lane->result == DOES_NOT_PAY && lane->kind == PUSH_BASE_TREE) {
-        lane->kind = PUSH_BASE_LIST; /* equal sizes by chance: things have moved */
+    } else if (lane->result == PUSH_DELTA_JOB_USELESS && lane->job.kind == PUSH_BASE_TREE) {
+        lane->job.kind = PUSH_BASE_LIST; /* equal sizes by chance: things have moved */
         start_work(lane, look);
     } else {
-        leave(lane, lane->result == DOES_NOT_PAY ? "there is little of it in the last version"
-                                                 : lane->error.text);
+        leave(lane, lane->result == PUSH_DELTA_JOB_USELESS
+                        ? "there is little of it in the last version"
+                        : lane->error.text);
     }
 }
 
@@ -275,6 +246,7 @@ static void work_is_done(void *context)
 static void base_is_found(void *context, int r, const struct error *err)
 {
     struct lane *lane = context;
+    const struct deltas *deltas = lane->deltas;
     struct digest sha256;
     uint64_t size;
 
@@ -286,10 +258,15 @@ static void base_is_found(void *context, int r, const struct error *err)
         leave(lane, "the last version has no such file");
         return;
     }
-    push_base_tell(lane->base, &sha256, &size);
-    lane->kind =
+    push_base_tell(lane->job.base, &sha256, &size);
+    kept_files_open(lane->job.cache, &sha256, size, &lane->job.kept_fd);
+    lane->job.kind =
         size == lane->entry->size && size <= TREE_FILE_MAX ? PUSH_BASE_TREE : PUSH_BASE_LIST;
-    start_work(lane, look);
+    if (lane->job.kept_fd < 0 &&
+        push_looks_take(deltas->options->looks, lane->entry, lane->job.kind, &lane->job.own))
+        is_looked_at(lane);
+    else
+        start_work(lane, look);
 }
 
 /* The next large file whose bit is set. */
@@ -340,12 +317,15 @@ static bool next_with_name(struct deltas *deltas, struct lane *lane,
 static int open_file(struct lane *lane, struct error *err)
 {
     const struct push_send_options *send = lane->deltas->options->send;
-    int r = directory_open_read(send->root, lane->entry->path, &lane->fd, err);
+    int r = directory_open_read(send->root, lane->entry->path, &lane->job.file.fd, err);
 
     if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EINVAL)
         return PUSH_SEND_CHANGED;
     if (r < 0)
         return transfer_local(send->transfer, r);
+    lane->job.file.size = lane->entry->size;
+    lane->job.file.sha256 = lane->entry->sha256;
+    lane->job.file.stop = send->transfer->stop;
     return file_is_unchanged(lane) ? 0 : PUSH_SEND_CHANGED;
 }
 
@@ -367,13 +347,13 @@ static void fill_lane(struct lane *lane)
         return;
     r = open_file(lane, &err);
     if (r == 0)
-        r = push_base_new(&base, &lane->base, &err);
+        r = push_base_new(&base, &lane->job.base, &err);
     if (r == 0 && name == NULL)
-        r = push_base_find(lane->base, lane->entry->path, base_is_found, &err);
+        r = push_base_find(lane->job.base, lane->entry->path, base_is_found, &err);
     if (r != 0) {
         fail(lane, r, &err);
     } else if (name != NULL) {
-        push_base_set(lane->base, &name->sha256, name->size);
+        push_base_set(lane->job.base, &name->sha256, name->size);
         base_is_found(lane, 0, NULL);
     }
 }
@@ -429,9 +409,12 @@ static int prepare(struct deltas *deltas, struct error *err)
         struct lane *lane = &deltas->lanes[i];
 
         lane->deltas = deltas;
-        lane->fd = -1;
-        lane->own = buf_init(HINT_CACHE_LARGEST);
-        lane->delta = buf_init((size_t)delta_max);
+        lane->job.file.fd = -1;
+        lane->job.cache = deltas->options->cache;
+        lane->job.kept_fd = -1;
+        lane->job.patching = &deltas->patching;
+        lane->job.own = buf_init(HINT_CACHE_LARGEST);
+        lane->job.delta = buf_init((size_t)delta_max);
         lane->worked = (struct http_post){ .function = work_is_done, .context = lane };
     }
     return workers_new(&deltas->workers, deltas->lane_count, deltas->lane_count, err);
@@ -486,6 +469,7 @@ int push_deltas(const struct push_deltas_options *options, uint8_t *missing, con
                              .missing = missing,
                              .loop = api_client_loop(options->send->transfer->client),
                              .lane_count = PUSH_DELTAS_LANES,
+                             .patching = PTHREAD_MUTEX_INITIALIZER,
                              .listing = buf_init(HINT_CACHE_LARGEST + DIGEST_SIZE) };
     int r;
 

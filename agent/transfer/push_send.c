@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/part_ahead.h"
+#include "agent/transfer/part_coding.h"
+#include "agent/transfer/push_packs.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
@@ -13,12 +16,14 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/base/random.h"
+#include "common/base/workers.h"
 #include "common/client/api_pushes.h"
 #include "common/model/bitmap.h"
 #include "common/model/problem.h"
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200 /* how long a wait for the network lasts before stopping is looked for */
+#define PACKERS 2   /* files whose parts are packed at a time: each has two parts in memory */
 
 /* One file on its way at a time. */
 struct lane {
@@ -31,6 +36,10 @@ struct lane {
     bool damaged;   /* the server found other bytes once */
     struct api_call *call;
     struct http_timer timer;
+    bool packs;    /* its parts go in zstd */
+    bool has_turn; /* one of PACKERS */
+    bool waits;    /* for a turn */
+    struct part_ahead ahead;
 };
 
 struct sending {
@@ -38,7 +47,9 @@ struct sending {
     struct http_loop *loop;
     struct lane *lanes;
     size_t lane_count;
-    size_t entry_index; /* where to look for the next file */
+    struct workers *workers; /* that pack parts */
+    size_t packers;          /* lanes that have a turn */
+    size_t entry_index;      /* where to look for the next file */
     uint64_t file_index;
     int result; /* first failure, or PUSH_SEND_CHANGED */
     struct error error;
@@ -47,11 +58,33 @@ struct sending {
 
 static void send_part(struct lane *lane);
 
+/* The next that waits for a turn has it. */
+static void pass_turn(struct sending *sending)
+{
+    sending->packers--;
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        struct lane *next = &sending->lanes[i];
+
+        if (next->waits && sending->result == 0) {
+            next->waits = false;
+            send_part(next);
+            return;
+        }
+    }
+}
+
 static void lane_end(struct lane *lane)
 {
-    cleanup_fd_at(&lane->fd);
+    bool had_turn = lane->has_turn;
+
+    lane->has_turn = lane->waits = lane->packs = false;
+    part_ahead_end(&lane->ahead);
+    if (!part_ahead_busy(&lane->ahead))
+        cleanup_fd_at(&lane->fd);
     http_timer_clear(lane->sending->loop, &lane->timer);
     lane->entry = NULL;
+    if (had_turn)
+        pass_turn(lane->sending);
 }
 
 static void fail(struct lane *lane, int r, const struct error *err)
@@ -113,7 +146,7 @@ static void fill_lane(struct lane *lane)
     struct error err = { 0 };
     int r;
 
-    if (sending->result != 0)
+    if (sending->result != 0 || part_ahead_busy(&lane->ahead))
         return;
     lane->entry = next_missing(sending);
     if (lane->entry == NULL)
@@ -122,10 +155,22 @@ static void fill_lane(struct lane *lane)
     lane->tries = 0;
     lane->damaged = false;
     r = open_file(lane, &err);
-    if (r != 0)
+    if (r != 0) {
         fail(lane, r, &err);
-    else
-        send_part(lane);
+        return;
+    }
+    lane->packs =
+        lane->entry->size > PUSH_PACKS_FILE_MAX && part_coding_pays(lane->fd, lane->entry->size);
+    send_part(lane);
+}
+
+/* Its last file ended while a thread was at it. */
+static void on_idle(void *context)
+{
+    struct lane *lane = context;
+
+    cleanup_fd_at(&lane->fd);
+    fill_lane(lane);
 }
 
 static void on_timer(void *context)
@@ -211,6 +256,9 @@ static void on_part(void *context, const struct api_answer *answer)
         go_on_at(lane, offset);
     } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
         fail(lane, PUSH_SEND_CHANGED, NULL);
+    } else if (answer->status == 415 && lane->packs) { /* an older server: then as it is */
+        lane->packs = false;
+        send_part(lane);
     } else if (strcmp(answer->problem.code, "offset-mismatch") == 0 &&
                answer->problem.expected_offset <= lane->entry->size) {
         bool forward = answer->problem.expected_offset > lane->offset;
@@ -230,24 +278,80 @@ static void on_part(void *context, const struct api_answer *answer)
     }
 }
 
+static void start_part(struct lane *lane, struct http_body body, uint64_t unpacked)
+{
+    const struct push_send_options *options = lane->sending->options;
+    struct api_push_part part = { .sha256 = &lane->entry->sha256,
+                                  .offset = lane->offset,
+                                  .total = lane->entry->size,
+                                  .unpacked = unpacked };
+    struct error err;
+    int r = api_push_part_start(options->transfer->client, options->spec, options->id, &part, body,
+                                on_part, lane, &lane->call, &err);
+
+    if (r < 0)
+        fail(lane, r, &err);
+}
+
+static void start_plain(struct lane *lane, uint64_t size)
+{
+    struct http_body body = {
+        .kind = HTTP_BODY_FILE, .size = size, .fd = lane->fd, .offset = lane->offset
+    };
+
+    if (size == 0)
+        body = (struct http_body){ .kind = HTTP_BODY_SPAN, .span = span_of("", 0) };
+    start_part(lane, body, 0);
+}
+
+static void on_packed(void *context, int r, const struct error *err)
+{
+    struct lane *lane = context;
+    const struct part_made *part = &lane->ahead.part;
+
+    if (lane->sending->result != 0)
+        lane_end(lane);
+    else if (r == -ESTALE)
+        fail(lane, PUSH_SEND_CHANGED, NULL);
+    else if (r < 0)
+        fail(lane, r == -ECANCELED ? r : transfer_local(lane->sending->options->transfer, r), err);
+    else if (part->packed)
+        start_part(lane,
+                   (struct http_body){ .kind = HTTP_BODY_SPAN,
+                                       .span = buf_span(&part->bytes),
+                                       .size = part->bytes.size },
+                   part->size);
+    else
+        start_plain(lane, part->size);
+}
+
+static void send_packed(struct lane *lane)
+{
+    struct sending *sending = lane->sending;
+    uint64_t part_size = sending->options->part_size;
+
+    if (!lane->has_turn && sending->packers == PACKERS) {
+        lane->waits = true;
+        return;
+    }
+    if (!lane->has_turn) {
+        lane->has_turn = true;
+        sending->packers++;
+        part_ahead_begin(&lane->ahead, lane->fd, lane->entry->size,
+                         part_size < PART_CODING_SIZE_MAX ? part_size : PART_CODING_SIZE_MAX);
+    }
+    part_ahead_ask(&lane->ahead, lane->offset);
+}
+
 static void send_part(struct lane *lane)
 {
     const struct push_send_options *options = lane->sending->options;
     uint64_t left = lane->entry->size - lane->offset;
-    uint64_t size = left < options->part_size ? left : options->part_size;
-    struct http_body body = {
-        .kind = HTTP_BODY_FILE, .size = size, .fd = lane->fd, .offset = lane->offset
-    };
-    struct error err;
-    int r;
 
-    if (size == 0)
-        body = (struct http_body){ .kind = HTTP_BODY_SPAN, .span = span_of("", 0) };
-    r = api_push_part_start(options->transfer->client, options->spec, options->id,
-                            &lane->entry->sha256, lane->offset, lane->entry->size, body, on_part,
-                            lane, &lane->call, &err);
-    if (r < 0)
-        fail(lane, r, &err);
+    if (lane->packs && left > 0)
+        send_packed(lane);
+    else
+        start_plain(lane, left < options->part_size ? left : options->part_size);
 }
 
 static bool is_over(void *context)
@@ -255,10 +359,20 @@ static bool is_over(void *context)
     const struct sending *sending = context;
 
     for (size_t i = 0; i < sending->lane_count; i++) {
-        if (sending->lanes[i].entry != NULL)
+        const struct lane *lane = &sending->lanes[i];
+
+        if (lane->entry != NULL || part_ahead_busy(&lane->ahead))
             return sending->result != 0;
     }
     return true;
+}
+
+static bool is_busy(const struct sending *sending)
+{
+    for (size_t i = 0; i < sending->lane_count; i++)
+        if (part_ahead_busy(&sending->lanes[i].ahead))
+            return true;
+    return false;
 }
 
 void push_send_meter(const struct push_send_options *options)
@@ -285,14 +399,18 @@ static int run(struct sending *sending, struct error *err)
         if (r == -ETIMEDOUT)
             r = transfer_stopped(sending->options->transfer, err);
     }
+    if (r < 0 && sending->result == 0)
+        sending->result = r, sending->error = *err;
     for (size_t i = 0; i < sending->lane_count; i++) {
         struct lane *lane = &sending->lanes[i];
-        if (r < 0 && sending->result == 0)
-            sending->result = r, sending->error = *err;
         if (lane->call != NULL)
             api_call_cancel(lane->call);
         lane_end(lane);
     }
+    /* What is at a thread comes back to the loop before its lane may go. */
+    workers_drain(sending->workers);
+    while (is_busy(sending))
+        http_loop_run_once(sending->loop, 0, NULL);
     return r;
 }
 
@@ -301,21 +419,32 @@ int push_send(const struct push_send_options *options, const char **out_path, st
     struct sending sending = { .options = options };
     cleanup_memory struct lane *lanes = NULL;
     struct error run_error;
+    int r;
 
     sending.loop = api_client_loop(options->transfer->client);
     sending.lane_count = options->transfer->concurrency;
     sending.lanes = lanes = memory_array(sending.lane_count, sizeof(*lanes));
     if (lanes == NULL)
         return error_set(err, -ENOMEM, "out of memory");
+    r = workers_new(&sending.workers, PACKERS, sending.lane_count, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < sending.lane_count; i++) {
         lanes[i].sending = &sending;
         lanes[i].fd = -1;
         lanes[i].timer.function = on_timer;
         lanes[i].timer.context = &lanes[i];
+        lanes[i].ahead = (struct part_ahead){ .loop = sending.loop,
+                                              .workers = sending.workers,
+                                              .stop = options->transfer->stop,
+                                              .on_ready = on_packed,
+                                              .on_idle = on_idle,
+                                              .context = &lanes[i] };
     }
     for (size_t i = 0; i < sending.lane_count; i++)
         fill_lane(&lanes[i]);
     run(&sending, &run_error);
+    workers_free(sending.workers);
     if (sending.result < 0)
         return error_set(err, sending.result, "%s", sending.error.text);
     if (sending.result > 0)

@@ -51,8 +51,8 @@ struct scan_options {
     const struct pattern_list *executable; /* files that are pushed as 0755 */
     enum scan_links links;
     struct stat_cache *cache; /* what need not be hashed; may be NULL */
-    /* A file whose sha256 is not known: size, mtime, mode and stamp are set. Its entry does
-     * not move. */
+    /* A file whose sha256 is not known: size, mtime, mode and stamp are set; sha256 is what the
+     * cache says that it held once, or zeros. Its entry does not move. */
     void (*on_unknown)(void *context, struct scan_entry *entry);
     void *context;
 };

@@ -166,10 +166,8 @@ bool stat_cache_find(struct stat_cache *cache, struct span path, const struct fi
         if (order > 0)
             return false;
         if (order == 0) {
-            if (bytes_u64(record + 2) != stat_stamp(info) || is_too_young(cache, info))
-                return false;
             memcpy(out_sha256->bytes, record + 10, DIGEST_SIZE);
-            return true;
+            return bytes_u64(record + 2) == stat_stamp(info) && !is_too_young(cache, info);
         }
         cache->at += RECORD_SIZE + there.size;
     }

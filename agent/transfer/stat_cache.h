@@ -35,8 +35,9 @@ int stat_cache_open(struct directory *at, const char *path, struct stat_cache **
                     struct error *err);
 struct stat_cache *stat_cache_close(struct stat_cache *cache); /* NULL is fine; returns NULL */
 
-/* Whether the file is as it was, and what it holds. Paths are asked for in the order of
- * listings: one that goes back is not found. NULL: an empty cache. */
+/* Whether the file is as it was, and what it holds; of one that is not, what it held, and of one
+ * that was not there *out_sha256 stays. Paths are asked for in the order of listings: one that goes
+ * back is not found. NULL: an empty cache. */
 bool stat_cache_find(struct stat_cache *cache, struct span path, const struct file_info *info,
                      struct digest *out_sha256);
 /* Begins again at the front. */

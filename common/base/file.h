@@ -53,6 +53,10 @@ int file_truncate(int fd, uint64_t size, struct error *err);
 int file_sync(int fd, struct error *err);      /* data and metadata: durable */
 int file_sync_data(int fd, struct error *err); /* data and size */
 
+/* Has a range written out soon, waiting for nothing: a later sync is shorter. A hint; a no-op where
+ * the system has no such call. */
+void file_sync_begin(int fd, uint64_t offset, uint64_t size);
+
 /* The first `size` bytes of `from` become those of `to`, both from offset 0; inside the file system
  * where it can. -EIO when `from` is shorter. */
 int file_copy(int from, int to, uint64_t size, struct error *err);

@@ -159,6 +159,13 @@ int file_sync(int fd, struct error *err)
     return fsync(fd) != 0 ? error_system(err, errno, "cannot sync") : 0;
 }
 
+void file_sync_begin(int fd, uint64_t offset, uint64_t size)
+{
+#ifdef __linux__
+    (void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
 int file_sync_data(int fd, struct error *err)
 {
 #ifdef __APPLE__

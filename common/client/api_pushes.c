@@ -297,27 +297,30 @@ int api_push_blob_offset(struct api_client *client, const struct api_push_spec *
 }
 
 int api_push_part_start(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                        const struct digest *sha256, uint64_t offset, uint64_t total,
-                        struct http_body body, api_call_done *done, void *context,
-                        struct api_call **out_call, struct error *err)
+                        const struct api_push_part *part, struct http_body body,
+                        api_call_done *done, void *context, struct api_call **out_call,
+                        struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
-    char offset_text[24], total_text[24];
+    char offset_text[24], total_text[24], part_text[24];
     const struct http_header headers[] = { { "Upload-Offset", offset_text },
-                                           { "Upload-Length", total_text } };
+                                           { "Upload-Length", total_text },
+                                           { "Upload-Part-Length", part_text },
+                                           { "Content-Encoding", "zstd" } };
     struct api_call_spec call = { .method = HTTP_PATCH,
                                   .content_type = "application/octet-stream",
                                   .headers = headers,
-                                  .header_count = 2,
+                                  .header_count = part->unpacked > 0 ? 4 : 2,
                                   .body = body,
                                   .once = true,
                                   .done = done,
                                   .context = context };
     int r;
 
-    (void)snprintf(offset_text, sizeof(offset_text), "%llu", (unsigned long long)offset);
-    (void)snprintf(total_text, sizeof(total_text), "%llu", (unsigned long long)total);
-    blob_path(&path, spec, id, sha256);
+    (void)snprintf(offset_text, sizeof(offset_text), "%llu", (unsigned long long)part->offset);
+    (void)snprintf(total_text, sizeof(total_text), "%llu", (unsigned long long)part->total);
+    (void)snprintf(part_text, sizeof(part_text), "%llu", (unsigned long long)part->unpacked);
+    blob_path(&path, spec, id, part->sha256);
     call.path = buf_text(&path);
     r = buf_check(&path, err);
     return r < 0 ? r : api_call_start(client, &call, out_call, err);

@@ -63,13 +63,20 @@ int api_push_blob_offset(struct api_client *client, const struct api_push_spec *
                          const char *id, const struct digest *sha256, uint64_t *out_offset,
                          uint64_t *out_length, struct error *err);
 
-/* Sends one part: [offset, offset + body.size) of a blob of `total` bytes. done: answer->problem
- * has expected_offset after an offset-mismatch. A part is never repeated here: whoever sends
- * asks for the offset and goes on there. */
+struct api_push_part {
+    const struct digest *sha256; /* of the blob */
+    uint64_t offset, total;      /* where the part begins, and how long the blob is */
+    /* The body is one zstd frame of so many bytes, of a window of at most 2^18; 0: the body is the
+     * part. A server that takes none answers 415. */
+    uint64_t unpacked;
+};
+
+/* Sends one part. done: answer->problem has expected_offset after an offset-mismatch. A part is
+ * never repeated here: whoever sends asks for the offset and goes on there. */
 int api_push_part_start(struct api_client *client, const struct api_push_spec *spec, const char *id,
-                        const struct digest *sha256, uint64_t offset, uint64_t total,
-                        struct http_body body, api_call_done *done, void *context,
-                        struct api_call **out_call, struct error *err);
+                        const struct api_push_part *part, struct http_body body,
+                        api_call_done *done, void *context, struct api_call **out_call,
+                        struct error *err);
 /* The offset that a 204 answer told, -EBADMSG when it has none. */
 int api_push_part_offset(const struct api_answer *answer, uint64_t *out_offset, struct error *err);
 

@@ -8,6 +8,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "common/codec/digest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/codec/digest_lanes.h"
 #include "common/codec/hex.h"
 
 #define BLOCK_SIZE 64
@@ -37,6 +39,55 @@ struct digest digest_of(const void *bytes, size_t size)
 struct digest digest_of_span(struct span bytes)
 {
     return digest_of(bytes.bytes, bytes.size);
+}
+
+/* What FIPS 180-4 appends to a message of whole 64-byte blocks. */
+static void make_padding(uint8_t out[BLOCK_SIZE], uint64_t size)
+{
+    memset(out, 0, BLOCK_SIZE);
+    out[0] = 0x80;
+    for (int i = 0; i < 8; i++)
+        out[BLOCK_SIZE - 1 - i] = (uint8_t)(8 * size >> 8 * i);
+}
+
+static void begin_state(uint32_t state[8])
+{
+    SHA256_CTX context;
+
+    SHA256_Init(&context);
+    for (int i = 0; i < 8; i++)
+        state[i] = context.h[i];
+}
+
+static void put_state(const uint32_t state[8], struct digest *out)
+{
+    for (int i = 0; i < DIGEST_SIZE; i++)
+        out->bytes[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void digest_of_blocks(const void *bytes, size_t block_size, size_t count, struct digest *out)
+{
+    const bool by_lanes = digest_lanes_possible();
+    const uint8_t *at = bytes;
+    uint8_t padding[BLOCK_SIZE];
+    const uint8_t *const paddings[DIGEST_LANES] = { padding, padding };
+
+    assert(block_size % BLOCK_SIZE == 0);
+    make_padding(padding, block_size);
+    for (; by_lanes && count >= DIGEST_LANES; count -= DIGEST_LANES) {
+        const uint8_t *const messages[DIGEST_LANES] = { at, at + block_size };
+        uint32_t states[DIGEST_LANES][8];
+
+        for (int i = 0; i < DIGEST_LANES; i++)
+            begin_state(states[i]);
+        digest_lanes_add(states, messages, block_size / BLOCK_SIZE);
+        digest_lanes_add(states, paddings, 1);
+        for (int i = 0; i < DIGEST_LANES; i++)
+            put_state(states[i], out++);
+        at += DIGEST_LANES * block_size;
+    }
+    for (; count > 0; count--, at += block_size)
+        *out++ = digest_of(at, block_size);
 }
 
 bool digest_equal(const struct digest *a, const struct digest *b)
@@ -79,6 +130,47 @@ void digest_stream_init(struct digest_stream *stream)
 void digest_stream_add(struct digest_stream *stream, const void *bytes, size_t size)
 {
     SHA256_Update((SHA256_CTX *)stream->state, bytes, size);
+}
+
+static void count_bytes(SHA256_CTX *context, uint64_t size)
+{
+    const uint64_t bits = (((uint64_t)context->Nh << 32) | context->Nl) + 8 * size;
+
+    context->Nl = (SHA_LONG)bits;
+    context->Nh = (SHA_LONG)(bits >> 32);
+}
+
+void digest_stream_add_blocks(struct digest_stream *stream, const void *bytes, size_t block_size,
+                              size_t count, struct digest *out)
+{
+    SHA256_CTX *context = (SHA256_CTX *)stream->state;
+    uint32_t states[DIGEST_LANES][8]; /* the stream's, a block's */
+    uint8_t padding[BLOCK_SIZE];
+
+    assert(block_size % BLOCK_SIZE == 0);
+    if (!digest_lanes_possible() || context->num != 0) {
+        digest_stream_add(stream, bytes, block_size * count);
+        digest_of_blocks(bytes, block_size, count, out);
+        return;
+    }
+    make_padding(padding, block_size);
+    for (int i = 0; i < 8; i++)
+        states[0][i] = context->h[i];
+    for (size_t block = 0; block < count; block++) {
+        const uint8_t *const message = (const uint8_t *)bytes + block * block_size;
+        const uint8_t *const messages[DIGEST_LANES] = { message, message };
+        const uint8_t *const paddings[DIGEST_LANES] = { padding, padding };
+        uint32_t ends[DIGEST_LANES][8];
+
+        begin_state(states[1]);
+        digest_lanes_add(states, messages, block_size / BLOCK_SIZE);
+        memcpy(ends, states, sizeof(ends));
+        digest_lanes_add(ends, paddings, 1); /* of the stream's it means nothing */
+        put_state(ends[1], &out[block]);
+    }
+    for (int i = 0; i < 8; i++)
+        context->h[i] = states[0][i];
+    count_bytes(context, (uint64_t)block_size * count);
 }
 
 struct digest digest_stream_end(struct digest_stream *stream)

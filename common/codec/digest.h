@@ -30,6 +30,10 @@ bool digest_equal(const struct digest *a, const struct digest *b);  /* not for s
 int digest_compare(const struct digest *a, const struct digest *b); /* bytes unsigned: <0, 0, >0 */
 bool digest_is_zero(const struct digest *digest);
 
+/* Of each of `count` blocks of block_size bytes (a multiple of 64) that follow each other: where
+ * the processor has SHA instructions, in about half the time of as many digest_of(). */
+void digest_of_blocks(const void *bytes, size_t block_size, size_t count, struct digest *out);
+
 /* Lower case, terminated. */
 void digest_hex(const struct digest *digest, char out[DIGEST_HEX_SIZE]);
 /* Exactly 64 lower-case hex digits, else -EINVAL. */
@@ -41,6 +45,10 @@ struct digest_stream {
 
 void digest_stream_init(struct digest_stream *stream);
 void digest_stream_add(struct digest_stream *stream, const void *bytes, size_t size);
+/* The blocks to the stream and, as digest_of_blocks() does, to their own digests, both in about the
+ * time of one; so it is while the stream has a multiple of 64 bytes. */
+void digest_stream_add_blocks(struct digest_stream *stream, const void *bytes, size_t block_size,
+                              size_t count, struct digest *out);
 struct digest digest_stream_end(struct digest_stream *stream); /* init before the next use */
 
 /* `u64 bytes so far, 8 x u32 state, 64 bytes of the unfinished block (zeros behind)`,

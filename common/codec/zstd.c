@@ -58,6 +58,11 @@ int zstd_writer_new(struct zstd_writer **out_writer, int level, uint64_t known_s
     return 0;
 }
 
+void zstd_writer_limit_window(struct zstd_writer *writer, int log)
+{
+    ZSTD_CCtx_setParameter(writer->context, ZSTD_c_windowLog, log);
+}
+
 static int write_step(struct zstd_writer *writer, ZSTD_inBuffer *in, ZSTD_EndDirective directive,
                       size_t *out_left, struct error *err)
 {
@@ -126,6 +131,11 @@ int zstd_reader_new(struct zstd_reader **out_reader, uint64_t maximum, zstd_sink
     reader->sink_context = context;
     *out_reader = reader;
     return 0;
+}
+
+void zstd_reader_limit_window(struct zstd_reader *reader, int log)
+{
+    ZSTD_DCtx_setParameter(reader->context, ZSTD_d_windowLogMax, log);
 }
 
 int zstd_reader_add(struct zstd_reader *reader, struct span bytes, struct error *err)

@@ -37,7 +37,7 @@ void chunk_list_put_header(const struct chunk_list_shape *shape,
     memcpy(out, CHUNK_LIST_MAGIC, 8);
     bytes_set_u32(out + 8, CHUNK_LIST_HEADER_SIZE);
     bytes_set_u32(out + 12, shape->level_count);
-    memcpy(out + 16, shape->sha256.bytes, DIGEST_SIZE);
+    memcpy(out + CHUNK_LIST_BLOB_AT, shape->sha256.bytes, DIGEST_SIZE);
     bytes_set_u64(out + 48, shape->size);
     for (size_t i = 0; i < 4; i++)
         bytes_set_u32(out + PARAMETERS_AT + 4 * i, parameters[i]);
@@ -118,7 +118,7 @@ int chunk_list_shape_of(struct span header, struct chunk_list_shape *out, struct
         return r;
     shape.level_count = bytes_u32(header.bytes + 12);
     shape.size = bytes_u64(header.bytes + 48);
-    memcpy(shape.sha256.bytes, header.bytes + 16, DIGEST_SIZE);
+    memcpy(shape.sha256.bytes, header.bytes + CHUNK_LIST_BLOB_AT, DIGEST_SIZE);
     if (shape.level_count < 2 || shape.level_count > CHUNK_LIST_MAX_LEVELS)
         return refuse(12, err, "a chunk list has 2 to 5 levels");
     if (shape.size < CHUNK_LIST_MIN_SIZE || shape.size > CHUNK_LIST_MAX_SIZE)
@@ -208,6 +208,11 @@ static int check_groups(const struct chunk_list *list, uint32_t level, struct er
     if (below.size > 0)
         return refuse(list->shape.level_offset[level - 1], err, "every entry is in a group");
     return 0;
+}
+
+void chunk_list_set_blob(uint8_t *header, const struct digest *sha256)
+{
+    memcpy(header + CHUNK_LIST_BLOB_AT, sha256->bytes, DIGEST_SIZE);
 }
 
 int chunk_list_open(struct span object, struct chunk_list *out, struct error *err)

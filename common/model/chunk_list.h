@@ -64,6 +64,9 @@ struct chunk_list {
     struct chunk_list_shape shape;
 };
 
+/* Names another blob in a header: for lists that are made while the blob's digest is. */
+void chunk_list_set_blob(uint8_t *header, const struct digest *sha256);
+
 int chunk_list_open(struct span object, struct chunk_list *out, struct error *err);
 /* The records of a level < level_count. */
 struct span chunk_list_level(const struct chunk_list *list, uint32_t level);

@@ -6,6 +6,7 @@
 /* The header of a chunk list, for its reader and its builder. */
 #define CHUNK_LIST_MAGIC "KKACHNK1"
 #define PARAMETERS_AT 56
+#define CHUNK_LIST_BLOB_AT 16
 #define LEVELS_AT 72
 
 /* level_count and level_entries are set: sets the offsets and the object's size. */

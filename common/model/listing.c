@@ -57,7 +57,7 @@ static int take_field(struct parse *parse, uint8_t end, size_t max_size, struct 
 static int parse_mode(struct parse *parse, struct entry *entry, struct error *err)
 {
     size_t at = parse->at;
-    struct error why = { 0 };
+    struct error why; /* not cleared: a good entry writes nothing to it */
     struct span text;
     int r = take_field(parse, ' ', 4, &text, err);
 
@@ -116,7 +116,7 @@ static int parse_entry(struct parse *parse, struct entry_order *order, struct en
                        size_t *out_size, struct error *err)
 {
     struct entry entry = { 0 };
-    struct error why = { 0 };
+    struct error why;
     size_t path_at;
     int r = parse_kind(parse, &entry, err);
 

@@ -30,6 +30,7 @@
 #define LISTING_MAGIC "kkartifact-listing-1" /* with its NUL */
 #define LISTING_MAGIC_SIZE 21
 #define LISTING_MAX_SIZE 4294967296u
+#define LISTING_FILE_MIN_SIZE 76 /* an entry of a file: `f 0644 0 ` 64 digits ` a` NUL */
 #define LISTING_ENTRY_MAX_SIZE (2 + 5 + 17 + 65 + PATH_MAX_SIZE + 1 + TARGET_MAX_SIZE + 1)
 
 struct listing_totals {

@@ -9,6 +9,7 @@
 #include "common/base/error.h"
 
 #define DESCRIPTOR_SIZE 256
+#define BATCH 32 /* blocks that are hashed together: their hashes are 1 KiB */
 
 const struct digest merkle_empty_verity = { { 0x3d, 0x24, 0x8c, 0xa5, 0x42, 0xa2, 0x4f, 0xc6,
                                               0x2d, 0x1c, 0x43, 0xb9, 0x16, 0xea, 0xe5, 0x01,
@@ -109,8 +110,36 @@ static int add_block(struct merkle_builder *builder, const uint8_t *block, struc
     return add_hash(builder, 0, &hash, err);
 }
 
-int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t size,
-                       struct error *err)
+/* Whole blocks, up to BATCH of them. */
+static int add_batch(struct merkle_builder *builder, struct digest_stream *sha256,
+                     const uint8_t *blocks, size_t count, struct error *err)
+{
+    struct digest hashes[BATCH];
+    int r = 0;
+
+    if (sha256 != NULL)
+        digest_stream_add_blocks(sha256, blocks, MERKLE_BLOCK_SIZE, count, hashes);
+    else
+        digest_of_blocks(blocks, MERKLE_BLOCK_SIZE, count, hashes);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = add_hash(builder, 0, &hashes[i], err);
+    return r;
+}
+
+/* Of a block that comes in several pieces. */
+static int add_part(struct merkle_builder *builder, struct digest_stream *sha256,
+                    const uint8_t *bytes, size_t size, struct error *err)
+{
+    const size_t used = builder->added % MERKLE_BLOCK_SIZE;
+
+    if (sha256 != NULL)
+        digest_stream_add(sha256, bytes, size);
+    memcpy(builder->block + used, bytes, size);
+    return used + size == MERKLE_BLOCK_SIZE ? add_block(builder, builder->block, err) : 0;
+}
+
+static int add(struct merkle_builder *builder, struct digest_stream *sha256, const void *bytes,
+               size_t size, struct error *err)
 {
     const uint8_t *at = bytes;
 
@@ -118,17 +147,16 @@ int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t
         return error_set(err, -EINVAL, "more bytes than the %llu that were announced",
                          (unsigned long long)builder->shape.data_size);
     while (size > 0) {
-        size_t used = builder->added % MERKLE_BLOCK_SIZE;
-        size_t more = MERKLE_BLOCK_SIZE - used;
-        int r = 0;
-        if (more > size)
-            more = size;
-        if (more == MERKLE_BLOCK_SIZE) {
-            r = add_block(builder, at, err);
+        const size_t left = MERKLE_BLOCK_SIZE - builder->added % MERKLE_BLOCK_SIZE;
+        size_t count = size / MERKLE_BLOCK_SIZE, more;
+        int r;
+        if (left < MERKLE_BLOCK_SIZE || count == 0) {
+            more = size < left ? size : left;
+            r = add_part(builder, sha256, at, more, err);
         } else {
-            memcpy(builder->block + used, at, more);
-            if (used + more == MERKLE_BLOCK_SIZE)
-                r = add_block(builder, builder->block, err);
+            count = count < BATCH ? count : BATCH;
+            more = count * MERKLE_BLOCK_SIZE;
+            r = add_batch(builder, sha256, at, count, err);
         }
         if (r < 0)
             return r;
@@ -137,6 +165,18 @@ int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t
         size -= more;
     }
     return 0;
+}
+
+int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t size,
+                       struct error *err)
+{
+    return add(builder, NULL, bytes, size, err);
+}
+
+int merkle_builder_add_both(struct merkle_builder *builder, struct digest_stream *sha256,
+                            const void *bytes, size_t size, struct error *err)
+{
+    return add(builder, sha256, bytes, size, err);
 }
 
 int merkle_builder_end(struct merkle_builder *builder, struct digest *out_root,

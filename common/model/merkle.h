@@ -77,6 +77,9 @@ int merkle_builder_init(struct merkle_builder *builder, uint64_t data_size, merk
 /* -EINVAL when more comes than data_size. */
 int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t size,
                        struct error *err);
+/* The bytes go to the stream as well, in hardly more than the time of one of the two. */
+int merkle_builder_add_both(struct merkle_builder *builder, struct digest_stream *sha256,
+                            const void *bytes, size_t size, struct error *err);
 /* -EINVAL when less came. The outputs may be NULL. */
 int merkle_builder_end(struct merkle_builder *builder, struct digest *out_root,
                        struct digest *out_verity, struct error *err);

@@ -59,24 +59,36 @@ int name_check_component(struct span component, struct error *err)
 
 bool name_is_ours(struct span component)
 {
-    return span_equal_text(component, ".kkartifact") ||
-           span_equal_text(component, ".kkartifact.yml");
+    return component.size > 0 && component.bytes[0] == '.' &&
+           (span_equal_text(component, ".kkartifact") ||
+            span_equal_text(component, ".kkartifact.yml"));
+}
+
+/* What name_check_component() would let pass, of one without NUL and '/'. Paths are checked by
+ * the million. */
+static bool is_plain(struct span component)
+{
+    return component.size > 2 && component.size <= COMPONENT_MAX_SIZE;
 }
 
 int name_check_path(struct span path, struct error *err)
 {
-    size_t depth = 0;
+    size_t depth = 0, end = 0;
 
     if (path.size == 0)
         return error_set(err, -EINVAL, "empty path");
     if (path.size > PATH_MAX_SIZE)
         return error_set(err, -EINVAL, "a path has at most %d bytes", PATH_MAX_SIZE);
-    for (size_t start = 0; start <= path.size;) {
-        const uint8_t *slash =
-            start < path.size ? memchr(path.bytes + start, '/', path.size - start) : NULL;
-        size_t end = slash == NULL ? path.size : (size_t)(slash - path.bytes);
-        struct span component = { path.bytes + start, end - start };
-        int r = name_check_component(component, err);
+    for (size_t start = 0; start <= path.size; start = end + 1) {
+        struct span component;
+        int r = 0;
+        for (end = start; end < path.size && path.bytes[end] != '/' && path.bytes[end] != 0;)
+            end++;
+        if (end < path.size && path.bytes[end] == 0)
+            return error_set(err, -EINVAL, "NUL in a path");
+        component = (struct span){ path.bytes + start, end - start };
+        if (!is_plain(component))
+            r = name_check_component(component, err);
         if (r < 0)
             return r;
         if (start == 0 && name_is_ours(component))
@@ -85,7 +97,6 @@ int name_check_path(struct span path, struct error *err)
                              "never part of a version");
         if (++depth > PATH_MAX_DEPTH)
             return error_set(err, -EINVAL, "a path has at most %d components", PATH_MAX_DEPTH);
-        start = end + 1;
     }
     return 0;
 }

@@ -5,16 +5,21 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/codec/digest.h"
+#include "common/codec/zstd.h"
 #include "server/api/handlers.h"
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_server.h"
 #include "server/service/blob_upload.h"
 
+/* Of a part in zstd: what its reader holds for as long as a slow sender sends. */
+#define WINDOW_LOG 18
+
 /* A part of a blob on its way in. */
 struct taken_part {
     struct blob_upload *upload;
     struct request *request;
+    struct zstd_reader *zstd; /* when it comes so; or NULL */
 };
 
 static int offset_header(struct http_exchange *exchange, const char *name, uint64_t value,
@@ -46,55 +51,102 @@ int api_push_blobs_head(struct http_exchange *exchange, void *context, struct er
     return r < 0 ? r : http_answer_empty(exchange, 200, err);
 }
 
-static int begin(struct http_exchange *exchange, void *context, void **out_sink, struct error *err)
+static void forget(void *sink)
 {
-    struct request *request = request_of(exchange);
-    struct taken_part *taken = memory_new(sizeof(*taken));
-    uint64_t offset = 0, length = 0, part_size = 0;
-    struct digest sha256;
-    int r = request_digest(exchange, &sha256, err);
+    struct taken_part *taken = sink;
 
-    if (taken == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    if (r == 0)
-        r = request_header_number(exchange, "Upload-Offset", &offset, err);
-    if (r == 0)
-        r = request_header_number(exchange, "Upload-Length", &length, err);
-    http_exchange_body_size(exchange, &part_size);
-    if (r == 0)
-        r = blob_upload_begin(request_services(exchange), &request->caller, request->project,
-                              request->app, request->push, &sha256, offset, length, part_size,
-                              &taken->upload, &request->why, err);
-    if (r < 0) {
-        memory_free(taken);
-        return r;
-    }
-    taken->request = request;
-    *out_sink = taken;
-    return 0;
+    zstd_reader_free(taken->zstd);
+    blob_upload_free(taken->upload);
+    memory_free(taken);
 }
 
-static int add(void *sink, struct span bytes, struct error *err)
+static int add_plain(void *sink, struct span bytes, struct error *err)
 {
     struct taken_part *taken = sink;
 
     return blob_upload_add(taken->upload, bytes, &taken->request->why, err);
 }
 
-static void forget(void *sink)
+/* How many bytes the part has once it is unpacked. */
+static int read_size(struct http_exchange *exchange, struct taken_part *taken, bool packed,
+                     uint64_t *out_size, struct error *err)
+{
+    int r;
+
+    if (!packed) {
+        http_exchange_body_size(exchange, out_size);
+        return 0;
+    }
+    r = request_header_number(exchange, "Upload-Part-Length", out_size, err);
+    if (r == 0)
+        r = zstd_reader_new(&taken->zstd, *out_size, add_plain, taken, err);
+    if (r == 0)
+        zstd_reader_limit_window(taken->zstd, WINDOW_LOG);
+    return r;
+}
+
+static int begin(struct http_exchange *exchange, void *context, void **out_sink, struct error *err)
+{
+    struct request *request = request_of(exchange);
+    enum request_coding coding = request_coding_of(exchange);
+    uint64_t offset = 0, length = 0, part_size = 0;
+    struct taken_part *taken;
+    struct digest sha256;
+    int r;
+
+    if (coding == REQUEST_CODING_OTHER)
+        return http_answer_problem(exchange, "unsupported-media-type",
+                                   "a part comes as it is, or as zstd", NULL, NULL, err);
+    taken = memory_new(sizeof(*taken));
+    if (taken == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    taken->request = request;
+    r = request_digest(exchange, &sha256, err);
+    if (r == 0)
+        r = request_header_number(exchange, "Upload-Offset", &offset, err);
+    if (r == 0)
+        r = request_header_number(exchange, "Upload-Length", &length, err);
+    if (r == 0)
+        r = read_size(exchange, taken, coding == REQUEST_CODING_ZSTD, &part_size, err);
+    if (r == 0)
+        r = blob_upload_begin(request_services(exchange), &request->caller, request->project,
+                              request->app, request->push, &sha256, offset, length, part_size,
+                              &taken->upload, &request->why, err);
+    if (r < 0) {
+        forget(taken);
+        return r;
+    }
+    *out_sink = taken;
+    return 0;
+}
+
+/* What is wrong with the frame, and not with what it holds. */
+static int refuse_frame(struct taken_part *taken, int r, struct error *err)
+{
+    return taken->request->why.code == REFUSAL_NONE && (r == -EBADMSG || r == -EFBIG)
+               ? refusal_at(&taken->request->why, "", error_set(err, -EINVAL, "%s", err->text))
+               : r;
+}
+
+static int add(void *sink, struct span bytes, struct error *err)
 {
     struct taken_part *taken = sink;
+    int r;
 
-    blob_upload_free(taken->upload);
-    memory_free(taken);
+    if (taken->zstd == NULL)
+        return add_plain(sink, bytes, err);
+    r = zstd_reader_add(taken->zstd, bytes, err);
+    return r < 0 ? refuse_frame(taken, r, err) : 0;
 }
 
 static int end(void *sink, struct http_exchange *exchange, struct error *err)
 {
     struct taken_part *taken = sink;
     uint64_t offset = 0;
-    int r = blob_upload_end(taken->upload, &offset, &taken->request->why, err);
+    int r = taken->zstd == NULL ? 0 : zstd_reader_end(taken->zstd, err);
 
+    r = r < 0 ? refuse_frame(taken, r, err)
+              : blob_upload_end(taken->upload, &offset, &taken->request->why, err);
     forget(taken);
     if (r == 0)
         r = offset_header(exchange, "Upload-Offset", offset, err);

@@ -21,17 +21,16 @@ struct taken_document {
 static int read_coding(struct http_exchange *exchange, enum push_document_coding *out,
                        struct error *err)
 {
-    const char *coding = http_exchange_header(exchange, "Content-Encoding");
+    enum request_coding coding = request_coding_of(exchange);
     const char *type = http_exchange_header(exchange, "Content-Type");
-    bool is_plain = coding == NULL || strcasecmp(coding, "identity") == 0;
     int r;
 
     if (type == NULL || strcasecmp(type, "application/octet-stream") == 0) {
-        if (is_plain || strcasecmp(coding, "zstd") == 0) {
-            *out = is_plain ? PUSH_DOCUMENT_PLAIN : PUSH_DOCUMENT_ZSTD;
+        if (coding != REQUEST_CODING_OTHER) {
+            *out = coding == REQUEST_CODING_NONE ? PUSH_DOCUMENT_PLAIN : PUSH_DOCUMENT_ZSTD;
             return 0;
         }
-    } else if (strcasecmp(type, DELTA_MEDIA_TYPE) == 0 && is_plain) {
+    } else if (strcasecmp(type, DELTA_MEDIA_TYPE) == 0 && coding == REQUEST_CODING_NONE) {
         *out = PUSH_DOCUMENT_DELTA;
         return 0;
     }

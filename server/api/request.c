@@ -355,6 +355,15 @@ int request_header_number(struct http_exchange *exchange, const char *name, uint
     return 0;
 }
 
+enum request_coding request_coding_of(struct http_exchange *exchange)
+{
+    const char *coding = http_exchange_header(exchange, "Content-Encoding");
+
+    if (coding == NULL || strcasecmp(coding, "identity") == 0)
+        return REQUEST_CODING_NONE;
+    return strcasecmp(coding, "zstd") == 0 ? REQUEST_CODING_ZSTD : REQUEST_CODING_OTHER;
+}
+
 static int member_refused(struct http_exchange *exchange, const char *name, int result)
 {
     char pointer[64];

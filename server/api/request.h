@@ -52,6 +52,10 @@ int request_page(struct http_exchange *exchange, struct page_request *out, struc
 int request_header_number(struct http_exchange *exchange, const char *name, uint64_t *out,
                           struct error *err);
 
+/* What the body's Content-Encoding says. */
+enum request_coding { REQUEST_CODING_NONE, REQUEST_CODING_ZSTD, REQUEST_CODING_OTHER };
+enum request_coding request_coding_of(struct http_exchange *exchange);
+
 /* A member of a JSON body: absent leaves *out alone, another type is -EINVAL with its pointer. */
 int request_member_text(struct http_exchange *exchange, const struct json_value *object,
                         const char *name, const char **out, struct error *err);

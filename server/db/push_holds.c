@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
@@ -20,6 +21,7 @@ struct wanting {
     size_t count;
     const unsigned char *random; /* 8 bytes for each */
     bool *missing;
+    bool *held; /* the push has the i-th by now */
 };
 
 /* The scope's rows, -1 (which nothing has) when there are none yet. */
@@ -46,39 +48,62 @@ static int scope_resolve(struct transaction *tx, struct wanting *self, struct er
     return r;
 }
 
-#define KNOWN_HEAD                                                                        \
-    "SELECT " BLOB_COLUMNS " FROM blobs b WHERE b.sha256 = $1 AND b.state <> 'uploading'" \
-    " AND b.state IN ('live', 'condemned') AND ("
+/* What is there, and what the token may know of it: $2 is the token, $3 the scope's row, 0 for
+ * everything. */
+#define IS_THERE " AND b.state <> 'uploading' AND b.state IN ('live', 'condemned') AND "
+#define HAS_EDGE "(EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id AND "
 /* What the token sent itself, in a push that still lives. */
-#define KNOWN_SENT                                                              \
-    " OR EXISTS (SELECT 1 FROM push_blobs h JOIN pushes s ON s.number = h.push" \
+#define OR_WAS_SENT                                                              \
+    ") OR EXISTS (SELECT 1 FROM push_blobs h JOIN pushes s ON s.number = h.push" \
     " WHERE h.blob_id = b.id AND h.sent = 1 AND s.token_id = $2))"
 
-static const char known_everywhere[] =
-    KNOWN_HEAD "EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id)" KNOWN_SENT;
-static const char known_in_project[] =
-    KNOWN_HEAD "EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id AND e.app_id IN"
-               " (SELECT a.id FROM apps a WHERE a.project_id = $3))" KNOWN_SENT;
-static const char known_in_app[] =
-    KNOWN_HEAD "EXISTS (SELECT 1 FROM version_blobs e WHERE e.blob_id = b.id"
-               " AND e.app_id = $3)" KNOWN_SENT;
+#define KNOWN_EVERYWHERE IS_THERE HAS_EDGE "$3 = 0" OR_WAS_SENT
+#define KNOWN_IN_PROJECT \
+    IS_THERE HAS_EDGE "e.app_id IN (SELECT a.id FROM apps a WHERE a.project_id = $3)" OR_WAS_SENT
+#define KNOWN_IN_APP IS_THERE HAS_EDGE "e.app_id = $3" OR_WAS_SENT
+
+#define FIND "SELECT " BLOB_COLUMNS " FROM blobs b WHERE b.sha256 = $1"
+/* $1: digests, one behind the other. One statement for all: each one costs more than its row. */
+#define HOLD                                                                   \
+    "WITH RECURSIVE w (place) AS (SELECT 0 UNION ALL SELECT place + 32 FROM w" \
+    " WHERE place + 32 < length($1))"                                          \
+    " INSERT INTO push_blobs (push, sha256, size, blob_id, sent)"              \
+    " SELECT $4, b.sha256, b.size, b.id, 0 FROM w CROSS JOIN blobs b"          \
+    " WHERE b.sha256 = substr($1, w.place + 1, 32)"
+#define ONCE " ON CONFLICT DO NOTHING"
+
+enum scope_kind { SCOPE_EVERYTHING, SCOPE_PROJECT, SCOPE_APP };
+
+static const struct {
+    const char *find, *hold;
+} known_texts[] = {
+    [SCOPE_EVERYTHING] = { FIND KNOWN_EVERYWHERE, HOLD KNOWN_EVERYWHERE ONCE },
+    [SCOPE_PROJECT] = { FIND KNOWN_IN_PROJECT, HOLD KNOWN_IN_PROJECT ONCE },
+    [SCOPE_APP] = { FIND KNOWN_IN_APP, HOLD KNOWN_IN_APP ONCE },
+};
+
+static enum scope_kind scope_kind(const struct wanting *self)
+{
+    if (self->app_id != 0)
+        return SCOPE_APP;
+    return self->project_id != 0 ? SCOPE_PROJECT : SCOPE_EVERYTHING;
+}
+
+static struct value scope_value(const struct wanting *self)
+{
+    return value_integer(self->app_id != 0 ? self->app_id : self->project_id);
+}
 
 /* 1 and a blob that is there and that the token may know about, or 0. */
 static int known_find(struct transaction *tx, const struct wanting *self,
                       const struct digest *sha256, struct blob *out, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
-    const struct value values[] = { value_digest(sha256), value_text(self->scope->token_id),
-                                    value_integer(self->app_id != 0 ? self->app_id
-                                                                    : self->project_id) };
-    const char *text = known_everywhere;
-    int r;
+    int r = transaction_query(tx, known_texts[scope_kind(self)].find,
+                              VALUES(value_digest(sha256), value_text(self->scope->token_id),
+                                     scope_value(self)),
+                              &rows, err);
 
-    if (self->app_id != 0)
-        text = known_in_app;
-    else if (self->project_id != 0)
-        text = known_in_project;
-    r = transaction_query(tx, text, values, text == known_everywhere ? 2 : 3, &rows, err);
     if (r >= 0)
         r = rows_next(&rows, err);
     if (r <= 0)
@@ -128,12 +153,23 @@ static int size_check(const struct blob *blob, const struct blob_want *want, str
     return error_set(err, -EINVAL, "blob %s has not %" PRIu64 " bytes", hex, want->size);
 }
 
+/* A row of its own for bytes that are to be sent. */
+static int begin_one(struct transaction *tx, const struct wanting *self, size_t index,
+                     struct error *err)
+{
+    const struct blob_want *want = &self->wants[index];
+    int64_t id;
+    int r = blob_begin(tx, &want->sha256, want->size, self->random + 8 * index, &id, err);
+
+    self->missing[index] = true;
+    return r < 0 ? r : hold_add(tx, self->number, &want->sha256, want->size, id, true, err);
+}
+
 static int want_one(struct transaction *tx, const struct wanting *self, size_t index,
                     struct error *err)
 {
     const struct blob_want *want = &self->wants[index];
     struct blob blob;
-    int64_t id;
     int r = own_find(tx, self, &want->sha256, &blob, err);
 
     if (r == 0) {
@@ -147,9 +183,97 @@ static int want_one(struct transaction *tx, const struct wanting *self, size_t i
         self->missing[index] = blob.state != BLOB_LIVE && blob.state != BLOB_CONDEMNED;
         return size_check(&blob, want, err);
     }
-    self->missing[index] = true;
-    r = blob_begin(tx, &want->sha256, want->size, self->random + 8 * index, &id, err);
-    return r < 0 ? r : hold_add(tx, self->number, &want->sha256, want->size, id, true, err);
+    return begin_one(tx, self, index, err);
+}
+
+static bool is_ascending(const struct wanting *self)
+{
+    for (size_t i = 1; i < self->count; i++) {
+        if (digest_compare(&self->wants[i - 1].sha256, &self->wants[i].sha256) >= 0)
+            return false;
+    }
+    return self->count > 1;
+}
+
+static int hold_known(struct transaction *tx, const struct wanting *self, struct error *err)
+{
+    cleanup_memory struct digest *digests = memory_array(self->count, sizeof(*digests));
+
+    if (digests == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < self->count; i++)
+        digests[i] = self->wants[i].sha256;
+    return transaction_run(tx, known_texts[scope_kind(self)].hold,
+                           VALUES(value_bytes(digests, self->count * sizeof(*digests)),
+                                  value_text(self->scope->token_id), scope_value(self),
+                                  value_integer(self->number)),
+                           err);
+}
+
+/* A blob that the push has: the wants stand in the same order. */
+static int note_held(const struct wanting *self, const struct blob *blob, size_t *at,
+                     struct error *err)
+{
+    int order = -1;
+
+    while (*at < self->count &&
+           (order = digest_compare(&self->wants[*at].sha256, &blob->sha256)) < 0)
+        (*at)++;
+    if (*at == self->count || order > 0)
+        return 0;
+    self->held[*at] = true;
+    self->missing[*at] = blob->state != BLOB_LIVE && blob->state != BLOB_CONDEMNED;
+    return size_check(blob, &self->wants[*at], err);
+}
+
+static int look_at_held(struct transaction *tx, const struct wanting *self, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct blob blob;
+    size_t at = 0;
+    int r =
+        transaction_query(tx,
+                          "SELECT h.sha256, b.size, b.state FROM push_blobs h"
+                          " JOIN blobs b ON b.id = h.blob_id WHERE h.push = $1"
+                          " AND h.sha256 BETWEEN $2 AND $3 ORDER BY h.sha256",
+                          VALUES(value_integer(self->number), value_digest(&self->wants[0].sha256),
+                                 value_digest(&self->wants[self->count - 1].sha256)),
+                          &rows, err);
+
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
+        r = rows_digest(&rows, 0, &blob.sha256, err);
+        blob.size = (uint64_t)rows_integer(&rows, 1);
+        if (r >= 0)
+            r = blob_state_parse(rows_bytes(&rows, 2), &blob.state, err);
+        if (r >= 0)
+            r = note_held(self, &blob, &at, err);
+    }
+    return r;
+}
+
+/* In ascending order: what is known in one statement, then what is not. */
+static int want_together(struct transaction *tx, const struct wanting *self, struct error *err)
+{
+    int r;
+
+    memset(self->held, 0, self->count * sizeof(*self->held));
+    r = hold_known(tx, self, err);
+    if (r >= 0)
+        r = look_at_held(tx, self, err);
+    for (size_t i = 0; i < self->count && r >= 0; i++) {
+        if (!self->held[i])
+            r = begin_one(tx, self, i, err);
+    }
+    return r;
+}
+
+static int want_each(struct transaction *tx, const struct wanting *self, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < self->count && r >= 0; i++)
+        r = want_one(tx, self, i, err);
+    return r;
 }
 
 /* First the holds, then, in a later statement, a look at the state of what is held. */
@@ -160,8 +284,8 @@ static int want_all(struct transaction *tx, void *context, struct error *err)
 
     if (r >= 0)
         r = scope_resolve(tx, self, err);
-    for (size_t i = 0; i < self->count && r >= 0; i++)
-        r = want_one(tx, self, i, err);
+    if (r >= 0)
+        r = is_ascending(self) ? want_together(tx, self, err) : want_each(tx, self, err);
     return r < 0 ? r : blob_reprieve(tx, self->number, err);
 }
 
@@ -179,16 +303,18 @@ int push_blobs_want(struct database *database, int64_t push_number, const struct
                     struct error *err)
 {
     cleanup_memory unsigned char *random = memory_array(count, 8);
+    cleanup_memory bool *held = memory_array(count, sizeof(*held));
     struct wanting self = { .number = push_number,
                             .scope = scope,
                             .wants = wants,
                             .count = count,
                             .random = random,
-                            .missing = out_missing };
+                            .missing = out_missing,
+                            .held = held };
     int r;
 
     assert(count <= PUSH_WANT_MAX);
-    if (random == NULL)
+    if (random == NULL || held == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     r = random_fill(random, 8 * count, err);
     if (r < 0)

@@ -84,15 +84,19 @@ int push_require_alive(struct transaction *tx, int64_t number, struct error *err
     return r == -ENOENT ? error_set(err, r, "the push has ended") : r;
 }
 
+/* What is held without being sent was there: only among the sent ones is anything unfinished. */
+#define UNFINISHED " WHERE h.push = $1 AND h.sent = 1 AND b.state = 'uploading'"
+
 static int unfinished_collect(struct transaction *tx, int64_t number, struct buf *ids,
                               struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     int64_t id;
-    int r = transaction_query(tx,
-                              "SELECT b.id FROM push_blobs h JOIN blobs b ON b.id = h.blob_id"
-                              " WHERE h.push = $1 AND b.state = 'uploading' ORDER BY b.id",
-                              VALUES(value_integer(number)), &rows, err);
+    int r = transaction_query(
+        tx,
+        "SELECT b.id FROM push_blobs h JOIN blobs b ON b.id = h.blob_id" UNFINISHED
+        " ORDER BY b.id",
+        VALUES(value_integer(number)), &rows, err);
 
     while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
         id = rows_integer(&rows, 0);
@@ -125,8 +129,7 @@ static int tombstones_add(struct transaction *tx, int64_t number, struct error *
     return transaction_run(tx,
                            "INSERT INTO tombstones (storage_key, created_at)"
                            " SELECT b.storage_key, $2 FROM push_blobs h"
-                           " JOIN blobs b ON b.id = h.blob_id"
-                           " WHERE h.push = $1 AND b.state = 'uploading' ON CONFLICT DO NOTHING",
+                           " JOIN blobs b ON b.id = h.blob_id" UNFINISHED " ON CONFLICT DO NOTHING",
                            VALUES(value_integer(number), value_integer(transaction_now_s(tx))),
                            err);
 }

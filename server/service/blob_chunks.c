@@ -12,6 +12,7 @@
 #include "server/service/memo.h"
 #include "server/service/object.h"
 #include "server/service/refusal.h"
+#include "server/service/side_task.h"
 #include "server/storage/blob_store.h"
 
 #define KEY_SIZE (BLOB_STORAGE_KEY_SIZE + 2)
@@ -118,20 +119,54 @@ static void making_release(struct making *making)
     scratch_release(&making->room);
 }
 
-static int read_blob(struct object *object, uint64_t size, struct chunk_list_builder *builder,
-                     struct error *err)
-{
-    cleanup_memory uint8_t *piece = memory_resize(NULL, READ_PIECE, 1);
-    int r = piece == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+/* A piece on its way through the builder. */
+struct cutting {
+    struct chunk_list_builder *builder;
+    const uint8_t *bytes;
+    size_t size;
+};
 
-    for (uint64_t at = 0; r == 0 && at < size; at += READ_PIECE) {
+static int cut_piece(void *context, struct error *err)
+{
+    struct cutting *cutting = context;
+
+    return chunk_list_builder_add(cutting->builder, cutting->bytes, cutting->size, err);
+}
+
+/* One piece is cut while the next is read. */
+static int read_pieces(struct object *object, uint64_t size, struct chunk_list_builder *builder,
+                       struct side_task *side, uint8_t *pieces, struct error *err)
+{
+    struct cutting cutting = { .builder = builder };
+    int r = 0, c = 0;
+
+    for (uint64_t at = 0; r == 0 && c == 0 && at < size; at += READ_PIECE) {
         size_t part = size - at < READ_PIECE ? (size_t)(size - at) : READ_PIECE;
+        uint8_t *piece = pieces + at / READ_PIECE % 2 * READ_PIECE;
 
         r = object_read(object, at, piece, part, err);
-        if (r == 0)
-            r = chunk_list_builder_add(builder, piece, part, err);
+        c = side_task_wait(side, r < 0 ? NULL : err);
+        if (r < 0 || c < 0)
+            break;
+        cutting.bytes = piece;
+        cutting.size = part;
+        side_task_start(side, cut_piece, &cutting);
     }
-    return r;
+    if (r == 0 && c == 0)
+        c = side_task_wait(side, err);
+    return r < 0 ? r : c;
+}
+
+static int read_blob(struct services *services, struct object *object, uint64_t size,
+                     struct chunk_list_builder *builder, struct error *err)
+{
+    cleanup_memory uint8_t *pieces = memory_resize(NULL, READ_PIECE, 2);
+    cleanup(side_task_release) struct side_task side;
+
+    side_task_init(&side, services->side_workers);
+    if (pieces == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    return read_pieces(object, size, builder, &side, pieces, err);
 }
 
 /* Header, then the levels from the top down to the leaves. */
@@ -170,7 +205,7 @@ static int make(struct services *services, const struct blob *blob, struct scrat
     if (r < 0)
         return r;
     chunk_list_builder_init(builder, put, &making);
-    r = read_blob(object, blob->size, builder, err);
+    r = read_blob(services, object, blob->size, builder, err);
     if (r < 0)
         return r == -ENOMEM ? r : blob_object_failed(services, blob, r, why, err);
     r = chunk_list_builder_end(builder, &blob->sha256, header, err);

@@ -20,7 +20,7 @@ struct services;
  * breaks a rule, or speaks of another blob is made again; a store that takes nothing (full,
  * read-only, another thread at the same list) costs the making each time, not the answer.
  *
- * Its hashes are believed by nobody: whoever makes a delta by it verifies what comes of it.
+ * Its hashes are quick ones and prove nothing: who has a delta made by it verifies what it makes.
  */
 struct blob_chunks {
     struct chunk_list list;

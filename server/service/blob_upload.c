@@ -11,6 +11,7 @@
 #include "server/service/deposit.h"
 #include "server/service/push_door.h"
 #include "server/service/refusal.h"
+#include "server/service/side_task.h"
 #include "server/service/upload_merkle.h"
 #include "server/storage/blob_store.h"
 
@@ -20,6 +21,10 @@ enum upload_way {
     UPLOAD_VERIFY, /* the store has all of it, the row does not know: verified at the end */
     UPLOAD_PART,   /* a part of several, or all of it */
 };
+
+/* Less at a time, or of a smaller blob, is hashed before another thread has woken up. */
+#define SIDE_PIECE_MIN ((size_t)64 << 10)
+#define SIDE_BLOB_MIN ((uint64_t)1 << 20)
 
 #define UPLOAD_NAME_SIZE (sizeof(int64_t) + DIGEST_SIZE)
 
@@ -34,7 +39,9 @@ struct blob_upload {
     struct digest_stream digest;
     struct blob_writer *writer;
     struct upload_merkle *merkle; /* NULL: the blob is read back for it */
-    bool is_pending;              /* a whole blob of which no byte has come; its row: */
+    struct side_task side;        /* hashes `piece` */
+    struct span piece;
+    bool is_pending; /* a whole blob of which no byte has come; its row: */
     struct push_blob row;
     bool busy; /* `name` is entered */
     uint8_t name[UPLOAD_NAME_SIZE];
@@ -179,18 +186,28 @@ static int take_alone(struct blob_upload *upload, const struct digest *sha256,
     return 0;
 }
 
+static struct blob_upload *upload_new(struct services *services)
+{
+    struct blob_upload *upload = memory_new(sizeof(*upload));
+
+    if (upload == NULL)
+        return NULL;
+    upload->services = services;
+    side_task_init(&upload->side, services->side_workers);
+    return upload;
+}
+
 int blob_upload_begin(struct services *services, const struct caller *caller, const char *project,
                       const char *app, const char *push_id, const struct digest *sha256,
                       uint64_t offset, uint64_t length, uint64_t part_size,
                       struct blob_upload **out_upload, struct refusal *why, struct error *err)
 {
-    cleanup(cleanup_blob_upload) struct blob_upload *upload = memory_new(sizeof(*upload));
+    cleanup(cleanup_blob_upload) struct blob_upload *upload = upload_new(services);
     struct push_blob row;
     int r;
 
     if (upload == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    upload->services = services;
     upload->offset = offset;
     upload->part_size = part_size;
     r = find_row(services, caller, project, app, push_id, sha256, &upload->push_number, &row, why,
@@ -228,12 +245,11 @@ int blob_upload_begin_whole(struct services *services, const struct caller *call
                             const struct digest *sha256, struct blob_upload **out_upload,
                             struct refusal *why, struct error *err)
 {
-    cleanup(cleanup_blob_upload) struct blob_upload *upload = memory_new(sizeof(*upload));
+    cleanup(cleanup_blob_upload) struct blob_upload *upload = upload_new(services);
     int r;
 
     if (upload == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    upload->services = services;
     r = find_row(services, caller, project, app, push_id, sha256, &upload->push_number,
                  &upload->row, why, err);
     if (r == 0)
@@ -273,6 +289,31 @@ int64_t blob_upload_push(const struct blob_upload *upload)
     return upload->push_number;
 }
 
+static int hash_piece(void *context, struct error *err)
+{
+    struct blob_upload *upload = context;
+
+    if (upload->merkle != NULL)
+        return upload_merkle_add(upload->merkle, &upload->digest, upload->piece, err);
+    digest_stream_add(&upload->digest, upload->piece.bytes, upload->piece.size);
+    return 0;
+}
+
+/* Hashed and written side by side. Of a write and a hash that both fail the write is told. */
+static int keep_piece(struct blob_upload *upload, struct span bytes, struct error *err)
+{
+    const bool aside = upload->blob.size >= SIDE_BLOB_MIN && bytes.size >= SIDE_PIECE_MIN;
+    int r, h;
+
+    upload->piece = bytes;
+    if (aside)
+        side_task_start(&upload->side, hash_piece, upload);
+    r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
+    h = aside ? side_task_wait(&upload->side, r < 0 ? NULL : err)
+              : hash_piece(upload, r < 0 ? NULL : err);
+    return r < 0 ? r : h;
+}
+
 int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,
                     struct error *err)
 {
@@ -286,11 +327,7 @@ int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusa
     upload->added += bytes.size;
     if (upload->writer == NULL)
         return 0;
-    digest_stream_add(&upload->digest, bytes.bytes, bytes.size);
-    r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
-    if (r == 0 && upload->merkle != NULL)
-        r = upload_merkle_add(upload->merkle, bytes, err);
-    return push_result_of(r, why, err);
+    return push_result_of(keep_piece(upload, bytes, err), why, err);
 }
 
 /* More parts follow: what is here becomes durable, then the row knows. */
@@ -409,5 +446,6 @@ struct blob_upload *blob_upload_free(struct blob_upload *upload)
     if (upload->busy)
         busy_leave(upload->services, span_of(upload->name, sizeof(upload->name)));
     upload_merkle_free(upload->merkle);
+    side_task_release(&upload->side);
     return memory_free(upload);
 }

@@ -28,29 +28,41 @@ static int make(struct services *services, const struct delta_pair *pair, int *o
     if (r == 0)
         delta_pair_give_up(services, pair);
     else
-        delta_pair_keep(services, pair, *out_fd, *out_size);
+        delta_pair_keep(services, pair, *out_fd, *out_size,
+                        delta_make_proves(&pair->base, &pair->target));
     delta_later_add(services, pair, r == 0 ? 0 : *out_size);
     return r == 0 ? error_set(err, -ENOENT, "no delta is worth it") : 0;
+}
+
+/* One that is asked for again is worth its proof. */
+static int open_kept(struct services *services, const struct delta_pair *pair, int *out_fd,
+                     uint64_t *out_size, struct error *err)
+{
+    int r = delta_pair_open(services, pair, out_fd, out_size, err);
+
+    if (r == 0)
+        delta_later_prove(services, pair);
+    return r;
 }
 
 static int open_delta(struct services *services, const struct delta_pair *pair, int *out_fd,
                       uint64_t *out_size, struct error *err)
 {
     const struct span name = delta_pair_name(pair);
-    int r = delta_pair_open(services, pair, out_fd, out_size, err);
+    int r = open_kept(services, pair, out_fd, out_size, err);
 
     if (r == 0 || delta_pair_is_hopeless(services, pair))
         return r;
     switch (gate_enter(services->gate, name, WAIT_MS)) {
     case GATE_MINE:
         /* It may have been made between the look and the turn. */
-        r = delta_pair_open(services, pair, out_fd, out_size, err);
+        r = open_kept(services, pair, out_fd, out_size, err);
         if (r < 0 && !delta_pair_is_hopeless(services, pair))
             r = make(services, pair, out_fd, out_size, err);
         gate_leave(services->gate, name);
         return r;
     case GATE_DONE:
-        return delta_pair_open(services, pair, out_fd, out_size, err);
+        return open_kept(services, pair, out_fd, out_size, err);
     case GATE_FULL:
     default:
         return error_set(err, -EAGAIN, "too many deltas are being made");

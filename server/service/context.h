@@ -18,6 +18,7 @@ struct gate;
 struct memo;
 struct refusal;
 struct token_verifier;
+struct workers;
 
 /*
  * context - the inside of struct services, for this folder only.
@@ -49,8 +50,9 @@ struct services {
     struct gate *gate;         /* making deltas and chunk lists for those who pull */
     struct gate *upload_gate;  /* making blobs of deltas; with few workers the same */
     struct file_cache *deltas; /* that were made (delta_pair.h); NULL: not kept */
-    struct memo *no_deltas;    /* pairs for which none is worth it */
+    struct memo *delta_facts;  /* pairs of which something is known (delta_pair.c) */
     struct delta_later *deltas_later;
+    struct workers *side_workers; /* for side_task.h; may be NULL */
 
     pthread_mutex_t lock; /* the maps below */
     struct map merkles;   /* of unfinished uploads (upload_merkle.h) */

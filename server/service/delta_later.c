@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
@@ -12,6 +13,7 @@
 #include "server/service/context.h"
 #include "server/service/delta_make.h"
 #include "server/service/delta_pair.h"
+#include "server/service/delta_proof.h"
 #include "server/service/gate.h"
 
 /* A delta of a smaller part of its target is good enough. */
@@ -19,7 +21,8 @@
 
 struct waiting {
     struct delta_pair pair;
-    uint64_t size; /* of the delta that there is */
+    bool is_kept;  /* the delta that is kept is to be proven */
+    uint64_t size; /* else: of the delta that there is */
 };
 
 struct delta_later {
@@ -60,16 +63,38 @@ static bool is_worth_it(const struct services *services, const struct delta_pair
     return size == 0 || size > target_size / SMALL_PART;
 }
 
-void delta_later_add(struct services *services, const struct delta_pair *pair, uint64_t size)
+static void add(struct delta_later *later, const struct waiting *waiting)
 {
-    struct delta_later *later = services->deltas_later;
-
-    if (!is_worth_it(services, pair, size))
-        return;
     pthread_mutex_lock(&later->lock);
     if (later->count < DELTA_LATER_MAX)
-        later->list[later->count++] = (struct waiting){ *pair, size };
+        later->list[later->count++] = *waiting;
     pthread_mutex_unlock(&later->lock);
+}
+
+void delta_later_add(struct services *services, const struct delta_pair *pair, uint64_t size)
+{
+    if (is_worth_it(services, pair, size))
+        add(services->deltas_later, &(struct waiting){ .pair = *pair, .size = size });
+}
+
+/* Whether its proof is on the list. */
+static bool is_listed(struct delta_later *later, const struct delta_pair *pair)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&later->lock);
+    for (size_t i = 0; i < later->count && !found; i++)
+        found = later->list[i].is_kept &&
+                memcmp(later->list[i].pair.name, pair->name, sizeof(pair->name)) == 0;
+    pthread_mutex_unlock(&later->lock);
+    return found;
+}
+
+/* Two who come at once may both list it: the second finds it proven. */
+void delta_later_prove(struct services *services, const struct delta_pair *pair)
+{
+    if (!delta_pair_is_proven(services, pair) && !is_listed(services->deltas_later, pair))
+        add(services->deltas_later, &(struct waiting){ .pair = *pair, .is_kept = true });
 }
 
 static bool take_last(struct delta_later *later, struct waiting *out)
@@ -85,8 +110,28 @@ static bool take_last(struct delta_later *later, struct waiting *out)
     return found;
 }
 
+/* 1: it was wrong, and is gone. What cannot be read now says nothing of it. */
+static int prove(struct services *services, const struct delta_pair *pair, struct error *err)
+{
+    cleanup_fd int fd = -1;
+    uint64_t size;
+    int r = 0;
+
+    if (!delta_pair_is_proven(services, pair))
+        r = delta_pair_open(services, pair, &fd, &size, err);
+    if (r < 0 || fd < 0)
+        return r;
+    r = delta_proof(services, &pair->base, &pair->target, fd, size, err);
+    if (r == 0)
+        delta_pair_is_right(services, pair);
+    if (r != -EBADMSG)
+        return r;
+    delta_pair_is_wrong(services, pair);
+    return 1;
+}
+
 /* 1: a better one is kept now. A pair whose blobs are gone by now is no failure. */
-static int look_at(struct services *services, const struct waiting *waiting, struct error *err)
+static int improve(struct services *services, const struct waiting *waiting, struct error *err)
 {
     const struct delta_pair *pair = &waiting->pair;
     cleanup_fd int fd = -1;
@@ -95,7 +140,7 @@ static int look_at(struct services *services, const struct waiting *waiting, str
                              waiting->size > 0 ? waiting->size : UINT64_MAX, &fd, &size, err);
 
     if (r == 1)
-        delta_pair_keep(services, pair, fd, size);
+        delta_pair_keep(services, pair, fd, size, true);
     return r;
 }
 
@@ -112,10 +157,11 @@ int delta_later_step(struct services *services, size_t *out_count, struct error 
     name = delta_pair_name(&waiting.pair);
     /* Those who wait for an answer come first: without a turn, another time. */
     if (gate_enter(services->gate, name, 0) != GATE_MINE) {
-        delta_later_add(services, &waiting.pair, waiting.size);
+        add(services->deltas_later, &waiting);
         return 0;
     }
-    r = look_at(services, &waiting, &reason);
+    r = waiting.is_kept ? prove(services, &waiting.pair, &reason)
+                        : improve(services, &waiting, &reason);
     gate_leave(services->gate, name);
     if (r == -ENOMEM || r == -ENOSPC)
         return error_set(err, r, "a delta: %s", reason.text);

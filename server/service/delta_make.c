@@ -15,12 +15,15 @@
 #include "server/service/blob_fact.h"
 #include "server/service/content_state.h"
 #include "server/service/context.h"
+#include "server/service/delta_proof.h"
 #include "server/service/object.h"
 #include "server/service/scratch.h"
 
 #define READ_PIECE (256u << 10)
-/* Literals of a plan by merkle trees that chunk lists would hardly beat: about three chunks. */
+/* Literals of a plan by merkle trees that chunk lists would hardly beat: about three chunks; and of
+ * a large target a part so small that cutting both blobs takes longer than sending it. */
 #define FEW_LITERALS (64u << 10)
+#define FEW_PART 64
 /* A delta so small is not worth a look at a patch. */
 #define SMALL_DELTA 2048
 /* Of a target that is not compressed for comparison as a whole. */
@@ -28,7 +31,6 @@
 
 CLEANUP_DEFINE(content, content_close);
 CLEANUP_DEFINE(delta_writer, delta_writer_free);
-CLEANUP_DEFINE(delta_reader, delta_reader_free);
 CLEANUP_DEFINE(zstd_writer, zstd_writer_free);
 
 struct making {
@@ -150,13 +152,19 @@ static int plan_by_lists(struct making *making, struct delta_plan *out, struct e
     return r;
 }
 
+static bool has_few_literals(const struct delta_plan *plan)
+{
+    return plan->literal_bytes <= FEW_LITERALS ||
+           plan->literal_bytes <= plan->target_size / FEW_PART;
+}
+
 /* The better one, or an empty plan: then there is none. What damage costs is the plan alone. */
 static void choose_plan(struct making *making, struct delta_plan *out)
 {
     struct delta_plan other = { .ranges = NULL };
 
     if (making->base->size > MERKLE_BLOCK_SIZE && making->target->size > MERKLE_BLOCK_SIZE &&
-        plan_by_trees(making, out, NULL) == 0 && out->literal_bytes <= FEW_LITERALS)
+        plan_by_trees(making, out, NULL) == 0 && has_few_literals(out))
         return;
     if (!blob_chunks_possible(making->base) || !blob_chunks_possible(making->target) ||
         plan_by_lists(making, &other, NULL) < 0)
@@ -283,54 +291,22 @@ static int make_smallest(struct making *making, uint64_t limit, struct attempt *
     return 1;
 }
 
-/* ------------------------------------------------------------------ its proof */
-
-struct proof {
-    struct services *services;
-    struct digest_stream made;
-};
-
-static int add_made(void *context, const void *bytes, size_t size, struct error *err)
+bool delta_make_proves(const struct blob *base, const struct blob *target)
 {
-    struct proof *proof = context;
-
-    digest_stream_add(&proof->made, bytes, size);
-    return services_go_on(proof->services, err);
+    return base->size <= DELTA_MAKE_PATCH_MAX && target->size <= DELTA_MAKE_PATCH_MAX;
 }
 
-/* -EBADMSG: it does not make the target. */
+/* Lists that led to something wrong are made again. */
 static int prove(struct making *making, const struct attempt *attempt, struct error *err)
 {
-    const struct delta_header header = { .base = making->base->sha256,
-                                         .target = making->target->sha256,
-                                         .base_size = making->base->size,
-                                         .target_size = making->target->size };
-    cleanup(cleanup_delta_reader) struct delta_reader *reader = NULL;
-    cleanup_memory uint8_t *piece = memory_resize(NULL, READ_PIECE, 1);
-    struct proof proof = { .services = making->services };
-    struct digest made;
-    size_t got = 0;
-    int r = piece == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+    int r = delta_proof(making->services, making->base, making->target, attempt->fd, attempt->size,
+                        err);
 
-    digest_stream_init(&proof.made);
-    if (r == 0)
-        r = delta_reader_new(&reader, &header, source_of(making->base_object),
-                             (struct sink){ add_made, &proof }, DELTA_PATCH_MAX, err);
-    for (uint64_t at = 0; r == 0 && at < attempt->size; at += got) {
-        r = file_read_at(attempt->fd, at, piece, READ_PIECE, &got, err);
-        if (r == 0 && got == 0)
-            r = error_set(err, -EIO, "a scratch file became shorter");
-        if (r == 0)
-            r = delta_reader_feed(reader, piece, got, err);
+    if (r == -EBADMSG && making->by_lists) {
+        blob_chunks_forget(making->services, making->base);
+        blob_chunks_forget(making->services, making->target);
     }
-    if (r == 0)
-        r = delta_reader_end(reader, err);
-    if (r < 0)
-        return r;
-    made = digest_stream_end(&proof.made);
-    return digest_equal(&made, &making->target->sha256)
-               ? 0
-               : error_set(err, -EBADMSG, "the delta makes other bytes");
+    return r;
 }
 
 static int making_open(struct making *making, struct error *err)
@@ -363,11 +339,8 @@ int delta_make(struct services *services, const struct blob *base, const struct 
         r = make_smallest(&making, limit, &attempt, err);
     if (r <= 0)
         return r;
-    r = prove(&making, &attempt, err);
-    if (r == -EBADMSG && making.by_lists) {
-        blob_chunks_forget(services, base);
-        blob_chunks_forget(services, target);
-    }
+    if (delta_make_proves(base, target))
+        r = prove(&making, &attempt, err);
     if (r < 0)
         return r;
     *out_size = attempt.size;

@@ -8,9 +8,16 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/model/delta.h"
+#include "server/service/blob_chunks.h"
 #include "server/service/context.h"
 #include "server/service/file_cache.h"
 #include "server/service/memo.h"
+
+/* What is known of a pair besides the delta that is kept. */
+enum delta_fact {
+    DELTA_HOPELESS = 1, /* none is worth it, or none that is made is right */
+    DELTA_PROVEN,       /* the one that is kept makes the target */
+};
 
 void delta_pair_init(struct delta_pair *pair, const struct blob *base, const struct blob *target)
 {
@@ -74,24 +81,53 @@ int delta_pair_open(struct services *services, const struct delta_pair *pair, in
     return 0;
 }
 
-void delta_pair_keep(struct services *services, const struct delta_pair *pair, int fd,
-                     uint64_t size)
+static bool has_fact(struct services *services, const struct delta_pair *pair, uint8_t fact)
 {
+    uint8_t known;
+
+    return memo_get(services->delta_facts, delta_pair_name(pair), &known) && known == fact;
+}
+
+static void set_fact(struct services *services, const struct delta_pair *pair, uint8_t fact)
+{
+    memo_put(services->delta_facts, delta_pair_name(pair), &fact);
+}
+
+void delta_pair_keep(struct services *services, const struct delta_pair *pair, int fd,
+                     uint64_t size, bool proven)
+{
+    memo_forget(services->delta_facts, delta_pair_name(pair));
     if (services->deltas != NULL)
         file_cache_put(services->deltas, pair->file, fd, size, NULL);
-    memo_forget(services->no_deltas, delta_pair_name(pair));
+    if (proven)
+        delta_pair_is_right(services, pair);
+}
+
+void delta_pair_is_right(struct services *services, const struct delta_pair *pair)
+{
+    set_fact(services, pair, DELTA_PROVEN);
+}
+
+bool delta_pair_is_proven(struct services *services, const struct delta_pair *pair)
+{
+    return has_fact(services, pair, DELTA_PROVEN);
 }
 
 bool delta_pair_is_hopeless(struct services *services, const struct delta_pair *pair)
 {
-    uint8_t none;
-
-    return memo_get(services->no_deltas, delta_pair_name(pair), &none);
+    return has_fact(services, pair, DELTA_HOPELESS);
 }
 
 void delta_pair_give_up(struct services *services, const struct delta_pair *pair)
 {
-    static const uint8_t none = 1;
+    set_fact(services, pair, DELTA_HOPELESS);
+}
 
-    memo_put(services->no_deltas, delta_pair_name(pair), &none);
+void delta_pair_is_wrong(struct services *services, const struct delta_pair *pair)
+{
+    delta_pair_give_up(services, pair);
+    if (services->deltas != NULL)
+        file_cache_remove(services->deltas, pair->file, NULL);
+    blob_chunks_forget(services, &pair->base);
+    blob_chunks_forget(services, &pair->target);
 }

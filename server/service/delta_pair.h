@@ -35,8 +35,15 @@ int delta_pair_open(struct services *services, const struct delta_pair *pair, in
 /* Keeps a copy, in the place of what was kept or known before. What cannot be kept is made
  * again. */
 void delta_pair_keep(struct services *services, const struct delta_pair *pair, int fd,
-                     uint64_t size);
+                     uint64_t size, bool proven);
 
-/* That none is smaller than the target in zstd. */
+/* Of the one that is kept (delta_proof.h): it makes the target; whether this process knows so; it
+ * does not: it goes, with the chunk lists that it may be made from, and the pair is given up until
+ * the process ends, lest the same be made again. */
+void delta_pair_is_right(struct services *services, const struct delta_pair *pair);
+bool delta_pair_is_proven(struct services *services, const struct delta_pair *pair);
+void delta_pair_is_wrong(struct services *services, const struct delta_pair *pair);
+
+/* That none is smaller than the target in zstd, or right. */
 bool delta_pair_is_hopeless(struct services *services, const struct delta_pair *pair);
 void delta_pair_give_up(struct services *services, const struct delta_pair *pair);

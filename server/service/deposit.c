@@ -12,7 +12,7 @@
 #include "server/service/scratch.h"
 #include "server/storage/blob_store.h"
 
-#define READ_PIECE (1u << 20)
+#define READ_PIECE (256u << 10)
 
 /* merkle_put into a block of memory that holds the whole object. */
 static int put_in_memory(void *context, uint64_t object_offset, const void *bytes, size_t size,
@@ -145,10 +145,8 @@ static int read_back(struct services *services, const struct blob *blob, uint8_t
         size_t size = blob->size - at < READ_PIECE ? (size_t)(blob->size - at) : READ_PIECE;
 
         r = blob_reader_read(&reader, at, piece, size, err);
-        if (r == 0) {
-            digest_stream_add(&stream, piece, size);
-            r = merkle_builder_add(builder, piece, size, err);
-        }
+        if (r == 0)
+            r = merkle_builder_add_both(builder, &stream, piece, size, err);
     }
     blob_reader_release(&reader);
     if (r == 0)

@@ -9,7 +9,6 @@
 #include "server/db/push_blobs.h"
 #include "server/db/pushes.h"
 #include "server/service/context.h"
-#include "server/service/listing_count.h"
 #include "server/service/object.h"
 #include "server/service/push_door.h"
 #include "server/service/push_parts.h"
@@ -55,11 +54,11 @@ static int check_content(struct push *push, const struct digest *content, struct
 }
 
 /* Nothing is built for a commit that cannot be. */
-static int check_complete(struct services *services, const struct push *push, struct refusal *why,
-                          struct error *err)
+static int check_complete(struct services *services, const struct push *push, uint64_t *out_present,
+                          struct refusal *why, struct error *err)
 {
-    uint64_t present, missing;
-    int r = push_blob_count(services->database, push->number, &present, &missing, err);
+    uint64_t missing;
+    int r = push_blob_count(services->database, push->number, out_present, &missing, err);
 
     if (r < 0)
         return push_result_of(r, why, err);
@@ -71,19 +70,17 @@ static int make_tree(struct services *services, const struct identity *identity,
 {
     cleanup(object_unref_at) struct object *listing_object = NULL;
     cleanup(object_unref_at) struct object *times_object = NULL;
-    struct listing_count count;
     struct span listing, times;
+    uint64_t present;
     int r;
 
     r = push_listing_need(services, identity, push, &listing_object, &listing, why, err);
     if (r == 0)
-        r = listing_count(listing, &count, err);
+        r = push_times_need(services, push, listing, &times_object, &times, why, err);
     if (r == 0)
-        r = push_times_need(services, push, count.entries, &times_object, &times, why, err);
+        r = check_complete(services, push, &present, why, err);
     if (r == 0)
-        r = check_complete(services, push, why, err);
-    if (r == 0)
-        r = push_tree_make(services, identity, push, listing, times, out, why, err);
+        r = push_tree_make(services, identity, push, listing, times, present, out, why, err);
     return r;
 }
 

@@ -32,6 +32,7 @@ struct push_document {
     struct digest promised;         /* by the delta, of the document */
     struct listing_reader *listing; /* of a listing */
     struct times_reader times;      /* of times */
+    bool has_links;                 /* their listing */
     struct spool spool;
     uint64_t maximum; /* bytes unpacked */
 };
@@ -82,6 +83,7 @@ static int prepare_times(struct push_document *document, struct refusal *why, st
     if (r < 0)
         return r;
     times_reader_init(&document->times, count.entries);
+    document->has_links = count.links > 0;
     document->maximum = times_size(count.entries);
     return 0;
 }
@@ -164,7 +166,8 @@ static int end_listing(struct push_document *document, struct refusal *why, stru
         r = deposit_bytes(services, push->number, &scope, &totals.content, bytes, err);
     if (r < 0)
         return push_result_of(r, why, err);
-    return push_files_want(services, &document->identity, push, &totals.content, bytes, why, err);
+    return push_files_want(services, &document->identity, push, &totals.content, bytes,
+                           totals.file_count, why, err);
 }
 
 /* What only the listing tells of times: a link has none. */
@@ -214,7 +217,7 @@ static int end_times(struct push_document *document, struct refusal *why, struct
     if (push->has_times && !digest_equal(&push->times, &sha256))
         return refuse_digest(&push->times, &sha256, why, err);
     r = spool_bytes(&document->spool, &bytes, err);
-    if (r == 0)
+    if (r == 0 && document->has_links)
         r = check_links(document, bytes, why, err);
     if (r < 0)
         return r;

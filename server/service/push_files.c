@@ -14,7 +14,6 @@
 #include "server/db/push_blobs.h"
 #include "server/service/context.h"
 #include "server/service/deposit.h"
-#include "server/service/listing_count.h"
 #include "server/service/push_door.h"
 #include "server/service/refusal.h"
 #include "server/service/scratch.h"
@@ -26,8 +25,8 @@ static int compare_wants(const void *a, const void *b)
     return digest_compare(&left->sha256, &right->sha256);
 }
 
-/* Every file's digest and size, in the order of the listing. */
-static int collect(struct span listing, struct blob_want *wants, struct error *err)
+/* Digest and size of each of the `limit` files, in the order of the listing. */
+static int collect(struct span listing, struct blob_want *wants, uint64_t limit, struct error *err)
 {
     cleanup_memory struct listing_cursor *cursor = memory_new(sizeof(*cursor));
     struct entry entry;
@@ -39,6 +38,8 @@ static int collect(struct span listing, struct blob_want *wants, struct error *e
     r = listing_cursor_init(cursor, listing, err);
     while (r == 0 && (r = listing_cursor_next(cursor, &entry, err)) > 0) {
         r = 0;
+        if (entry.kind == ENTRY_FILE && count == limit)
+            return error_set(err, -EBADMSG, "the listing has more files than were counted");
         if (entry.kind == ENTRY_FILE)
             wants[count++] = (struct blob_want){ .sha256 = entry.sha256, .size = entry.size };
     }
@@ -88,23 +89,20 @@ static int want_all(struct services *services, int64_t number, const struct blob
 
 int push_files_want(struct services *services, const struct identity *identity,
                     const struct push *push, const struct digest *content, struct span listing,
-                    struct refusal *why, struct error *err)
+                    uint64_t file_count, struct refusal *why, struct error *err)
 {
     cleanup(scratch_release) struct scratch scratch = { 0 };
     const struct blob_scope scope = push_scope(identity);
-    struct listing_count named;
     size_t count = 0;
-    int r = listing_count(listing, &named, err);
+    int r =
+        scratch_map(services->scratch_path, file_count * sizeof(struct blob_want), &scratch, err);
 
-    if (r == 0)
-        r = scratch_map(services->scratch_path, named.files * sizeof(struct blob_want), &scratch,
-                        err);
-    if (r == 0 && named.files > 0) {
+    if (r == 0 && file_count > 0) {
         struct blob_want *wants = (struct blob_want *)(void *)scratch.bytes;
 
-        r = collect(listing, wants, err);
+        r = collect(listing, wants, file_count, err);
         if (r == 0)
-            r = unite(wants, (size_t)named.files, &count, err);
+            r = unite(wants, (size_t)file_count, &count, err);
         if (r == -EINVAL)
             return refusal_at(why, "", r);
         if (r == 0)
@@ -143,7 +141,8 @@ static int compare_digests(const void *a, const void *b)
     return digest_compare(a, b);
 }
 
-static int mark(struct missing *missing, struct span listing, uint8_t *bitmap, struct error *err)
+static int mark(struct missing *missing, struct span listing, uint8_t *bitmap, uint64_t limit,
+                uint64_t *out_files, struct error *err)
 {
     cleanup_memory struct listing_cursor *cursor = memory_new(sizeof(*cursor));
     const struct digest *found;
@@ -158,6 +157,8 @@ static int mark(struct missing *missing, struct span listing, uint8_t *bitmap, s
         r = 0;
         if (entry.kind != ENTRY_FILE)
             continue;
+        if (index == limit)
+            return error_set(err, -EBADMSG, "the listing has more files than it has room for");
         found = bsearch(&entry.sha256, missing->digests, missing->count, sizeof(entry.sha256),
                         compare_digests);
         if (found != NULL && !missing->seen[found - missing->digests]) {
@@ -166,6 +167,7 @@ static int mark(struct missing *missing, struct span listing, uint8_t *bitmap, s
         }
         index++;
     }
+    *out_files = index;
     return r;
 }
 
@@ -175,10 +177,9 @@ int push_files_missing(struct services *services, const struct push *push, struc
     cleanup(scratch_release) struct scratch digests = { 0 };
     cleanup(scratch_release) struct scratch seen = { 0 };
     struct missing missing = { 0 };
-    struct listing_count named;
-    uint64_t present, absent;
+    uint64_t limit = listing.size / LISTING_FILE_MIN_SIZE;
+    uint64_t present, absent, files = 0;
     uint8_t *bitmap;
-    size_t size;
     int r;
 
     r = push_blob_count(services->database, push->number, &present, &absent, err);
@@ -192,20 +193,17 @@ int push_files_missing(struct services *services, const struct push *push, struc
     missing.seen = (bool *)seen.bytes;
     missing.limit = (size_t)absent;
     r = push_missing_walk(services->database, push->number, note_missing, &missing, err);
-    if (r == 0)
-        r = listing_count(listing, &named, err);
     if (r < 0)
         return r;
-    size = bitmap_size(named.files);
-    if (size == 0)
+    if (limit == 0)
         return 0;
-    bitmap = buf_reserve(out_bitmap, size);
+    bitmap = buf_reserve(out_bitmap, bitmap_size(limit));
     if (bitmap == NULL)
         return buf_check(out_bitmap, err);
-    memset(bitmap, 0, size);
-    r = missing.count > 0 ? mark(&missing, listing, bitmap, err) : 0;
+    memset(bitmap, 0, bitmap_size(limit));
+    r = mark(&missing, listing, bitmap, limit, &files, err);
     if (r < 0)
         return r;
-    buf_added(out_bitmap, size);
+    buf_added(out_bitmap, bitmap_size(files));
     return 0;
 }

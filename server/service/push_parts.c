@@ -9,6 +9,7 @@
 #include "server/db/push_blobs.h"
 #include "server/service/blob_fact.h"
 #include "server/service/context.h"
+#include "server/service/listing_count.h"
 #include "server/service/object.h"
 #include "server/service/push_door.h"
 #include "server/service/push_files.h"
@@ -60,6 +61,7 @@ int push_listing_need(struct services *services, const struct identity *identity
                       struct error *err)
 {
     cleanup(object_unref_at) struct object *object = NULL;
+    struct listing_count count;
     struct span listing;
     int r;
 
@@ -67,7 +69,10 @@ int push_listing_need(struct services *services, const struct identity *identity
         return refuse_missing(why, err, "listing is");
     r = open_held(services, push, &push->content, "listing is", &object, &listing, why, err);
     if (r == 0 && push->listing_blob_id == 0) {
-        r = push_files_want(services, identity, push, &push->content, listing, why, err);
+        r = listing_count(listing, &count, err);
+        if (r == 0)
+            r = push_files_want(services, identity, push, &push->content, listing, count.files, why,
+                                err);
         if (r == -EBADMSG)
             return refusal_at(why, "/content", error_set(err, -EINVAL, "this blob is no listing"));
         if (r == 0)
@@ -80,30 +85,43 @@ int push_listing_need(struct services *services, const struct identity *identity
     return 0;
 }
 
-int push_times_need(struct services *services, struct push *push, uint64_t count,
+/* Times that were sent to the push were checked as they came; those that were there are looked at
+ * here. */
+static int check_times(struct services *services, struct push *push, struct span listing,
+                       struct span bytes, struct refusal *why, struct error *err)
+{
+    struct listing_count count;
+    struct times times;
+    int r = listing_count(listing, &count, err);
+
+    if (r < 0)
+        return r;
+    r = times_open(bytes, count.entries, &times, err);
+    if (r == -EBADMSG)
+        return refusal_at(why, "/times",
+                          error_set(err, -EINVAL, "these are no times of this listing"));
+    if (r < 0)
+        return r;
+    r = push_part_set(services->database, push->number, PUSH_PART_TIMES, &push->times, err);
+    r = push_result_of(r, why, err);
+    if (r == 0)
+        push->times_blob_id = -1;
+    return r;
+}
+
+int push_times_need(struct services *services, struct push *push, struct span listing,
                     struct object **out_object, struct span *out_times, struct refusal *why,
                     struct error *err)
 {
     cleanup(object_unref_at) struct object *object = NULL;
-    struct times times;
     struct span bytes;
     int r;
 
     if (!push->has_times)
         return refuse_missing(why, err, "times are");
     r = open_held(services, push, &push->times, "times are", &object, &bytes, why, err);
-    if (r < 0)
-        return r;
-    r = times_open(bytes, count, &times, err);
-    if (r == -EBADMSG)
-        return refusal_at(why, "/times",
-                          error_set(err, -EINVAL, "these are no times of this listing"));
-    if (r == 0 && push->times_blob_id == 0) {
-        r = push_part_set(services->database, push->number, PUSH_PART_TIMES, &push->times, err);
-        r = push_result_of(r, why, err);
-        if (r == 0)
-            push->times_blob_id = -1;
-    }
+    if (r == 0 && push->times_blob_id == 0)
+        r = check_times(services, push, listing, bytes, why, err);
     if (r < 0)
         return r;
     *out_object = take_pointer(&object);

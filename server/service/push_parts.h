@@ -19,8 +19,8 @@ int push_listing_need(struct services *services, const struct identity *identity
                       struct object **out_object, struct span *out_listing, struct refusal *why,
                       struct error *err);
 
-/* The same for the times of a listing with `count` entries. */
-int push_times_need(struct services *services, struct push *push, uint64_t count,
+/* The same for the times of that listing. */
+int push_times_need(struct services *services, struct push *push, struct span listing,
                     struct object **out_object, struct span *out_times, struct refusal *why,
                     struct error *err);
 

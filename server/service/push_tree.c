@@ -59,15 +59,12 @@ static int find_verity(void *context, uint64_t file_index, const struct entry *e
     return 0;
 }
 
-static int load_verities(struct services *services, const struct push *push,
+static int load_verities(struct services *services, const struct push *push, uint64_t present,
                          struct scratch *scratch, struct verity_table *out, struct error *err)
 {
-    uint64_t present, missing;
-    int r = push_blob_count(services->database, push->number, &present, &missing, err);
+    int r =
+        scratch_map(services->scratch_path, present * sizeof(struct known_verity), scratch, err);
 
-    if (r == 0)
-        r = scratch_map(services->scratch_path, present * sizeof(struct known_verity), scratch,
-                        err);
     if (r < 0)
         return r;
     out->items = (struct known_verity *)(void *)scratch->bytes;
@@ -101,7 +98,7 @@ static int refuse(struct refusal *why, struct error *err)
 
 int push_tree_make(struct services *services, const struct identity *identity,
                    const struct push *push, struct span listing, struct span times,
-                   struct push_tree *out, struct refusal *why, struct error *err)
+                   uint64_t present, struct push_tree *out, struct refusal *why, struct error *err)
 {
     cleanup(scratch_release) struct scratch known = { 0 };
     cleanup(scratch_release) struct scratch image = { 0 };
@@ -113,7 +110,7 @@ int push_tree_make(struct services *services, const struct identity *identity,
     if (r == -EBADMSG || r == -EINVAL)
         return refuse(why, err);
     if (r == 0)
-        r = load_verities(services, push, &known, &table, err);
+        r = load_verities(services, push, present, &known, &table, err);
     if (r == 0)
         r = scratch_map(services->scratch_path, plan.image_size, &image, err);
     if (r < 0)

@@ -15,8 +15,8 @@ struct push_tree {
     uint64_t tree_size, file_count, bytes;
 };
 
-/* -EINVAL with REFUSAL_VALIDATION: listing and times do not fit each other. -EBUSY with
- * REFUSAL_MISSING_BLOBS: a file's blob is not there (any more). */
+/* `present`: as many blobs as the push holds. -EINVAL with REFUSAL_VALIDATION: listing and times do
+ * not fit each other. -EBUSY with REFUSAL_MISSING_BLOBS: a file's blob is not there (any more). */
 int push_tree_make(struct services *services, const struct identity *identity,
                    const struct push *push, struct span listing, struct span times,
-                   struct push_tree *out, struct refusal *why, struct error *err);
+                   uint64_t present, struct push_tree *out, struct refusal *why, struct error *err);

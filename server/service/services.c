@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/base/random.h"
+#include "common/base/workers.h"
 #include "common/codec/hex.h"
 #include "common/model/listing.h"
 #include "server/db/blobs.h"
@@ -19,6 +20,7 @@
 #include "server/service/memo.h"
 #include "server/service/object.h"
 #include "server/service/refusal.h"
+#include "server/service/side_task.h"
 #include "server/service/token_fact.h"
 #include "server/service/tree_image.h"
 #include "server/service/upload_merkle.h"
@@ -54,7 +56,7 @@ static int make_memos(struct services *services, const struct services_settings 
         r = memo_new(&services->objects, sizeof(struct object *), open, object_take, object_drop,
                      err);
     if (r == 0)
-        r = memo_new(&services->no_deltas, sizeof(uint8_t), tokens, NULL, NULL, err);
+        r = memo_new(&services->delta_facts, sizeof(uint8_t), tokens, NULL, NULL, err);
     return r;
 }
 
@@ -146,6 +148,8 @@ int services_new(const struct services_settings *settings, struct services **out
     if (r == 0)
         r = make_delta_parts(services, settings, err);
     if (r == 0)
+        r = side_task_workers_new(&services->side_workers, err);
+    if (r == 0)
         r = token_verifier_new(TOKENS_MAX,
                                settings->password_checks > 0 ? settings->password_checks : 2,
                                &services->verifier, err);
@@ -164,12 +168,13 @@ struct services *services_free(struct services *services)
     memo_free(services->blobs);
     memo_free(services->versions);
     memo_free(services->tokens);
-    memo_free(services->no_deltas);
+    memo_free(services->delta_facts);
     file_cache_free(services->deltas);
     delta_later_free(services->deltas_later);
     if (services->upload_gate != services->gate)
         gate_free(services->upload_gate);
     gate_free(services->gate);
+    workers_free(services->side_workers);
     token_verifier_free(services->verifier);
     upload_merkles_release(services);
     map_release(&services->busy);

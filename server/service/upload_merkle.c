@@ -53,9 +53,10 @@ int upload_merkle_new(struct services *services, uint64_t size, struct upload_me
     return 0;
 }
 
-int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct error *err)
+int upload_merkle_add(struct upload_merkle *merkle, struct digest_stream *sha256, struct span bytes,
+                      struct error *err)
 {
-    return merkle_builder_add(&merkle->builder, bytes.bytes, bytes.size, err);
+    return merkle_builder_add_both(&merkle->builder, sha256, bytes.bytes, bytes.size, err);
 }
 
 int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,

@@ -29,7 +29,9 @@ struct upload_merkle;
 /* Of a blob of `size` bytes; nothing is added yet. -EFBIG. */
 int upload_merkle_new(struct services *services, uint64_t size, struct upload_merkle **out,
                       struct error *err);
-int upload_merkle_add(struct upload_merkle *merkle, struct span bytes, struct error *err);
+/* The bytes go to the stream as well: the two are hashed together. */
+int upload_merkle_add(struct upload_merkle *merkle, struct digest_stream *sha256, struct span bytes,
+                      struct error *err);
 /* All bytes came: the object, in a block of its own (empty: the blob has none), living as long as
  * the tree. */
 int upload_merkle_end(struct upload_merkle *merkle, struct span *out_object,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A large file that changed is pushed as a delta from what the latest version has at its path; of
 that only the chunk list or merkle tree is asked for, in parts. Whatever does not work out, the file
-goes whole."""
+goes whole. What copies of the last push add to it is told in tests/functional."""
 
 import os
 import random
@@ -15,6 +15,14 @@ from support import describe, write
 
 SIZE = 600_000
 random_bytes = random.Random(5).randbytes
+
+
+@pytest.fixture(autouse=True)
+def no_copies(agent):
+    """Nothing can be kept where a file stands."""
+    place = agent.token.parent / ".cache/kkartifact/agent"
+    place.mkdir(parents=True)
+    (place / "kept").write_bytes(b"")
 
 
 @pytest.fixture

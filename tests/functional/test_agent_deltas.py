@@ -115,6 +115,71 @@ def test_push_of_a_change(counted, names, source, tmp_path, how):
     trees.assert_same(source, tmp_path / "copy")
 
 
+def program(moved, seed):
+    """What a linker makes: no 4 KiB of it stay the same when its addresses move."""
+    words = random.Random(seed)
+    return b"".join(words.randbytes(248) + (number * 256 + moved).to_bytes(8, "little")
+                    for number in range(SIZE // 256))
+
+
+def kept(agent):
+    return agent.home / ".cache/kkartifact/agent/kept"
+
+
+def test_push_of_a_program(counted, names, tmp_path):
+    """The bytes of the last push are here: what differs from them travels, and little else."""
+    agent, proxy = counted
+    source = tmp_path / "source"
+    seed = os.urandom(8)
+    for number in range(3):
+        trees.write(source, "bin/program", program(number * 48, seed) + bytes(number))
+        proxy.reset()
+        pushed = agent.push(source, names.project, names.app, f"v{number}")
+        assert pushed["state"] == "created" and (pushed["sent_bytes"] < SIZE / 4) == (number > 0)
+        assert proxy.total < SIZE / 4 or number == 0
+    agent.pull(tmp_path / "copy", names.project, names.app, "v2")
+    trees.assert_same(source, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut", "longer", "removed"])
+def test_push_with_a_bad_copy_of_the_base(how, counted, names, tmp_path):
+    """The server refuses what comes of it, and the file goes another way."""
+    agent, _ = counted
+    source = tmp_path / "source"
+    seed = os.urandom(8)
+    trees.write(source, "bin/program", program(0, seed))
+    agent.push(source, names.project, names.app, "v1")
+    for copy in kept(agent).iterdir():
+        data = copy.read_bytes()
+        assert data == program(0, seed)
+        copy.unlink()
+        if how != "removed":
+            copy.write_bytes({"damaged": os.urandom(1000) + data[1000:], "cut": data[:-1],
+                              "longer": data + b"x"}[how])
+    trees.write(source, "bin/program", program(8, seed))
+    assert agent.push(source, names.project, names.app, "v2")["state"] == "created"
+    agent.pull(tmp_path / "copy", names.project, names.app, "v2")
+    trees.assert_same(source, tmp_path / "copy")
+
+
+def test_push_of_what_compresses(counted, names, tmp_path):
+    """A first push has no base: a sample tells whether zstd pays, file by file."""
+    agent, proxy = counted
+    source = tmp_path / "source"
+    words = [bytes_of(9).hex().encode() for _ in range(1000)]
+    text = b" ".join(random.choices(words, k=1_500_000))
+    noise = bytes_of(3 << 20)
+    for number in range(4):  # more files than are packed at a time
+        trees.write(source, f"{number}.txt", b"%d " % number + text[number:])
+    trees.write(source, "noise", noise)
+    size = sum(path.stat().st_size for path in source.iterdir())
+    pushed = agent.push(source, names.project, names.app, "v1")
+    assert len(noise) < pushed["sent_bytes"] < len(noise) + (size - len(noise)) / 3
+    assert proxy.total < len(noise) + (size - len(noise)) / 3
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.assert_same(source, tmp_path / "copy")
+
+
 def test_push_of_a_large_delta(counted, names, tmp_path):
     """What changed is more than an upload's part has by default, and a fourth of the file."""
     agent, _ = counted

@@ -12,7 +12,7 @@ import pytest
 
 import trees
 import wire
-from kkformats import chunk_list, delta, merkle
+from kkformats import chunk_list, delta, merkle, refused
 from pushes import Push
 
 MIB = 1 << 20
@@ -78,6 +78,18 @@ def objects_beside(server, data, suffix):
             if path.is_file() and path.name.startswith(sha(data)[:16])]
 
 
+@pytest.mark.parametrize("changed, lists", [(SIZE // 80, 0), (SIZE // 40, 1)])
+def test_lists_are_made_where_trees_leave_much(changed, lists, server, names):
+    old = trees.random_bytes(SIZE, changed)
+    new = old[:MIB] + bytes(changed) + old[MIB + changed:]
+    put_version(server, names, "old", old)
+    push = put_version(server, names, "new", new)
+    answer = get_from(push, new, old)
+    assert answer.headers["content-type"] == DELTA
+    assert delta.apply(answer.body, old) == new
+    assert [len(objects_beside(server, data, ".c")) for data in (old, new)] == [lists, lists]
+
+
 def overwrite(path, data):
     path.chmod(0o600)
     path.write_bytes(data)
@@ -90,11 +102,9 @@ def restart(server):
     server.start()
 
 
-def test_chunk_lists_that_lie(new_server, names):
-    """A list that keeps every rule and is that of other bytes: no wrong delta leaves the server."""
-    server = new_server()
-    old = trees.random_bytes(3 * MIB, 8)
-    new = b"inserted" * 10 + old
+def put_lie(server, names, old, new):
+    """Two versions, and a chunk list of the first that keeps every rule and is that of other
+    bytes."""
     put_version(server, names, "old", old)
     push = put_version(server, names, "new", new)
     honest = get_from(push, new, old)
@@ -105,11 +115,40 @@ def test_chunk_lists_that_lie(new_server, names):
     lie[16:48] = hashlib.sha256(old).digest()
     overwrite(lists[0], bytes(lie))
     restart(server)
+    return push
+
+
+def test_chunk_lists_that_lie(new_server, names):
+    """No wrong delta of a small blob leaves the server."""
+    server = new_server()
+    old = trees.random_bytes(3 * MIB, 8)
+    new = b"inserted" * 10 + old
+    push = put_lie(server, names, old, new)
     assert_right(get_from(push, new, old), new, old)
     # It was found out, and made again.
     again = get_from(push, new, old)
     assert again.headers["content-type"] == DELTA and len(again.body) < len(new) / 50
     assert_right(again, new, old)
+
+
+def test_a_large_delta_that_is_wrong_goes(old, new_server, names):
+    """It is the receiver's to refuse; what is asked for again is looked at, and given up."""
+    server = new_server()
+    new = b"inserted" * 10 + old
+    push = put_lie(server, names, old, new)
+    answer = get_from(push, new, old)
+    assert answer.headers["content-type"] == DELTA
+    with pytest.raises(refused.Refused, match="target"):
+        delta.apply(answer.body, old)
+    until = time.monotonic() + 60
+    while answer.headers["content-type"] == DELTA:
+        assert time.monotonic() < until
+        answer = get_from(push, new, old)
+    assert answer.body == new
+    restart(server)
+    again = get_from(push, new, old)
+    assert again.headers["content-type"] == DELTA
+    assert delta.apply(again.body, old) == new
 
 
 @pytest.mark.parametrize("whose", ["old", "new"])
@@ -139,19 +178,23 @@ def test_damaged_hints(damage, whose, new_server, names):
     assert_right(get_from(push, data["new"], data["old"]), data["new"], data["old"])
 
 
-def test_damaged_blobs_give_no_wrong_delta(old, new_server, names):
-    """One bit of the base: what is left is the target, whole."""
+@pytest.mark.parametrize("size, media_type", [(3 * MIB, "application/octet-stream"),
+                                              (SIZE, DELTA)])
+def test_damaged_blobs_give_no_wrong_delta(size, media_type, old, new_server, names):
+    """One bit of the base: what is left of a small target is all of it. Of a large one it is a
+    delta, which only names what it copies: it is right for a base that is."""
     server = new_server()
+    old = old[:size]
     new = old[:100] + b"changed in place" + old[116:]
     put_version(server, names, "old", old)
     push = put_version(server, names, "new", new)
     stored = [path for path in objects_beside(server, old, "")
-              if path.is_file() and path.stat().st_size == SIZE]
+              if path.is_file() and path.stat().st_size == size]
     assert len(stored) == 1
-    overwrite(stored[0], old[:SIZE // 2] + bytes([old[SIZE // 2] ^ 1]) + old[SIZE // 2 + 1:])
+    overwrite(stored[0], old[:size // 2] + bytes([old[size // 2] ^ 1]) + old[size // 2 + 1:])
     answer = get_from(push, new, old)
-    assert answer.headers["content-type"] == "application/octet-stream"
-    assert answer.body == new
+    assert answer.headers["content-type"] == media_type
+    assert_right(answer, new, old)
 
 
 def test_a_base_of_another_project(server, names):

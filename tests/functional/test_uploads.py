@@ -118,6 +118,57 @@ def test_without_a_length(push):
     assert wire.status_of(answer) == 411, answer[:300]
 
 
+def packed(data):
+    """One frame with its content size, matches at most 2^18 bytes back."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=18)
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
+
+
+def packed_part(push, body, offset, length):
+    return push.part(push.digest, body, offset, SIZE, Content_Encoding="zstd",
+                     Upload_Part_Length=length)
+
+
+def test_parts_in_zstd(push):
+    push.describe((b"f", push.data))
+    answer = packed_part(push, packed(push.data[:50000]), 0, 50000)
+    assert (answer.status, answer.headers["upload-offset"]) == (204, "50000")
+    assert push.offset() == 50000
+    assert push.send(50000, 60000).status == 204, "and plain ones between them"
+    assert packed_part(push, packed(push.data[60000:]), 60000, SIZE - 60000).status == 204
+    assert push.commit().status == 201
+    assert push.bytes_of("f").body == push.data
+
+
+@pytest.mark.parametrize("how, status", [
+    ("no frame", 422), ("cut", 422), ("more behind", 422), ("longer", 422), ("shorter", 422),
+    ("damaged", 422), ("no length", 422), ("other bytes", 422),
+    ("too long", 422), ("at another place", 409), ("gzip", 415)])
+def test_bad_parts_in_zstd(push, how, status):
+    push.describe((b"f", push.data))
+    good = packed(push.data)
+    bad = {"no frame": push.data[:1000], "cut": good[:-5], "more behind": good + b"x",
+           "longer": packed(push.data + b"x"), "shorter": packed(push.data[:-1]),
+           "other bytes": packed(bytes(SIZE)),
+           "damaged": good[:20000] + b"\xff" * 300 + good[20300:]}.get(how, good)
+    length = {"no length": "", "too long": SIZE + 1, "at another place": SIZE - 100}.get(how, SIZE)
+    offset = 100 if how == "at another place" else 0
+    answer = push.part(push.digest, bad, offset, SIZE, Upload_Part_Length=length,
+                       Content_Encoding="gzip" if how == "gzip" else "zstd")
+    assert answer.status == status, answer
+    assert push.offset() == 0 and not push.is_visible()
+    assert packed_part(push, good, 0, SIZE).status == 204
+    assert push.commit().status == 201
+    assert push.bytes_of("f").body == push.data
+
+
+def test_much_of_nothing_in_zstd(push):
+    """A frame that unpacks to more than was said ends there."""
+    push.describe((b"f", push.data))
+    assert packed_part(push, packed(bytes(1 << 30)), 0, SIZE).status == 422
+    assert push.offset() == 0
+
+
 def test_wrong_bytes(push):
     push.describe((b"f", push.data))
     wrong = push.part(push.digest, push.data[:-1] + b"X", 0, len(push.data))

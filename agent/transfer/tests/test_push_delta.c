@@ -131,7 +131,7 @@ static void deltas_make_the_file(void **state)
             assert_int_equal(delta_plan_of_lists(&base_list, &list, &plan, NULL), 0);
         }
         assert_true(push_delta_pays(&plan));
-        assert_int_equal(push_delta_write(&file, &header, &plan, &delta, NULL), 0);
+        assert_int_equal(push_delta_write(&file, &header, &plan, -1, &delta, NULL), 0);
         assert_true(delta.size < SIZE / 3);
         check_delta(&header, &base, &target, &delta);
         cleanup_fd_at(&file.fd);
@@ -157,13 +157,13 @@ static void limits_are_told(void **state)
     buf_release(&small);
     assert_int_equal(push_delta_look(&file, NULL, &small, NULL), -EFBIG);
     buf_release(&small);
-    assert_int_equal(push_delta_write(&file, &header, &plan, &small, NULL), -EFBIG);
+    assert_int_equal(push_delta_write(&file, &header, &plan, -1, &small, NULL), -EFBIG);
     file.stop = &stop;
     assert_int_equal(push_delta_look(&file, &out, NULL, NULL), -ECANCELED);
     file.stop = NULL;
     assert_int_equal(file_truncate(file.fd, SIZE - 1, NULL), 0);
     assert_int_equal(push_delta_look(&file, &out, NULL, NULL), -ESTALE);
-    assert_int_equal(push_delta_write(&file, &header, &plan, &out, NULL), -ESTALE);
+    assert_int_equal(push_delta_write(&file, &header, &plan, -1, &out, NULL), -ESTALE);
     cleanup_fd_at(&file.fd);
 }
 

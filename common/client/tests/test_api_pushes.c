@@ -21,7 +21,7 @@ struct world {
     struct api_client *client;
     int status;
     const char *body, *lines;
-    char path[2048], method[16], sent[4096], offset[32], length[32], coding[32];
+    char path[2048], method[16], sent[4096], offset[32], length[32], coding[32], part_length[24];
 };
 
 static bool answer(void *context, struct origin_request *request)
@@ -37,6 +37,7 @@ static bool answer(void *context, struct origin_request *request)
     origin_header(request, "Upload-Offset", world->offset, sizeof(world->offset));
     origin_header(request, "Upload-Length", world->length, sizeof(world->length));
     origin_header(request, "Content-Encoding", world->coding, sizeof(world->coding));
+    origin_header(request, "Upload-Part-Length", world->part_length, sizeof(world->part_length));
     return origin_reply(request, world->status, world->lines, world->body, strlen(world->body));
 }
 
@@ -221,12 +222,13 @@ static void parts_are_sent_once(void **state)
     struct api_push_spec spec = { .project = "p", .app = "a" };
     struct http_body body = { .kind = HTTP_BODY_SPAN, .size = 4, .span = span_text("part") };
     struct digest digest = { { 255 } };
+    struct api_push_part sent = { .sha256 = &digest, .offset = 100, .total = 104 };
     struct part part = { 0 };
 
     world->status = 204;
     world->lines = "Upload-Offset: 104\r\n";
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &digest, 100, 104, body,
-                                         part_done, &part, NULL, NULL),
+    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
+                                         NULL, NULL),
                      0);
     assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
                                          NULL),
@@ -237,12 +239,23 @@ static void parts_are_sent_once(void **state)
     assert_string_equal(world->offset, "100");
     assert_string_equal(world->length, "104");
     assert_string_equal(world->sent, "part");
+    assert_string_equal(world->coding, "");
+    sent.unpacked = 4;
+    part = (struct part){ 0 };
+    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
+                                         NULL, NULL),
+                     0);
+    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
+                                         NULL),
+                     0);
+    assert_string_equal(world->coding, "zstd");
+    assert_string_equal(world->part_length, "4");
     world->status = 409;
     world->lines = "Content-Type: application/problem+json\r\n";
     world->body = "{\"code\":\"offset-mismatch\",\"expected_offset\":50}";
     part = (struct part){ 0 };
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &digest, 100, 104, body,
-                                         part_done, &part, NULL, NULL),
+    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
+                                         NULL, NULL),
                      0);
     assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
                                          NULL),
@@ -254,8 +267,8 @@ static void parts_are_sent_once(void **state)
     world->lines = NULL;
     world->body = "";
     part = (struct part){ 0 };
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &digest, 100, 104, body,
-                                         part_done, &part, NULL, NULL),
+    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
+                                         NULL, NULL),
                      0);
     assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
                                          NULL),

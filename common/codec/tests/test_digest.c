@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/bytes.h"
 #include "tests/support/unit.h"
 
 static void assert_digest(struct digest digest, const char *hex)
@@ -53,6 +54,74 @@ static void a_saved_state_goes_on(void **state)
     }
 }
 
+/* Each block as if it stood alone, in any number of them. */
+static void blocks_have_their_own_digests(void **state)
+{
+    static const size_t sizes[] = { 64, 128, 4096 };
+    uint8_t bytes[5 * 4096];
+    struct digest out[6];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * i >> 3);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (size_t count = 0; count <= 5; count++) {
+            memset(out, 0xee, sizeof(out));
+            digest_of_blocks(bytes, sizes[i], count, out);
+            for (size_t at = 0; at < count; at++) {
+                struct digest alone = digest_of(bytes + at * sizes[i], sizes[i]);
+                assert_memory_equal(out[at].bytes, alone.bytes, DIGEST_SIZE);
+            }
+            assert_int_equal(out[count].bytes[0], 0xee);
+        }
+    }
+}
+
+/* Wherever the stream stands. */
+static void blocks_go_to_a_stream_too(void **state)
+{
+    uint8_t bytes[200 + 3 * 4096 + 50];
+    struct digest whole, joined, out[3], alone;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7 + (i >> 8));
+    whole = digest_of(bytes, sizeof(bytes));
+    for (size_t before = 0; before <= 200; before++) {
+        struct digest_stream stream;
+        digest_stream_init(&stream);
+        digest_stream_add(&stream, bytes, before);
+        digest_stream_add_blocks(&stream, bytes + before, 4096, 3, out);
+        assert_int_equal(digest_stream_size(&stream), before + (size_t)3 * 4096);
+        digest_stream_add(&stream, bytes + before + (size_t)3 * 4096,
+                          sizeof(bytes) - before - (size_t)3 * 4096);
+        joined = digest_stream_end(&stream);
+        assert_memory_equal(joined.bytes, whole.bytes, DIGEST_SIZE);
+        for (size_t i = 0; i < 3; i++) {
+            alone = digest_of(bytes + before + i * 4096, 4096);
+            assert_memory_equal(out[i].bytes, alone.bytes, DIGEST_SIZE);
+        }
+    }
+}
+
+/* The count of bits goes on beyond 32 bits. */
+static void a_long_stream(void **state)
+{
+    static const uint8_t zeros[3 * 4096];
+    const uint64_t before = (1u << 29) - 4096; /* bytes */
+    uint8_t saved[DIGEST_SAVED_SIZE] = { 0 };
+    struct digest out[3], expected, found;
+    struct digest_stream one, other;
+
+    bytes_set_u64(saved, before);
+    assert_int_equal(digest_stream_load(&one, span_of(saved, sizeof(saved)), NULL), 0);
+    assert_int_equal(digest_stream_load(&other, span_of(saved, sizeof(saved)), NULL), 0);
+    digest_stream_add(&one, zeros, sizeof(zeros));
+    digest_stream_add_blocks(&other, zeros, 4096, 3, out);
+    assert_int_equal(digest_stream_size(&other), before + sizeof(zeros));
+    expected = digest_stream_end(&one);
+    found = digest_stream_end(&other);
+    assert_memory_equal(found.bytes, expected.bytes, DIGEST_SIZE);
+}
+
 static void damaged_states_are_refused(void **state)
 {
     uint8_t saved[DIGEST_SAVED_SIZE] = { 0 };
@@ -99,6 +168,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_vectors),
         cmocka_unit_test(a_saved_state_goes_on),
+        cmocka_unit_test(blocks_have_their_own_digests),
+        cmocka_unit_test(blocks_go_to_a_stream_too),
+        cmocka_unit_test(a_long_stream),
         cmocka_unit_test(damaged_states_are_refused),
         cmocka_unit_test(keyed_vectors),
         cmocka_unit_test(parsing),

@@ -93,6 +93,31 @@ static int round_trip(void)
     return r < 0 ? r : zstd_decompress(buf_span(&frame), 5, &back, NULL);
 }
 
+/* What was written with a small window is read with it; what needs a larger one is refused. */
+static void windows_are_bounded(void **state)
+{
+    cleanup(buf_release) struct buf raw = sample(3000000);
+
+    for (int is_small = 0; is_small < 2; is_small++) {
+        cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED),
+                                        back = buf_init(BUF_UNLIMITED);
+        struct zstd_writer *writer = NULL;
+        struct zstd_reader *reader = NULL;
+
+        assert_int_equal(zstd_writer_new(&writer, 3, raw.size, add, &frame, NULL), 0);
+        if (is_small)
+            zstd_writer_limit_window(writer, 18);
+        assert_int_equal(zstd_writer_add(writer, buf_span(&raw), NULL), 0);
+        assert_int_equal(zstd_writer_end(writer, NULL), 0);
+        zstd_writer_free(writer);
+        assert_int_equal(zstd_reader_new(&reader, raw.size, add, &back, NULL), 0);
+        zstd_reader_limit_window(reader, 18);
+        assert_int_equal(zstd_reader_add(reader, buf_span(&frame), NULL), is_small ? 0 : -EBADMSG);
+        zstd_reader_free(reader);
+        assert_true(!is_small || span_equal(buf_span(&raw), buf_span(&back)));
+    }
+}
+
 static void survives_no_memory(void **state)
 {
     assert_survives_no_memory(round_trip());
@@ -101,9 +126,9 @@ static void survives_no_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_ways),          cmocka_unit_test(a_byte_at_a_time),
-        cmocka_unit_test(hostile_frames),     cmocka_unit_test(a_wrong_known_size_is_refused),
-        cmocka_unit_test(survives_no_memory),
+        cmocka_unit_test(both_ways),           cmocka_unit_test(a_byte_at_a_time),
+        cmocka_unit_test(hostile_frames),      cmocka_unit_test(a_wrong_known_size_is_refused),
+        cmocka_unit_test(windows_are_bounded), cmocka_unit_test(survives_no_memory),
     };
 
     return cmocka_run_group_tests_name("zstd", tests, NULL, NULL);

@@ -129,20 +129,29 @@ static void check_against_slow(size_t size, size_t piece)
 {
     cleanup(buf_release) struct buf expected = buf_init(BUF_UNLIMITED);
     cleanup(buf_release) struct buf object = buf_init(BUF_UNLIMITED);
-    struct merkle_builder builder;
-    struct digest root, verity, slow;
+    struct merkle_builder builder, both;
+    struct digest root, verity, slow, sha256, verity_of_both;
+    struct digest_stream stream;
     uint8_t *data = make_data(size);
 
     slow = slow_tree(span_of(data, size), &expected);
     assert_int_equal(merkle_builder_init(&builder, size, put_memory, &object, NULL), 0);
     assert_int_equal(builder.shape.object_size, expected.size);
+    assert_int_equal(merkle_builder_init(&both, size, NULL, NULL, NULL), 0);
+    digest_stream_init(&stream);
     buf_add_zeros(&object, builder.shape.object_size);
     for (size_t at = 0; at < size; at += piece) {
         struct span part = span_slice(span_of(data, size), at, piece);
         assert_int_equal(merkle_builder_add(&builder, part.bytes, part.size, NULL), 0);
+        assert_int_equal(merkle_builder_add_both(&both, &stream, part.bytes, part.size, NULL), 0);
     }
     assert_int_equal(merkle_builder_end(&builder, &root, &verity, NULL), 0);
+    assert_int_equal(merkle_builder_end(&both, NULL, &verity_of_both, NULL), 0);
+    assert_memory_equal(verity_of_both.bytes, verity.bytes, DIGEST_SIZE);
     assert_memory_equal(root.bytes, slow.bytes, DIGEST_SIZE);
+    slow = digest_of(data, size);
+    sha256 = digest_stream_end(&stream);
+    assert_memory_equal(sha256.bytes, slow.bytes, DIGEST_SIZE);
     assert_true(span_equal(buf_span(&object), buf_span(&expected)));
     assert_int_equal(merkle_check_object(size, &verity, buf_span(&object), NULL), 0);
     free(data);

@@ -2,16 +2,20 @@
 #include "server/service/delta_later.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/directory.h"
 #include "common/base/memory.h"
 #include "common/model/delta.h"
+#include "server/db/blob_bases.h"
 #include "server/service/content.h"
 #include "server/service/delta_make.h"
 #include "server/service/delta_pair.h"
@@ -106,6 +110,99 @@ static void test_a_better_one_is_found(void **state)
     assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
     assert_int_equal(count, 0);
     world_restart(&world);
+    assert_in_range(given(), 89, SIZE / 10);
+}
+
+/* Flips a bit in the middle of the delta that is kept from `old` to `new`. */
+static int spoil(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    char path[512], base[DIGEST_HEX_SIZE];
+    uint8_t byte;
+    off_t middle;
+    int fd;
+
+    digest_hex(&old.blobs[0].sha256, base);
+    digest_hex(&new.blobs[0].sha256, path);
+    if (strncmp(name, base, strlen(base)) != 0 ||
+        strncmp(name + strlen(base) + 1, path, strlen(path)) != 0)
+        return 0;
+    snprintf(path, sizeof(path), "%s/delta/%s", world.directory, name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    middle = lseek(fd, 0, SEEK_END) / 2;
+    assert_int_equal(pread(fd, &byte, 1, middle), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, middle), 1);
+    close(fd);
+    return 1;
+}
+
+static void spoil_kept(void)
+{
+    struct directory *directory;
+
+    assert_int_equal(directory_open(world.directory, &directory, NULL), 0);
+    assert_int_equal(directory_list(directory, "delta", spoil, NULL, NULL), 1);
+    directory_close(directory);
+}
+
+static bool is_given(void)
+{
+    struct content *content;
+
+    assert_int_equal(content_open_delta(world.services, &world.caller.identity, "p", "a", "new",
+                                        &new.blobs[0].sha256, &old.blobs[0].sha256, &content, NULL,
+                                        NULL),
+                     0);
+    content_close(content);
+    return content != NULL;
+}
+
+static void step(size_t expected)
+{
+    size_t count = 99;
+
+    assert_int_equal(delta_later_step(world.services, &count, NULL), 0);
+    assert_int_equal(count, expected);
+}
+
+/* One that was kept by another process is proven when it is asked for, once however often that
+ * is. */
+static void test_what_is_kept_is_proven(void **state)
+{
+    struct delta_pair pair;
+    struct blob base, target;
+
+    world_restart(&world);
+    assert_true(is_given());
+    assert_true(is_given());
+    assert_int_equal(blob_base_find(world.database, "p", "a", &old.blobs[0].sha256, &base, NULL),
+                     0);
+    assert_int_equal(blob_base_find(world.database, "p", "a", &new.blobs[0].sha256, &target, NULL),
+                     0);
+    delta_pair_init(&pair, &base, &target);
+    assert_false(delta_pair_is_proven(world.services, &pair));
+    step(0);
+    assert_true(delta_pair_is_proven(world.services, &pair));
+    /* From here on it is not looked at. */
+    spoil_kept();
+    assert_true(is_given());
+    step(0);
+    assert_true(is_given());
+}
+
+/* The pair has the whole blob then, and a delta again from the next process on. */
+static void test_a_wrong_one_goes(void **state)
+{
+    world_restart(&world);
+    assert_true(is_given());
+    step(1);
+    assert_false(is_given());
+    step(0);
+    assert_false(is_given());
+    world_restart(&world);
+    assert_false(is_given()); /* nothing that is found at once is worth it, */
+    step(1);                  /* and the patch is made again */
     assert_in_range(given(), 89, SIZE / 10);
 }
 
@@ -209,6 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_better_one_is_found),
+        cmocka_unit_test(test_what_is_kept_is_proven),
+        cmocka_unit_test(test_a_wrong_one_goes),
         cmocka_unit_test(test_none_that_is_larger_than_the_whole),
         cmocka_unit_test(test_only_where_there_is_hope),
         cmocka_unit_test(test_a_short_list),

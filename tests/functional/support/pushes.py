@@ -37,10 +37,11 @@ class Push:
         assert self.put("listing", listing.write(made)).status == 204
         assert self.put("times", times.write([0] * len(made))).status == 204
 
-    def part(self, digest, data, offset, total):
+    def part(self, digest, data, offset, total, **headers):
         return self.request("PATCH", f"{self.path}/blobs/{digest}", body=data, headers={
             "Upload-Offset": str(offset), "Upload-Length": str(total),
-            "Content-Type": "application/octet-stream"})
+            "Content-Type": "application/octet-stream",
+            **{name.replace("_", "-"): str(value) for name, value in headers.items()}})
 
     def send(self, offset=0, end=None):
         """Our own bytes [offset, end) as one part."""

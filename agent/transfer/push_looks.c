@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/push_looks.h"
+
+#include <errno.h>
+
+#include "agent/transfer/hint_cache.h"
+#include "agent/transfer/push_delta.h"
+#include "agent/transfer/scan.h"
+#include "agent/transfer/stat_cache.h"
+#include "agent/transfer/transfer.h"
+#include "common/base/cleanup.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/workers.h"
+#include "common/model/chunk_list.h"
+#include "common/model/merkle.h"
+
+#define LOOKS_MAX 64
+/* Of a file's bytes, how many a chunk list has at most: a chunk of 4 KiB has 20. */
+#define LIST_SHARE 150
+
+struct look {
+    struct push_looks *looks;
+    const struct scan_entry *entry;
+    uint64_t size;
+    enum push_base_kind kind;
+    uint64_t stamp; /* of the file that was looked at */
+    struct buf own;
+    int result;
+};
+
+struct push_looks {
+    struct transfer *transfer;
+    struct directory *root, *cache;
+    struct workers *workers;
+    struct look looks[LOOKS_MAX];
+    size_t count;
+    uint64_t bytes; /* that they may come to */
+};
+
+int push_looks_new(struct transfer *transfer, struct directory *root, struct directory *cache,
+                   struct push_looks **out_looks, struct error *err)
+{
+    struct push_looks *looks = memory_new(sizeof(*looks));
+    int r;
+
+    if (looks == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    looks->transfer = transfer;
+    looks->root = root;
+    looks->cache = cache;
+    r = workers_new(&looks->workers, 1, LOOKS_MAX, err);
+    if (r < 0)
+        memory_free(looks);
+    else
+        *out_looks = looks;
+    return r;
+}
+
+struct push_looks *push_looks_free(struct push_looks *looks)
+{
+    if (looks == NULL)
+        return NULL;
+    workers_free(looks->workers);
+    for (size_t i = 0; i < looks->count; i++)
+        buf_release(&looks->looks[i].own);
+    return memory_free(looks);
+}
+
+static int look_at(struct look *look)
+{
+    bool lists = look->kind == PUSH_BASE_LIST;
+    cleanup_fd int fd = -1;
+    struct push_delta_file file = { .size = look->size, .stop = look->looks->transfer->stop };
+    struct file_info info;
+    int r = directory_open_read(look->looks->root, look->entry->path, &fd, NULL);
+
+    if (r == 0)
+        r = file_info(fd, &info, NULL);
+    if (r < 0)
+        return r;
+    file.fd = fd;
+    look->stamp = stat_stamp(&info);
+    return push_delta_look(&file, lists ? &look->own : NULL, lists ? NULL : &look->own, NULL);
+}
+
+static void run(void *context)
+{
+    struct look *look = context;
+
+    look->result = look_at(look);
+}
+
+/* Trees for files of one size, as push_deltas() has it; the size is that of the hint which the last
+ * bytes have left. 0, or there is no telling. */
+static int choose(const struct push_looks *looks, uint64_t size, const struct digest *last,
+                  enum push_base_kind *out_kind, uint64_t *out_bytes)
+{
+    cleanup(buf_release) struct buf hint = buf_init(HINT_CACHE_LARGEST + DIGEST_SIZE);
+    struct merkle_shape shape;
+    struct chunk_list_shape list;
+
+    if (merkle_shape_of(size, &shape, NULL) < 0)
+        return -EINVAL;
+    *out_kind = PUSH_BASE_TREE;
+    *out_bytes = shape.object_size;
+    if (hint_cache_get(looks->cache, last, push_base_hint(PUSH_BASE_TREE), &hint)) {
+        if (hint.size == shape.object_size)
+            return 0;
+    } else {
+        buf_clear(&hint);
+        if (!hint_cache_get(looks->cache, last, push_base_hint(PUSH_BASE_LIST), &hint) ||
+            chunk_list_shape_of(buf_span(&hint), &list, NULL) < 0)
+            return -ENOENT;
+        if (list.size == size)
+            return 0;
+    }
+    *out_kind = PUSH_BASE_LIST;
+    *out_bytes = size / LIST_SHARE;
+    return 0;
+}
+
+void push_looks_add(struct push_looks *looks, const struct scan_entry *entry,
+                    const struct digest *last)
+{
+    static const struct digest none;
+    struct look *look = &looks->looks[looks->count];
+    uint64_t bytes;
+
+    if (looks->count == LOOKS_MAX || looks->cache == NULL || entry->size < PUSH_LOOKS_FILE_MIN ||
+        digest_equal(last, &none))
+        return;
+    *look = (struct look){ .looks = looks, .entry = entry, .size = entry->size };
+    if (choose(looks, entry->size, last, &look->kind, &bytes) < 0 ||
+        looks->bytes + bytes > PUSH_LOOKS_BYTES)
+        return;
+    looks->bytes += bytes;
+    look->own = buf_init(HINT_CACHE_LARGEST);
+    looks->count++;
+    workers_submit(looks->workers, run, look);
+}
+
+bool push_looks_take(struct push_looks *looks, const struct scan_entry *entry,
+                     enum push_base_kind kind, struct buf *out)
+{
+    if (looks == NULL)
+        return false;
+    workers_drain(looks->workers);
+    for (size_t i = 0; i < looks->count; i++) {
+        struct look *look = &looks->looks[i];
+
+        if (look->entry != entry || look->kind != kind || look->result < 0 ||
+            look->stamp != entry->stamp || look->own.size == 0)
+            continue;
+        if (kind == PUSH_BASE_LIST)
+            chunk_list_set_blob(look->own.bytes, &entry->sha256);
+        buf_release(out);
+        *out = look->own;
+        look->own = buf_init(0);
+        return true;
+    }
+    return false;
+}
