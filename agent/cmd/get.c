@@ -7,6 +7,7 @@
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
 #include "agent/transfer/get_manifest.h"
+#include "agent/transfer/remote_entry.h"
 #include "agent/transfer/remote_tree.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -195,6 +196,22 @@ static int save(struct job *job, const struct wanted *wanted, struct get_options
     return r < 0 ? r : write_result(job, wanted, options->tree, &result, err);
 }
 
+/* The manifest is made of the whole tree. */
+static int fetch_tree(struct job *job, struct wanted *wanted, struct remote_tree *out,
+                      struct error *err)
+{
+    struct transfer *transfer = &job->transfer;
+    const struct version_ref *ref = &wanted->ref;
+    const char *version = buf_text(&wanted->version);
+    int r = -ENOENT;
+
+    if (!span_equal_text(ref->path, VERSION_REF_MANIFEST))
+        r = remote_entry_fetch(transfer, ref->project, ref->app, version, ref->path, out, err);
+    if (r == -ENOENT && get_manifest_may_be(ref->path))
+        r = remote_tree_fetch(transfer, ref->project, ref->app, version, out, err);
+    return r;
+}
+
 static int get(struct job *job, struct error *err)
 {
     cleanup(wanted_release) struct wanted wanted = { .version = buf_init(256) };
@@ -209,8 +226,7 @@ static int get(struct job *job, struct error *err)
     if (r == 0)
         r = job_show_progress(job, err);
     if (r == 0)
-        r = remote_tree_fetch(&job->transfer, wanted.ref.project, wanted.ref.app,
-                              buf_text(&wanted.version), &tree, err);
+        r = fetch_tree(job, &wanted, &tree, err);
     if (r == 0)
         r = find_entry(&wanted, &tree, &options.index, err);
     if (r < 0)

@@ -18,6 +18,11 @@
 
 #define NAME "meta.yaml"
 
+bool get_manifest_may_be(struct span path)
+{
+    return span_equal_text(path, VERSION_REF_MANIFEST) || span_equal_text(path, NAME);
+}
+
 bool get_manifest_is_path(const struct remote_tree *tree, struct span path)
 {
     uint32_t index;

@@ -17,6 +17,7 @@ struct remote_tree;
  * It is `.kkartifact/meta.yaml`, and `meta.yaml` where the tree has no entry of that name. It has
  * mode 0444 and the time at which the version was made. Of the options `index` is not looked at.
  */
+bool get_manifest_may_be(struct span path);
 bool get_manifest_is_path(const struct remote_tree *tree, struct span path);
 
 /* As get_run() treats a file. */

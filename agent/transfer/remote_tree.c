@@ -11,6 +11,7 @@ void remote_tree_release(struct remote_tree *tree)
     pulled_close_tree(&tree->image);
     api_version_release(&tree->version);
     scratch_release(&tree->scratch);
+    buf_release(&tree->part);
     *tree = (struct remote_tree){ 0 };
 }
 

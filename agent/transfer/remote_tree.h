@@ -3,6 +3,7 @@
 
 #include "agent/transfer/pulled.h"
 #include "agent/transfer/scratch.h"
+#include "common/base/buf.h"
 #include "common/client/api_versions.h"
 
 struct error;
@@ -18,6 +19,7 @@ struct remote_tree {
     struct api_version version;
     struct pulled_tree image;
     struct scratch scratch;
+    struct buf part; /* instead of them: the image of one entry alone (remote_entry.h) */
 };
 
 /* version: a name, "latest" or "@channel". -EBADMSG (exit 8): it is not what the version says. Runs

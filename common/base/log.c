@@ -4,14 +4,27 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/span.h"
+#include "common/base/utf8.h"
 
 #define LINE_MAX_SIZE 4096
+#define LINE_ROOM (LINE_MAX_SIZE - 32) /* the rest is for how a line ends */
+#define MESSAGE_SIZE 1024
+#define FIELD_HEAD_SIZE 64
+#define CUT_MARK "..."
+
+struct line {
+    struct buf text;
+    bool is_cut;
+    bool message_is_cut;
+};
 
 static enum log_level limit = LOG_INFO;
 static enum log_form form = LOG_TEXT;
@@ -51,79 +64,162 @@ bool log_enabled(enum log_level level)
     return level <= limit;
 }
 
-/* JSON string contents, and good for text lines too: no byte below space gets through. Bytes above
- * 0x7e are escaped one by one, since nobody promised UTF-8. */
-static void add_escaped(struct buf *line, const char *text)
+/* Characters that would change how what stands around them is read: controls, line separators, and
+ * those that turn the direction of text. */
+static bool is_treacherous(uint32_t code)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            buf_format(line, "\\%c", c);
-        else if (c < 0x20 || c > 0x7e)
-            buf_format(line, "\\u%04x", c);
-        else
-            buf_add_byte(line, c);
-    }
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
+           code == 0x61c || code == 0x200e || code == 0x200f ||
+           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
-static void add_text_field(struct buf *line, const char *key, const char *value)
+static size_t room(const struct line *line)
+{
+    return line->text.size < LINE_ROOM ? LINE_ROOM - line->text.size : 0;
+}
+
+/* What does not fit ends the line: nothing comes behind it. */
+static bool put(struct line *line, const char *bytes, size_t size)
+{
+    if (line->is_cut || size > room(line))
+        line->is_cut = true;
+    else
+        buf_add(&line->text, bytes, size);
+    return !line->is_cut;
+}
+
+static bool put_text(struct line *line, const char *text)
+{
+    return put(line, text, strlen(text));
+}
+
+/* One character, escaped if it must be; its length. Bytes that are no UTF-8 are escaped one by
+ * one. */
+static size_t put_character(struct line *line, struct span text)
+{
+    char escaped[8];
+    uint32_t code = text.bytes[0];
+    size_t size = utf8_next(text, &code);
+
+    if (size == 1 && (code == '"' || code == '\\')) {
+        snprintf(escaped, sizeof(escaped), "\\%c", (char)code);
+        put_text(line, escaped);
+    } else if (size == 0 || is_treacherous(code)) {
+        snprintf(escaped, sizeof(escaped), "\\u%04x", (unsigned)code & 0xffff);
+        put_text(line, escaped);
+    } else {
+        put(line, (const char *)text.bytes, size);
+    }
+    return size > 0 ? size : 1;
+}
+
+/* JSON string contents, and good for text lines too. */
+static void put_escaped(struct line *line, const char *value)
+{
+    struct span text = span_text(value);
+
+    while (text.size > 0 && !line->is_cut)
+        text = span_slice(text, put_character(line, text), text.size);
+}
+
+static bool is_plain(const char *value)
 {
     bool plain = value[0] != '\0';
 
     for (const char *at = value; *at != '\0'; at++)
         plain = plain && (unsigned char)*at > 0x20 && *at != '"' && *at != '=' && *at != '\\' &&
                 (unsigned char)*at < 0x7f;
-    buf_format(line, plain ? " %s=" : " %s=\"", key);
-    add_escaped(line, value);
-    if (!plain)
-        buf_add_byte(line, '"');
+    return plain;
 }
 
-static void add_fields(struct buf *line, const char *const *fields)
+/* A value that was opened is closed, in the room that is kept for the end. */
+static void put_field(struct line *line, const char *key, const char *value)
 {
-    for (; fields != NULL && fields[0] != NULL; fields += 2) {
-        if (fields[1] == NULL)
-            continue;
-        if (form == LOG_TEXT) {
-            add_text_field(line, fields[0], fields[1]);
-        } else {
-            buf_format(line, ",\"%s\":\"", fields[0]);
-            add_escaped(line, fields[1]);
-            buf_add_byte(line, '"');
-        }
+    char head[FIELD_HEAD_SIZE];
+    bool quoted = form == LOG_JSON || !is_plain(value);
+
+    snprintf(head, sizeof(head), form == LOG_JSON ? ",\"%s\":" : " %s=", key);
+    if (sizeof(head) > room(line))
+        line->is_cut = true;
+    if (!put_text(line, head))
+        return;
+    if (quoted)
+        buf_add_byte(&line->text, '"');
+    put_escaped(line, value);
+    if (quoted)
+        buf_add_byte(&line->text, '"');
+}
+
+static void put_fields(struct line *line, const char *const *fields)
+{
+    for (; fields != NULL && fields[0] != NULL && !line->is_cut; fields += 2) {
+        if (fields[1] != NULL)
+            put_field(line, fields[0], fields[1]);
     }
+}
+
+/* The front of the message, whole characters. */
+static void put_message(struct line *line, const char *format, va_list args)
+{
+    char message[MESSAGE_SIZE];
+    int size = vsnprintf(message, sizeof(message), format, args);
+    bool is_cut = size >= (int)sizeof(message);
+
+    if (size < 0)
+        message[0] = '\0';
+    for (size_t i = 0; is_cut && i < 3 && ((uint8_t)message[MESSAGE_SIZE - 2 - i] & 0x80) != 0;
+         i++) {
+        const char *last = &message[MESSAGE_SIZE - 2 - i];
+        uint32_t code;
+        if (((uint8_t)*last & 0xc0) == 0xc0 && utf8_next(span_text(last), &code) == 0)
+            message[MESSAGE_SIZE - 2 - i] = '\0';
+    }
+    put_escaped(line, message);
+    line->message_is_cut = is_cut;
+}
+
+static void write_json(struct line *line, enum log_level level, const char *const *fields,
+                       const char *format, va_list args)
+{
+    char when[CLOCK_TEXT_SIZE];
+
+    if (clock_format(clock_now_s(), when, NULL) < 0)
+        when[0] = '\0';
+    buf_format(&line->text, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when,
+               level_names[level]);
+    put_message(line, format, args);
+    buf_add_byte(&line->text, '"');
+    put_fields(line, fields);
+    buf_add_text(&line->text, line->is_cut || line->message_is_cut ? ",\"cut\":true}\n" : "}\n");
+}
+
+static void write_text(struct line *line, enum log_level level, const char *const *fields,
+                       const char *format, va_list args)
+{
+    if (level != LOG_INFO)
+        buf_format(&line->text, "%s: ", level_names[level]);
+    put_message(line, format, args);
+    if (line->message_is_cut)
+        put_text(line, CUT_MARK);
+    put_fields(line, fields);
+    buf_add_text(&line->text, line->is_cut ? " " CUT_MARK "\n" : "\n");
 }
 
 static void write_line(enum log_level level, const char *const *fields, const char *format,
                        va_list args)
 {
-    char message[1024], when[CLOCK_TEXT_SIZE];
-    struct buf line = buf_init(LINE_MAX_SIZE);
+    struct line line = { .text = buf_init(LINE_MAX_SIZE) };
     int saved = errno;
 
-    if (vsnprintf(message, sizeof(message), format, args) < 0)
-        message[0] = '\0';
-    if (clock_format(clock_now_s(), when, NULL) < 0)
-        when[0] = '\0';
-    if (form == LOG_JSON) {
-        buf_format(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when,
-                   level_names[level]);
-        add_escaped(&line, message);
-        buf_add_byte(&line, '"');
-        add_fields(&line, fields);
-        buf_add_text(&line, "}\n");
-    } else {
-        if (level != LOG_INFO)
-            buf_format(&line, "%s: ", level_names[level]);
-        add_escaped(&line, message);
-        add_fields(&line, fields);
-        buf_add_byte(&line, '\n');
-    }
-    if (buf_check(&line, NULL) == 0 && line.size > 0) {
-        ssize_t ignored = write(STDERR_FILENO, line.bytes, line.size);
+    if (form == LOG_JSON)
+        write_json(&line, level, fields, format, args);
+    else
+        write_text(&line, level, fields, format, args);
+    if (buf_check(&line.text, NULL) == 0) {
+        ssize_t ignored = write(STDERR_FILENO, line.text.bytes, line.text.size);
         (void)ignored;
     }
-    buf_release(&line);
+    buf_release(&line.text);
     errno = saved;
 }
 

@@ -90,6 +90,68 @@ def test_the_manifest(agent, mount, names, source, version, out, tmp_path):
     assert (out / "made").read_bytes().startswith(b"format: 1\n")
 
 
+@pytest.fixture(scope="module")
+def large(server, tmp_path_factory):
+    """A version of 15,000 files, whose tree has 1.5 MiB: the agent that pushed it, and the tree."""
+    root = tmp_path_factory.mktemp("large")
+    for number in range(12_000):
+        trees.write(root, f"flat/{number:06}.txt", b"%d" % number)
+    for number in range(3000):
+        trees.write(root, f"deep/{number % 200}/{number * 7919 % 2**32:08x}", b"x%d" % number)
+    trees.write(root, "flat/000000.txt", b"first", 0o755, mtime=77)
+    trees.write(root, "zz/last \xff\n".encode("latin-1"), b"last")
+    os.symlink("flat/000001.txt", root / "deep/link")
+    agent = Agent(tmp_path_factory.mktemp("pusher"), server.url, server.all_rights)
+    agent.push(root, "large", "app", "v1")
+    return agent, root
+
+
+@pytest.mark.parametrize("path", ["flat/000000.txt", "flat/010101.txt", "flat/011999.txt",
+                                  "deep/150/00000496", "deep/link", "zz/last \udcff\n"])
+def test_a_file_of_many(path, large, server, out):
+    """Some pages of the tree are moved, not all of it; what comes is the same."""
+    agent, root = large
+    if path.startswith("deep/150"):
+        path = f"deep/150/{sorted(os.listdir(root / 'deep/150'))[7]}"
+    with CountingProxy(server.port) as proxy:
+        agent.run("get", os.fsencode(f"large/app/v1/{path}"), out / "got", "--server",
+                  proxy.url).expect(0)
+        assert proxy.down < 100_000 and proxy.up < 30_000, (proxy.down, proxy.up)
+    assert trees.describe(out)[b"got"] == trees.describe(root)[os.fsencode(path)]
+    if path != "deep/link":
+        streamed = subprocess.run(agent.line("get", os.fsencode(f"large/app/v1/{path}"), "-"),
+                                  env=agent.environment, capture_output=True, check=True)
+        assert streamed.stdout == (root / path).read_bytes()
+
+
+@pytest.mark.parametrize("path", ["none", "flat/000000.txt/x", "flat/5", "flat/a", "deep/link/x",
+                                  "deep/150/0"])
+def test_none_of_many(path, large, server, out):
+    agent, _ = large
+    with CountingProxy(server.port) as proxy:
+        done = agent.run("get", f"large/app/v1/{path}", out, "--server", proxy.url).expect(5)
+        assert f'v1 has no entry "{path}"' in done.stderr and proxy.down < 100_000
+    assert os.listdir(out) == []
+
+
+@pytest.mark.parametrize("pattern", [r"/tree$", r"/tree/merkle$"])
+def test_pages_that_are_damaged(pattern, large, server, out):
+    """Then the whole tree has to come; when that is damaged too, exit 8."""
+    agent, root = large
+
+    def damage(reply):
+        if reply.status == 206 or "tree$" in pattern:
+            reply.body = reply.body[:-1] + bytes([reply.body[-1] ^ 1])
+    with LyingProxy(server) as proxy:
+        proxy.lie(pattern, damage)
+        done = agent.run("get", "large/app/v1/flat/000123.txt", out, "--server", proxy.url)
+        assert done.code == (8 if pattern == r"/tree$" else 0), done
+    if done.code == 0:
+        same_file(root / "flat/000123.txt", out / "000123.txt")
+    else:
+        assert os.listdir(out) == []
+
+
 def test_a_directory(agent, source, version, out):
     agent.run("get", f"{version}/closed", out / "new").expect(0)
     trees.assert_same(source / "closed", out / "new")
