@@ -18,7 +18,7 @@ class CountingProxy:
     """Passes connections on to 127.0.0.1:`port`; `up` and `down` are the bytes that passed.
 
     `on_up` is (bytes, function): called once, when that many bytes went to the server; `on_down` is
-    the same of those that came from it.
+    the same of those that came from it. Nothing passes anywhere while it runs.
     """
 
     def __init__(self, port):
@@ -27,7 +27,7 @@ class CountingProxy:
         self.down = 0
         self.connections = 0
         self.on_up = self.on_down = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.host, self.listens = self._listener.getsockname()
@@ -69,16 +69,13 @@ class CountingProxy:
         at = 0
         with contextlib.suppress(OSError):
             while block := source.recv(65536):
-                act = None
                 with self._lock:
                     passed = getattr(self, kind) + len(block)
                     setattr(self, kind, passed)
                     waiting = getattr(self, f"on_{kind}")
                     if waiting and passed >= waiting[0]:
-                        act = waiting[1]
                         setattr(self, f"on_{kind}", None)
-                if act:
-                    act()
+                        waiting[1]()
                 given = self._spoil(number, kind, at, block)
                 target.sendall(given)
                 at += len(block)
