@@ -2,8 +2,9 @@
 """transfer - pushes and pulls beside an rsync daemon, both on loopback: 1 GiB in one file, 5,000
 files of 60 MB in all, and each again when there is nothing to do.
 
-Every round has bytes of its own, and places of its own: what the server or the disk has seen
-before would not be moved. Ours also keeps what it gets: hashed, named, durable before it says so.
+Every round has bytes of its own, and places of its own, on both sides (ours: an app): what the
+server or the disk has seen before would not be moved, and nothing stands there that something could
+be compared with. Ours also keeps what it gets: hashed, named, durable before it says so.
 """
 
 import os
@@ -66,7 +67,7 @@ class Trees:
 def ours(lab, trees, verb):
     place = trees.tree if verb == "push" else trees.pulled
     line = lab.agent.line(verb, place, "--version", trees.version, "--project", PROJECT, "--app",
-                          APP, "--json")
+                          f"{APP}-{trees.version}", "--json")
     start = time.perf_counter()
     done = lab.run_agent(line)
     took = time.perf_counter() - start
