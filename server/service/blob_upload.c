@@ -39,7 +39,8 @@ struct blob_upload {
     struct digest_stream digest;
     struct blob_writer *writer;
     struct upload_merkle *merkle; /* NULL: the blob is read back for it */
-    struct side_task side;        /* hashes `piece` */
+    struct side_task hashing;     /* SHA-256 of `piece` */
+    struct side_task growing;     /* its part of the tree */
     struct span piece;
     bool is_pending; /* a whole blob of which no byte has come; its row: */
     struct push_blob row;
@@ -193,7 +194,8 @@ static struct blob_upload *upload_new(struct services *services)
     if (upload == NULL)
         return NULL;
     upload->services = services;
-    side_task_init(&upload->side, services->side_workers);
+    side_task_init(&upload->hashing, services->side_workers);
+    side_task_init(&upload->growing, services->side_workers);
     return upload;
 }
 
@@ -289,6 +291,14 @@ int64_t blob_upload_push(const struct blob_upload *upload)
     return upload->push_number;
 }
 
+static int add_to_hash(void *context, struct error *err)
+{
+    struct blob_upload *upload = context;
+
+    digest_stream_add(&upload->digest, upload->piece.bytes, upload->piece.size);
+    return 0;
+}
+
 static int add_to_tree(void *context, struct error *err)
 {
     struct blob_upload *upload = context;
@@ -296,19 +306,24 @@ static int add_to_tree(void *context, struct error *err)
     return upload->merkle != NULL ? upload_merkle_add(upload->merkle, upload->piece, err) : 0;
 }
 
-/* The tree of a large piece is made beside its SHA-256 and the write: each of the two hashes takes
- * longer than the write. Of a write and a tree that both fail the write is told. */
+/* The two hashes of a large piece are made beside its write, each of them takes longer than that.
+ * Of a write and a tree that both fail the write is told. */
 static int keep_piece(struct blob_upload *upload, struct span bytes, struct error *err)
 {
     const bool aside = upload->blob.size >= SIDE_BLOB_MIN && bytes.size >= SIDE_PIECE_MIN;
     int r, h;
 
     upload->piece = bytes;
-    if (aside)
-        side_task_start(&upload->side, add_to_tree, upload);
-    digest_stream_add(&upload->digest, bytes.bytes, bytes.size);
+    if (aside) {
+        side_task_start(&upload->hashing, add_to_hash, upload);
+        side_task_start(&upload->growing, add_to_tree, upload);
+    } else {
+        add_to_hash(upload, NULL);
+    }
     r = blob_writer_write(upload->writer, bytes.bytes, bytes.size, err);
-    h = aside ? side_task_wait(&upload->side, r < 0 ? NULL : err)
+    if (aside)
+        side_task_wait(&upload->hashing, NULL);
+    h = aside ? side_task_wait(&upload->growing, r < 0 ? NULL : err)
               : add_to_tree(upload, r < 0 ? NULL : err);
     return r < 0 ? r : h;
 }
@@ -445,6 +460,7 @@ struct blob_upload *blob_upload_free(struct blob_upload *upload)
     if (upload->busy)
         busy_leave(upload->services, span_of(upload->name, sizeof(upload->name)));
     upload_merkle_free(upload->merkle);
-    side_task_release(&upload->side);
+    side_task_release(&upload->hashing);
+    side_task_release(&upload->growing);
     return memory_free(upload);
 }

@@ -9,7 +9,7 @@
 int side_task_workers_new(struct workers **out, struct error *err)
 {
     const size_t processors = platform_cpu_count();
-    size_t threads = processors > THREADS_MAX ? THREADS_MAX : processors - 1;
+    size_t threads = processors > THREADS_MAX ? THREADS_MAX : processors;
 
     if (processors <= 1) {
         *out = NULL;

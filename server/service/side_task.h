@@ -34,8 +34,8 @@ struct side_task {
     bool done;
 };
 
-/* The threads for such work, one fewer than processors, and at most 4; *out is NULL when there
- * would be none. */
+/* The threads for such work, as many as processors, and at most 4; *out is NULL where there is one
+ * processor. */
 int side_task_workers_new(struct workers **out, struct error *err);
 
 void side_task_init(struct side_task *task, struct workers *workers);
