@@ -93,7 +93,8 @@ static int find_version(struct job *job, const char **out_version, struct error 
 
 /* Where what was hashed is remembered, apart from the tree. Without such a place everything is
  * hashed. */
-static struct directory *open_cache(void)
+/* A dry run makes none. */
+static struct directory *open_cache(bool dry_run)
 {
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);
     struct directory *cache = NULL;
@@ -107,7 +108,7 @@ static struct directory *open_cache(void)
     else if (home != NULL && home[0] != '\0')
         buf_format(&path, "%s/.cache/kkartifact/agent", home);
     if (path.size == 0 || buf_check(&path, NULL) < 0 ||
-        file_make_directories(buf_text(&path), 0700, NULL) < 0 ||
+        (!dry_run && file_make_directories(buf_text(&path), 0700, NULL) < 0) ||
         directory_open(buf_text(&path), &cache, NULL) < 0)
         return NULL;
     return cache;
@@ -200,7 +201,7 @@ static int push(struct job *job, const char *path, struct push_options *options,
         r = job_show_progress(job, err);
     if (r < 0)
         return r;
-    cache = open_cache();
+    cache = open_cache(options->dry_run);
     options->root = root;
     options->cache = cache;
     options->metadata = &record;

@@ -82,6 +82,8 @@ static void *hash_main(void *context)
     }
     while (!hash->closed && !hash->dropped)
         pthread_cond_wait(&hash->moved, &hash->lock);
+    if (r == 0 && (hash->at < hash->end || (hash->dropped && !hash->closed)))
+        r = error_set(&hash->error, -ECANCELED, "is not hashed to its end");
     hash->result = r;
     hash->done = true;
     if (hash->post != NULL)
@@ -115,14 +117,21 @@ int hash_behind_new(int fd, struct hash_behind **out_hash, struct error *err)
     return 0;
 }
 
-struct hash_behind *hash_behind_free(struct hash_behind *hash)
+void hash_behind_drop(struct hash_behind *hash)
 {
     if (hash == NULL)
-        return NULL;
+        return;
     pthread_mutex_lock(&hash->lock);
     hash->dropped = true;
     pthread_cond_signal(&hash->moved);
     pthread_mutex_unlock(&hash->lock);
+}
+
+struct hash_behind *hash_behind_free(struct hash_behind *hash)
+{
+    if (hash == NULL)
+        return NULL;
+    hash_behind_drop(hash);
     pthread_join(hash->thread, NULL);
     pthread_mutex_destroy(&hash->lock);
     pthread_cond_destroy(&hash->moved);
@@ -148,6 +157,8 @@ void hash_behind_close(struct hash_behind *hash, struct http_loop *loop, struct 
     hash->closed = true;
     hash->loop = loop;
     hash->post = post;
+    if (hash->done) /* it was dropped */
+        http_loop_post_at(loop, post);
     pthread_cond_signal(&hash->moved);
     pthread_mutex_unlock(&hash->lock);
 }

@@ -31,11 +31,16 @@ int hash_behind_new(int fd, struct hash_behind **out_hash, struct error *err);
 /* At any time; what is not hashed yet is dropped. NULL is fine; returns NULL. */
 struct hash_behind *hash_behind_free(struct hash_behind *hash);
 
+/* What is not hashed yet need not be any more: the post runs soon. NULL is fine. */
+void hash_behind_drop(struct hash_behind *hash);
+
 /* The first `end` bytes stand in the file: no fewer than the last time. One thread. */
 void hash_behind_moved(struct hash_behind *hash, uint64_t end);
 
-/* No more come. post: runs at the loop once all is hashed; hash_behind_end() does not wait then. It
- * runs in any case, and before it has the hash must not be freed. */
+/* No more come. post: runs at the loop once all is hashed, could not be read, or was dropped;
+ * hash_behind_end() does not wait then. It runs in any case, and before it has the hash must not be
+ * freed. */
 void hash_behind_close(struct hash_behind *hash, struct http_loop *loop, struct http_post *post);
-/* The digest of what was told, when it is there. -EIO: the file is shorter; what reading gives. */
+/* The digest of what was told, when it is there. -EIO: the file is shorter; -ECANCELED: it was
+ * dropped; what reading gives. */
 int hash_behind_end(struct hash_behind *hash, struct digest *out_sha256, struct error *err);

@@ -74,6 +74,14 @@ void kept_files_put(struct directory *cache, const struct digest *sha256, int fd
         directory_remove_file(cache, buf_text(&beside), NULL);
 }
 
+void kept_files_remove(struct directory *cache, const struct digest *sha256)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_SIZE);
+
+    if (cache != NULL && name_kept(&path, sha256) == 0)
+        directory_remove_file(cache, buf_text(&path), NULL);
+}
+
 void kept_files_trim(struct directory *cache, uint64_t bytes)
 {
     cache_trim(cache, KEPT, SIZE_MAX, bytes);

@@ -31,5 +31,6 @@ bool kept_files_open(struct directory *cache, const struct digest *sha256, uint6
                      int *out_fd);
 /* Copies an open file of this digest, unless it is there, and makes the copy the youngest. */
 void kept_files_put(struct directory *cache, const struct digest *sha256, int fd, uint64_t size);
+void kept_files_remove(struct directory *cache, const struct digest *sha256);
 /* Removes the oldest, down to so many bytes. */
 void kept_files_trim(struct directory *cache, uint64_t bytes);

@@ -158,8 +158,10 @@ static void finish_blob(struct lane *lane, int r, const struct error *cause)
     struct transfer *transfer = lane->fetching->options->transfer;
     struct error err = *cause;
 
-    if (r == 0)
+    if (r == 0) {
         r = pull_body_check(&lane->body, &lane->blob->sha256, &err);
+        lane->disk_failed = r < 0 && r != -EBADMSG; /* it could not be read back */
+    }
     if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
         restart(lane);
         start_fetch(lane);
@@ -274,23 +276,28 @@ static bool take_delta(struct lane *lane, const struct api_answer *answer)
 }
 
 /* It broke off behind bytes that are good as far as anyone knows: a blob goes on there, also one
- * that came where a delta was asked for; a delta begins anew. */
+ * that came where a delta was asked for; a delta begins anew, for as many tries as there are. */
 static bool goes_on(struct lane *lane, const struct api_answer *answer)
 {
+    const bool delta = lane->asks_delta && answer->headers != NULL && is_delta(answer);
     uint64_t got = lane->body.offset - lane->from;
     int r = answer->code;
 
     if ((r != -EAGAIN && r != -ETIMEDOUT && r != -EIO) || lane->disk_failed || got == 0)
         return false;
-    lane->poor = got < GO_ON_BYTES ? lane->poor + 1 : 0;
-    if (lane->poor >= lane->fetching->options->transfer->retry.tries)
-        return false;
-    if (!lane->asks_delta || answer->headers == NULL)
-        return true;
-    if (is_delta(answer))
+    lane->poor = got < GO_ON_BYTES || delta ? lane->poor + 1 : 0;
+    if (delta)
         restart(lane);
-    else
+    else if (answer->headers != NULL)
         lane->asks_delta = false;
+    if (lane->poor < lane->fetching->options->transfer->retry.tries)
+        return true;
+    if (!delta)
+        return false;
+    transfer_detail(lane->fetching->options->transfer, "%s: no delta: %s", lane->blob->base->path,
+                    answer->err.text);
+    lane->blob->base->is_known = lane->asks_delta = false; /* the whole can go on where it was */
+    lane->poor = 0;
     return true;
 }
 
@@ -431,12 +438,13 @@ static void run(struct fetching *fetching)
     for (size_t i = 0; i < fetching->lane_count; i++) {
         if (fetching->lanes[i].call != NULL)
             api_call_cancel(fetching->lanes[i].call);
+        hash_behind_drop(fetching->lanes[i].body.hash);
     }
     /* What is at a thread comes back to the loop before its lane may go. */
     if (fetching->workers != NULL)
         workers_drain(fetching->workers);
     while (fetching->at_threads > 0)
-        http_loop_run_once(fetching->loop, 0, NULL);
+        http_loop_run_once(fetching->loop, TURN_MS, NULL);
     for (size_t i = 0; i < fetching->lane_count; i++)
         lane_end(&fetching->lanes[i]);
 }

@@ -98,10 +98,8 @@ static int scan_and_hash(struct round *round, struct stat_cache *cache, struct e
         r = hasher_new(options->transfer, options->root, &hasher, err);
     if (r < 0)
         return r;
-    if (options->cache != NULL && !options->dry_run)
-        r = push_looks_new(options->transfer, options->root, options->cache, &round->looks, err);
-    if (r < 0)
-        return r;
+    if (options->cache != NULL && !options->dry_run) /* without them it goes as well */
+        push_looks_new(options->root, options->cache, &round->looks, NULL);
     unknown = (struct unknown){ hasher, round->looks };
     scan_options.context = &unknown;
     transfer_meter(options->transfer, METER_SCANNING, 0, 0);
@@ -138,7 +136,7 @@ static int look_at_tree(struct round *round, bool believe_cache, struct error *e
 
     if (cached && believe_cache)
         stat_cache_open(options->cache, buf_text(&name), &cache, NULL);
-    if (cached)
+    if (cached && !options->dry_run)
         stat_cache_writer_new(options->cache, buf_text(&name), &writer, NULL);
     r = scan_and_hash(round, cache, err);
     if (r == 0 && writer != NULL)
@@ -180,6 +178,7 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
     r = push_packs(&send, missing.bytes, &round->changed, err);
     if (r == 0)
         r = push_deltas(&deltas, missing.bytes, &round->changed, err);
+    round->looks = push_looks_free(round->looks);
     return r != 0 ? r : push_send(&send, &round->changed, err);
 }
 
@@ -286,6 +285,8 @@ static void keep_files(const struct round *round)
             file_info(fd, &info, NULL) < 0 || stat_stamp(&info) != entry->stamp)
             continue;
         kept_files_put(options->cache, &entry->sha256, fd, entry->size);
+        if (file_info(fd, &info, NULL) < 0 || stat_stamp(&info) != entry->stamp)
+            kept_files_remove(options->cache, &entry->sha256); /* a copy of neither, perhaps */
         bytes += entry->size;
     }
     kept_files_trim(options->cache, KEPT_FILES_BYTES);

@@ -40,10 +40,9 @@ int push_delta_job_look(struct push_delta_job *job, struct error *err)
     bool lists = job->kind == PUSH_BASE_LIST;
     int r = job->kept_fd >= 0 ? look_at_base(job, err) : 0;
 
-    buf_release(&job->own);
-    return r < 0 ? r
-                 : push_delta_look(&job->file, lists ? &job->own : NULL, lists ? NULL : &job->own,
-                                   err);
+    if (r < 0 || job->own.size > 0)
+        return r;
+    return push_delta_look(&job->file, lists ? &job->own : NULL, lists ? NULL : &job->own, err);
 }
 
 static int make_patched(struct push_delta_job *job, const struct delta_header *header,

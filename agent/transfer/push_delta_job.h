@@ -31,7 +31,7 @@ struct push_delta_job {
     struct buf delta;
 };
 
-/* own: of the kind. 0 or an error (push_delta.h). */
+/* own: of the kind, unless it is there. 0 or an error (push_delta.h). */
 int push_delta_job_look(struct push_delta_job *job, struct error *err);
 /* delta, or PUSH_DELTA_JOB_USELESS, or an error. */
 int push_delta_job_make(struct push_delta_job *job, struct error *err);

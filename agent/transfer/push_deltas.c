@@ -215,6 +215,7 @@ static void delta_is_made(struct lane *lane)
         send_delta(lane);
     } else if (lane->result == PUSH_DELTA_JOB_USELESS && lane->job.kind == PUSH_BASE_TREE) {
         lane->job.kind = PUSH_BASE_LIST; /* equal sizes by chance: things have moved */
+        buf_release(&lane->job.own);
         start_work(lane, look);
     } else {
         leave(lane, lane->result == PUSH_DELTA_JOB_USELESS
@@ -262,8 +263,8 @@ static void base_is_found(void *context, int r, const struct error *err)
     kept_files_open(lane->job.cache, &sha256, size, &lane->job.kept_fd);
     lane->job.kind =
         size == lane->entry->size && size <= TREE_FILE_MAX ? PUSH_BASE_TREE : PUSH_BASE_LIST;
-    if (lane->job.kept_fd < 0 &&
-        push_looks_take(deltas->options->looks, lane->entry, lane->job.kind, &lane->job.own))
+    if (push_looks_take(deltas->options->looks, lane->entry, lane->job.kind, &lane->job.own) &&
+        lane->job.kept_fd < 0)
         is_looked_at(lane);
     else
         start_work(lane, look);

@@ -18,8 +18,8 @@
 #include "common/model/delta_plan.h"
 #include "common/model/problem.h"
 
-/* Up to here a document is one patch of the last one; above, its chunks are looked for. */
 #define DOCUMENT_TRIES 2 /* of what is refused as if it were damaged */
+/* Up to here a document is one patch of the last one; above, its chunks are looked for. */
 #define WHOLE_PATCH_MAX ((size_t)16 << 20)
 #define DELTA_PART 8 /* a delta is small when it has no more than this part of the document */
 

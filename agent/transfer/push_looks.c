@@ -7,7 +7,6 @@
 #include "agent/transfer/push_delta.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
-#include "agent/transfer/transfer.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
@@ -31,23 +30,22 @@ struct look {
 };
 
 struct push_looks {
-    struct transfer *transfer;
     struct directory *root, *cache;
+    atomic_bool stop;
     struct workers *workers;
     struct look looks[LOOKS_MAX];
     size_t count;
     uint64_t bytes; /* that they may come to */
 };
 
-int push_looks_new(struct transfer *transfer, struct directory *root, struct directory *cache,
-                   struct push_looks **out_looks, struct error *err)
+int push_looks_new(struct directory *root, struct directory *cache, struct push_looks **out_looks,
+                   struct error *err)
 {
     struct push_looks *looks = memory_new(sizeof(*looks));
     int r;
 
     if (looks == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    looks->transfer = transfer;
     looks->root = root;
     looks->cache = cache;
     r = workers_new(&looks->workers, 1, LOOKS_MAX, err);
@@ -62,6 +60,7 @@ struct push_looks *push_looks_free(struct push_looks *looks)
 {
     if (looks == NULL)
         return NULL;
+    atomic_store(&looks->stop, true);
     workers_free(looks->workers);
     for (size_t i = 0; i < looks->count; i++)
         buf_release(&looks->looks[i].own);
@@ -72,7 +71,7 @@ static int look_at(struct look *look)
 {
     bool lists = look->kind == PUSH_BASE_LIST;
     cleanup_fd int fd = -1;
-    struct push_delta_file file = { .size = look->size, .stop = look->looks->transfer->stop };
+    struct push_delta_file file = { .size = look->size, .stop = &look->looks->stop };
     struct file_info info;
     int r = directory_open_read(look->looks->root, look->entry->path, &fd, NULL);
 

@@ -8,7 +8,6 @@
 struct directory;
 struct error;
 struct scan_entry;
-struct transfer;
 
 /*
  * push_looks - the chunk lists and merkle trees of large files, made on a thread of their own
@@ -25,8 +24,8 @@ struct transfer;
 struct push_looks;
 
 /* root and cache (or NULL) outlive it. */
-int push_looks_new(struct transfer *transfer, struct directory *root, struct directory *cache,
-                   struct push_looks **out_looks, struct error *err);
+int push_looks_new(struct directory *root, struct directory *cache, struct push_looks **out_looks,
+                   struct error *err);
 /* Ends what runs. NULL is fine; returns NULL. */
 struct push_looks *push_looks_free(struct push_looks *looks);
 

@@ -209,8 +209,9 @@ static void go_on_at(struct lane *lane, uint64_t offset)
         send_part(lane);
 }
 
-/* The server says that the bytes are not those of the digest. */
-static void bytes_differ(struct lane *lane, const struct api_answer *answer)
+/* The server says that the bytes are not those of the digest, or no frame: what it has of them goes
+ * up to `offset`. */
+static void bytes_differ(struct lane *lane, uint64_t offset, const struct api_answer *answer)
 {
     if (lane->damaged) { /* twice, and the file is as it was: the way is bad */
         transfer_failed(lane->sending->options->transfer, -EBADMSG, EXIT_INTEGRITY);
@@ -218,7 +219,8 @@ static void bytes_differ(struct lane *lane, const struct api_answer *answer)
         return;
     }
     lane->damaged = true;
-    lane->offset = 0;
+    lane->packs = false; /* it may be what damages */
+    lane->offset = offset;
     try_again(lane, answer->code, &answer->err);
 }
 
@@ -247,7 +249,7 @@ static void on_part(void *context, const struct api_answer *answer)
         go_on_at(lane, offset);
     } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
         fail(lane, PUSH_SEND_CHANGED, NULL);
-    } else if (answer->status == 415 && lane->packs) { /* an older server: then as it is */
+    } else if (answer->status == 415 && lane->packs) { /* then as it is */
         lane->packs = false;
         send_part(lane);
     } else if (strcmp(answer->problem.code, "offset-mismatch") == 0 &&
@@ -259,7 +261,9 @@ static void on_part(void *context, const struct api_answer *answer)
         else
             try_again(lane, answer->code, &answer->err);
     } else if (strcmp(answer->problem.code, "digest-mismatch") == 0) {
-        bytes_differ(lane, answer);
+        bytes_differ(lane, 0, answer);
+    } else if (answer->status == 422 && lane->packs) {
+        bytes_differ(lane, lane->offset, answer);
     } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT ||
                strcmp(answer->problem.code, "push-busy") ==
                    0) { /* a part that broke off still ends there */

@@ -159,8 +159,9 @@ static int mark(struct missing *missing, struct span listing, uint8_t *bitmap, u
             continue;
         if (index == limit)
             return error_set(err, -EBADMSG, "the listing has more files than it has room for");
-        found = bsearch(&entry.sha256, missing->digests, missing->count, sizeof(entry.sha256),
-                        compare_digests);
+        found = missing->count == 0 ? NULL
+                                    : bsearch(&entry.sha256, missing->digests, missing->count,
+                                              sizeof(entry.sha256), compare_digests);
         if (found != NULL && !missing->seen[found - missing->digests]) {
             missing->seen[found - missing->digests] = true;
             bitmap_set(bitmap, index);

@@ -127,6 +127,43 @@ static void a_file_that_is_cut_is_told(void **state)
     end(&writing);
 }
 
+/* In any case: so that whoever waits for it can go on. */
+static void the_loop_is_told_of_what_failed(void **state)
+{
+    for (int way = 0; way < 3; way++) {
+        struct place *place = *state;
+        struct writing writing;
+        struct hash_behind *hash;
+        struct http_loop *loop;
+        struct digest digest;
+        int told = 0;
+        struct http_post post = { .function = count_up, .context = &told };
+
+        assert_int_equal(http_loop_new(&loop, NULL, NULL), 0);
+        directory_remove_file(place->at, "file", NULL);
+        begin(place, &writing);
+        assert_int_equal(hash_behind_new(writing.fd, &hash, NULL), 0);
+        if (way == 2)
+            hash_behind_drop(hash);
+        if (way > 0)
+            assert_int_equal(file_write(writing.fd, writing.bytes.bytes, SIZE, NULL), 0);
+        hash_behind_moved(hash, way == 1 ? SIZE - 1 : SIZE); /* 0: which are not there */
+        if (way == 1) {
+            hash_behind_drop(hash);
+            hash_behind_moved(hash, SIZE);
+        }
+        hash_behind_close(hash, loop, &post);
+        assert_int_equal(http_loop_run_until(loop, is_told, &told, clock_monotonic_ms() + 60000,
+                                             NULL),
+                         0);
+        int r = hash_behind_end(hash, &digest, NULL);
+        assert_true(way == 0 ? r == -EIO : r == -ECANCELED || (way == 1 && r == 0));
+        hash_behind_free(hash);
+        end(&writing);
+        http_loop_free(loop);
+    }
+}
+
 static void it_may_be_dropped_at_any_time(void **state)
 {
     struct writing writing;
@@ -149,6 +186,7 @@ int main(void)
         IN_A_PLACE(nothing_has_a_digest_too),
         IN_A_PLACE(the_loop_is_told),
         IN_A_PLACE(a_file_that_is_cut_is_told),
+        IN_A_PLACE(the_loop_is_told_of_what_failed),
         IN_A_PLACE(it_may_be_dropped_at_any_time),
     };
 

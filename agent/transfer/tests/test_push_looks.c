@@ -7,7 +7,6 @@
 #include "agent/transfer/push_delta.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
-#include "agent/transfer/transfer.h"
 #include "tests/agent/place.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
@@ -60,12 +59,11 @@ static void release(struct sample *sample)
 static bool takes(struct place *place, const struct sample *sample, const struct digest *last,
                   enum push_base_kind kind)
 {
-    struct transfer transfer = { .threads = 1 };
     cleanup(buf_release) struct buf out = buf_init(BUF_UNLIMITED);
     struct push_looks *looks;
     bool taken;
 
-    assert_int_equal(push_looks_new(&transfer, place->at, place->at, &looks, NULL), 0);
+    assert_int_equal(push_looks_new(place->at, place->at, &looks, NULL), 0);
     push_looks_add(looks, &sample->entry, last);
     taken = push_looks_take(looks, &sample->entry, kind, &out);
     if (taken)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """mixed - a tree with some of everything that a transfer treats in a way of its own: many small
-files (packs), a few of 1 to 20 MiB (parts), one of 60 MiB of which some blocks differ from version
+files (packs), a few of 1 to 20 MiB (parts), one of them text (parts in zstd), one of 60 MiB of which some blocks differ from version
 to version (deltas), links, modes, an empty directory."""
 
 import os
@@ -13,6 +13,7 @@ MIB = 1 << 20
 SMALL = 300
 BIG = 60 * MIB
 BIG_BLOCK, BIG_CHANGES = 4096, 40
+TEXT = 18 * MIB  # three parts
 
 
 def tree(root, seed, *, large=(1, 3, 20), big=BIG):
@@ -25,6 +26,8 @@ def tree(root, seed, *, large=(1, 3, 20), big=BIG):
                     0o755 if number % 7 == 0 else 0o644)
     for size in large:
         trees.write(root, f"large/{size}", chance.randbytes(size * MIB))
+    words = [chance.randbytes(8).hex() for _ in range(3000)]
+    trees.write(root, "large/text", " ".join(chance.choices(words, k=TEXT // 17)).encode())
     if big:
         data = bytearray(random.Random("big").randbytes(big))
         for _ in range(BIG_CHANGES):
