@@ -21,6 +21,9 @@
 #include "server/service/refusal.h"
 #include "server/service/spool.h"
 
+/* What zstd's levels up to 4 need; whoever sends slowly makes this much memory stay taken. */
+#define WINDOW_LOG 21
+
 struct push_document {
     struct services *services;
     struct identity identity;
@@ -117,6 +120,8 @@ int push_document_begin(struct services *services, const struct caller *caller, 
         r = zstd_reader_new(&document->zstd, document->maximum, take, document, err);
     if (r < 0)
         return r;
+    if (document->zstd != NULL)
+        zstd_reader_limit_window(document->zstd, WINDOW_LOG);
     *out_document = take_pointer(&document);
     return 0;
 }

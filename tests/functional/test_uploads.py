@@ -252,6 +252,19 @@ def test_garbage_for_a_listing(garbage, push):
     assert push.server.request("GET", "/healthz").status == 200
 
 
+@pytest.mark.parametrize("log, status", [(21, 204), (22, 422)])
+def test_window_of_a_listing(log, status, push):
+    """What a frame makes its reader hold in memory is bounded."""
+    digest = bytes.fromhex(push.digest)
+    body = listing.write([entries.Entry.file(b"%05d" % i + b"x" * 200, SIZE, digest)
+                          for i in range(18_000)])
+    assert len(body) > 1 << 22, "else the frame needs no more than its content"
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=log)
+    frame = zstandard.ZstdCompressor(compression_params=parameters).compress(body)
+    assert zstandard.get_frame_parameters(frame).window_size == 1 << log
+    assert push.put("listing", frame, "zstd").status == status
+
+
 def test_unknown_encoding(push):
     assert push.put("listing", b"x", "gzip").status == 415
 
