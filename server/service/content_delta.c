@@ -82,16 +82,11 @@ static int find_base(struct services *services, const struct identity *identity,
 static int answer(struct services *services, const struct delta_pair *pair, struct content **out,
                   struct error *err)
 {
-    const struct digest named = digest_of_span(delta_pair_name(pair));
     uint64_t size = 0;
     int fd = -1;
     int r = open_delta(services, pair, &fd, &size, err);
 
-    if (r == 0)
-        r = content_new_file(services, &fd, size, &named, "-delta", out, err);
-    if (r == 0)
-        (*out)->whole_only = true;
-    return r;
+    return r < 0 ? r : content_new_file(services, &fd, size, out, err);
 }
 
 int content_open_delta(struct services *services, const struct identity *identity,
