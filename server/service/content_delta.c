@@ -34,12 +34,16 @@ static int make(struct services *services, const struct delta_pair *pair, int *o
     return r == 0 ? error_set(err, -ENOENT, "no delta is worth it") : 0;
 }
 
-/* One that is asked for again is worth its proof. */
+/* One that is asked for again is worth its proof. A wrong one may be there still, when it could not
+ * be removed. */
 static int open_kept(struct services *services, const struct delta_pair *pair, int *out_fd,
                      uint64_t *out_size, struct error *err)
 {
-    int r = delta_pair_open(services, pair, out_fd, out_size, err);
+    int r;
 
+    if (delta_pair_is_hopeless(services, pair))
+        return error_set(err, -ENOENT, "no delta is worth it");
+    r = delta_pair_open(services, pair, out_fd, out_size, err);
     if (r == 0)
         delta_later_prove(services, pair);
     return r;
