@@ -76,8 +76,8 @@ int content_open_file_cached(struct services *services, const struct identity *i
                              struct error *err);
 
 uint64_t content_size(const struct content *content);
-/* With its quotes. NULL: ranges of it are of no use to anybody: a delta, which may be made anew with
- * other bytes. */
+/* With its quotes. NULL: ranges of it are of no use to anybody: a delta, which may be made anew
+ * with other bytes. */
 const char *content_etag(const struct content *content);
 
 /* A descriptor of the caller's own (a duplicate) and the offset in it where the content's byte 0

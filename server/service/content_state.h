@@ -61,8 +61,8 @@ int content_new_scratch(struct services *services, struct scratch *scratch,
                         const struct digest *named, const char *suffix, struct content **out,
                         struct error *err);
 
-/* The same of the first `size` bytes of a file that nobody changes, without an ETag; takes *fd, also
- * on failure. */
+/* The same of the first `size` bytes of a file that nobody changes, without an ETag; takes *fd,
+ * also on failure. */
 int content_new_file(struct services *services, int *fd, uint64_t size, struct content **out,
                      struct error *err);
 

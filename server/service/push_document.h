@@ -15,8 +15,8 @@
  * in _end(): then what it makes is treated as if it had come as it is.
  *
  * -EINVAL (REFUSAL_VALIDATION, text with the offset and the rule), -EBADMSG
- * (REFUSAL_DIGEST_MISMATCH, or a zstd frame that is damaged or has a window of more than 2^21 bytes:
- * REFUSAL_VALIDATION), -EFBIG. A delta: as
+ * (REFUSAL_DIGEST_MISMATCH, or a zstd frame that is damaged or has a window of more than 2^21
+ * bytes: REFUSAL_VALIDATION), -EFBIG. A delta: as
  * delta_body.h says. Times need the
  * listing first (-EBUSY, REFUSAL_MISSING_BLOBS): it says how many there are.
  * After a failed call only _free() may follow. A document belongs to one thread at a time.
