@@ -43,8 +43,8 @@ int api_blobs_get(struct http_exchange *exchange, void *context, struct error *e
         r = open_delta(exchange, &sha256, &content, err);
     if (r != 0)
         return r;
-    if (content != NULL)
-        return content_answer(exchange, content, DELTA_MEDIA_TYPE, CONTENT_IMMUTABLE, err);
+    if (content != NULL) /* the next one may be smaller, or right where this one is not */
+        return content_answer(exchange, content, DELTA_MEDIA_TYPE, CONTENT_NOT_KEPT, err);
     if (http_exchange_may_block(exchange))
         r = content_open_blob(services, identity, request->project, request->app,
                               request->reference, &sha256, &content, &request->why, err);

@@ -78,7 +78,7 @@ int content_answer(struct http_exchange *exchange, struct content *content, cons
                    const char *cache_control, struct error *err)
 {
     const struct http_content about = { media_type, content_etag(content), content_size(content),
-                                        cache_control, content_whole_only(content) };
+                                        cache_control };
     uint64_t offset = 0, size = 0;
     bool needed = false;
     int r = http_content_begin(exchange, &about, &needed, &offset, &size, err);

@@ -48,13 +48,15 @@ static int begin(struct http_exchange *exchange, enum push_document_kind kind, v
     struct push_document *document = NULL;
     enum push_document_coding coding;
     struct taken_document *taken;
+    uint64_t body_size = 0;
     int r = read_coding(exchange, &coding, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
+    http_exchange_body_size(exchange, &body_size);
     r = push_document_begin(request_services(exchange), &request->caller, request->project,
-                            request->app, request->push, kind, coding, &document, &request->why,
-                            err);
+                            request->app, request->push, kind, coding, body_size, &document,
+                            &request->why, err);
     if (r < 0)
         return r;
     taken = memory_new(sizeof(*taken));

@@ -52,20 +52,18 @@ int http_answer_error(struct http_exchange *exchange, const struct error *failur
                       struct error *err);
 
 /*
- * Content: bytes that never change, under a strong ETag. http_content_begin() looks at If-None-
- * Match,
- * If-Range, Range and the method, sets the headers, and says in *out_needed whether bytes are
- * needed:
+ * Content: bytes that never change, under a strong ETag, or, without one, bytes that may be others
+ * the next time. http_content_begin() looks at If-None-Match, If-Range, Range and the method, sets
+ * the headers, and says in *out_needed whether bytes are needed:
  *
  *   false  the exchange is answered (304, 416, HEAD)
  *   true   exactly the bytes [*out_offset, +*out_size) are to be given, by ONE of the four below
  */
 struct http_content {
     const char *media_type;
-    const char *etag; /* with its quotes */
+    const char *etag; /* with its quotes; NULL: none, no conditions and no ranges */
     uint64_t size;
     const char *cache_control; /* NULL: "private, no-cache" */
-    bool whole_only;           /* Range is not looked at */
 };
 int http_content_begin(struct http_exchange *exchange, const struct http_content *content,
                        bool *out_needed, uint64_t *out_offset, uint64_t *out_size,

@@ -18,14 +18,16 @@ static int content_headers(struct http_exchange *exchange, const struct http_con
 {
     const char *cache =
         content->cache_control != NULL ? content->cache_control : "private, no-cache";
-    int r = http_answer_header(exchange, "ETag", content->etag, err);
+    int r = 0;
 
+    if (content->etag != NULL)
+        r = http_answer_header(exchange, "ETag", content->etag, err);
     if (r == 0)
         r = http_answer_header(exchange, "Cache-Control", cache, err);
     if (r == 0)
         r = http_answer_header(exchange, "Vary", "Authorization", err);
     if (r == 0)
-        r = http_answer_header(exchange, "Accept-Ranges", content->whole_only ? "none" : "bytes",
+        r = http_answer_header(exchange, "Accept-Ranges", content->etag != NULL ? "bytes" : "none",
                                err);
     return r;
 }
@@ -67,7 +69,7 @@ static struct range wanted_range(struct http_exchange *exchange, const struct ht
     const char *header = http_exchange_header(exchange, "Range");
 
     /* RFC 9110, 14.2: Range is defined for GET alone. */
-    if (exchange->method != HTTP_GET || content->whole_only ||
+    if (exchange->method != HTTP_GET || content->etag == NULL ||
         !range_condition(http_exchange_header(exchange, "If-Range"), content->etag))
         header = NULL;
     return range_parse(header, content->size);
@@ -83,7 +85,8 @@ int http_content_begin(struct http_exchange *exchange, const struct http_content
 
     if (r < 0)
         return r;
-    if (etag_none_match(http_exchange_header(exchange, "If-None-Match"), content->etag)) {
+    if (content->etag != NULL &&
+        etag_none_match(http_exchange_header(exchange, "If-None-Match"), content->etag)) {
         *out_needed = false;
         return http_answer_empty(exchange, 304, err);
     }

@@ -133,9 +133,6 @@ static int prepare(struct blob_upload *upload, const struct push_blob *row, stru
     else if (!row->has_hash ||
              digest_stream_load(&upload->digest, span_of(row->hash, sizeof(row->hash)), NULL) < 0)
         return start_over(upload, why, err);
-    r = push_check_room(upload->services, row->blob.size - received, why, err);
-    if (r < 0)
-        return r;
     r = deposit_writer(upload->services, &row->blob, received, &upload->writer, err);
     if (r == -EEXIST) {
         upload->way = UPLOAD_VERIFY;
@@ -145,6 +142,10 @@ static int prepare(struct blob_upload *upload, const struct push_blob *row, stru
         return start_over(upload, why, err);
     if (r < 0)
         return push_result_of(r, why, err);
+    /* Not before: what only has to be verified needs none. */
+    r = push_check_room(upload->services, row->blob.size - received, why, err);
+    if (r < 0)
+        return r;
     upload->way = UPLOAD_PART;
     prepare_merkle(upload);
     return 0;
@@ -234,6 +235,10 @@ static int forget_parts(struct blob_upload *upload, struct push_blob *row, struc
 
     if (row->blob.state == BLOB_LIVE || row->received == 0)
         return 0;
+    /* While they can still be gone on with. */
+    r = push_check_room(upload->services, row->blob.size - row->received, why, err);
+    if (r < 0)
+        return r;
     r = push_blob_progress(upload->services->database, upload->push_number, &row->blob.sha256, 0,
                            span_of(NULL, 0), err);
     if (r < 0)

@@ -16,11 +16,20 @@
 
 CLEANUP_DEFINE(content, content_close);
 
+static void set_etag(struct content *content, const struct digest *named, const char *suffix)
+{
+    size_t suffix_size = strlen(suffix);
+
+    content->etag[0] = '"';
+    digest_hex(named, content->etag + 1);
+    memcpy(content->etag + DIGEST_HEX_SIZE, suffix, suffix_size);
+    memcpy(content->etag + DIGEST_HEX_SIZE + suffix_size, "\"", 2);
+}
+
 int content_new(struct services *services, struct object *object, const struct digest *named,
                 const char *suffix, struct content **out, struct error *err)
 {
     cleanup(cleanup_content) struct content *content = memory_new(sizeof(*content));
-    size_t suffix_size = strlen(suffix);
 
     if (content == NULL) {
         object_unref(object);
@@ -31,10 +40,8 @@ int content_new(struct services *services, struct object *object, const struct d
     content->size = object != NULL ? object_size(object) : 0;
     content->frame = buf_init(BUF_UNLIMITED);
     content->fd = -1;
-    content->etag[0] = '"';
-    digest_hex(named, content->etag + 1);
-    memcpy(content->etag + DIGEST_HEX_SIZE, suffix, suffix_size);
-    memcpy(content->etag + DIGEST_HEX_SIZE + suffix_size, "\"", 2);
+    if (named != NULL)
+        set_etag(content, named, suffix);
     *out = take_pointer(&content);
     return 0;
 }
@@ -70,12 +77,12 @@ int content_new_scratch(struct services *services, struct scratch *scratch,
     return 0;
 }
 
-int content_new_file(struct services *services, int *fd, uint64_t size, const struct digest *named,
-                     const char *suffix, struct content **out, struct error *err)
+int content_new_file(struct services *services, int *fd, uint64_t size, struct content **out,
+                     struct error *err)
 {
     cleanup_fd int own = take_fd(fd);
     struct content *content;
-    int r = content_new(services, NULL, named, suffix, &content, err);
+    int r = content_new(services, NULL, NULL, NULL, &content, err);
 
     if (r < 0)
         return r;
@@ -92,7 +99,7 @@ uint64_t content_size(const struct content *content)
 
 const char *content_etag(const struct content *content)
 {
-    return content->etag;
+    return content->etag[0] != '\0' ? content->etag : NULL;
 }
 
 int content_descriptor(const struct content *content, uint64_t *out_base)
@@ -113,11 +120,6 @@ struct span content_bytes(const struct content *content)
     if (content->scratch.size > 0)
         return span_of(content->scratch.bytes, content->scratch.size);
     return buf_span(&content->frame);
-}
-
-bool content_whole_only(const struct content *content)
-{
-    return content->whole_only;
 }
 
 static int read_file(const struct content *content, uint64_t offset, void *out, size_t size,

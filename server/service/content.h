@@ -13,7 +13,7 @@
  * content - the bytes of a version, ready to be sent: a blob, a file by its path,
  * the tree image, its names part, merkle objects, chunk lists, deltas.
  *
- * An open content has a size, a strong ETag and a source: a descriptor (local
+ * An open content has a size, a strong ETag (but for deltas) and a source: a descriptor (local
  * store: sendfile), or only content_read(). It stays readable until it is closed,
  * whatever happens to the version. `reference` as in versions.h.
  *
@@ -76,10 +76,9 @@ int content_open_file_cached(struct services *services, const struct identity *i
                              struct error *err);
 
 uint64_t content_size(const struct content *content);
-const char *content_etag(const struct content *content); /* with its quotes */
-
-/* Ranges of it are of no use to anybody: a delta, which may be made anew with other bytes. */
-bool content_whole_only(const struct content *content);
+/* With its quotes. NULL: ranges of it are of no use to anybody: a delta, which may be made anew
+ * with other bytes. */
+const char *content_etag(const struct content *content);
 
 /* A descriptor of the caller's own (a duplicate) and the offset in it where the content's byte 0
  * is; -1: there is none, use content_read(). For sendfile and pread: its file position is shared,

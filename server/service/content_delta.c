@@ -34,12 +34,16 @@ static int make(struct services *services, const struct delta_pair *pair, int *o
     return r == 0 ? error_set(err, -ENOENT, "no delta is worth it") : 0;
 }
 
-/* One that is asked for again is worth its proof. */
+/* One that is asked for again is worth its proof. A wrong one may be there still, when it could not
+ * be removed. */
 static int open_kept(struct services *services, const struct delta_pair *pair, int *out_fd,
                      uint64_t *out_size, struct error *err)
 {
-    int r = delta_pair_open(services, pair, out_fd, out_size, err);
+    int r;
 
+    if (delta_pair_is_hopeless(services, pair))
+        return error_set(err, -ENOENT, "no delta is worth it");
+    r = delta_pair_open(services, pair, out_fd, out_size, err);
     if (r == 0)
         delta_later_prove(services, pair);
     return r;
@@ -82,16 +86,11 @@ static int find_base(struct services *services, const struct identity *identity,
 static int answer(struct services *services, const struct delta_pair *pair, struct content **out,
                   struct error *err)
 {
-    const struct digest named = digest_of_span(delta_pair_name(pair));
     uint64_t size = 0;
     int fd = -1;
     int r = open_delta(services, pair, &fd, &size, err);
 
-    if (r == 0)
-        r = content_new_file(services, &fd, size, &named, "-delta", out, err);
-    if (r == 0)
-        (*out)->whole_only = true;
-    return r;
+    return r < 0 ? r : content_new_file(services, &fd, size, out, err);
 }
 
 int content_open_delta(struct services *services, const struct identity *identity,

@@ -21,10 +21,9 @@ struct content {
     struct scratch scratch;
     int fd; /* or -1 */
     uint64_t size;
-    bool whole_only;
     bool has_blob; /* `blob` is reported when reading fails */
     struct blob blob;
-    char etag[CONTENT_ETAG_SIZE];
+    char etag[CONTENT_ETAG_SIZE]; /* empty: none */
 };
 
 struct identity;
@@ -49,7 +48,7 @@ int content_open_member(struct services *services, const struct version_fact *ve
                         struct error *err);
 
 /* Takes the reference of `object` (which may be NULL), also on failure. ETag:
- * "<digest><suffix>". */
+ * "<digest><suffix>"; none when `named` is NULL. */
 int content_new(struct services *services, struct object *object, const struct digest *named,
                 const char *suffix, struct content **out, struct error *err);
 
@@ -62,9 +61,10 @@ int content_new_scratch(struct services *services, struct scratch *scratch,
                         const struct digest *named, const char *suffix, struct content **out,
                         struct error *err);
 
-/* The same of the first `size` bytes of a file that nobody changes; takes *fd, also on failure. */
-int content_new_file(struct services *services, int *fd, uint64_t size, const struct digest *named,
-                     const char *suffix, struct content **out, struct error *err);
+/* The same of the first `size` bytes of a file that nobody changes, without an ETag; takes *fd,
+ * also on failure. */
+int content_new_file(struct services *services, int *fd, uint64_t size, struct content **out,
+                     struct error *err);
 
 /* The merkle object of a blob: made from its bytes when they are one piece, else kept, and made
  * again when the store has lost it. */

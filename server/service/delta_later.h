@@ -15,8 +15,8 @@ struct services;
  * for large pairs it takes longer than somebody should wait for. Who was given another delta, or
  * none, leaves the pair here; the next who asks finds what came of it. And a large delta is given
  * without a proof (delta_make.h): one that is asked for again, so that others may be about to, is
- * proven here once a process, and goes when it is wrong. The list is short and is lost with the
- * process: it is a chance, and no promise. Any thread.
+ * proven here, once while that is remembered (delta_pair.h), and goes when it is wrong. The
+ * list is short and is lost with the process: it is a chance, and no promise. Any thread.
  */
 #define DELTA_LATER_MAX 32
 

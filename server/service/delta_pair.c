@@ -97,9 +97,10 @@ void delta_pair_keep(struct services *services, const struct delta_pair *pair, i
                      uint64_t size, bool proven)
 {
     memo_forget(services->delta_facts, delta_pair_name(pair));
-    if (services->deltas != NULL)
-        file_cache_put(services->deltas, pair->file, fd, size, NULL);
-    if (proven)
+    if (services->deltas == NULL)
+        return;
+    /* What was kept before may be there still: nothing was proven of that. */
+    if (file_cache_put(services->deltas, pair->file, fd, size, NULL) == 0 && proven)
         delta_pair_is_right(services, pair);
 }
 

@@ -14,8 +14,9 @@ struct services;
  * delta_pair - a base and a target, and what is known of the delta between them.
  *
  * Deltas do not change what they make, so one that was made is kept as a file under the digests of
- * both and the target's storage key, and that none is worth it is remembered too. Nothing here says
- * who may have it.
+ * both and the target's storage key. What else is known (that it is right, that none is worth it)
+ * is remembered in a memo of bounded size: it may be forgotten at any time, and is with the
+ * process. Nothing here says who may have it.
  */
 #define DELTA_PAIR_NAME_SIZE ((size_t)2 * DIGEST_SIZE)
 #define DELTA_PAIR_FILE_SIZE (2 * DIGEST_HEX_SIZE + BLOB_STORAGE_KEY_SIZE)
@@ -33,13 +34,13 @@ struct span delta_pair_name(const struct delta_pair *pair);
 int delta_pair_open(struct services *services, const struct delta_pair *pair, int *out_fd,
                     uint64_t *out_size, struct error *err);
 /* Keeps a copy, in the place of what was kept or known before. What cannot be kept is made
- * again. */
+ * again, and nothing is known of it. */
 void delta_pair_keep(struct services *services, const struct delta_pair *pair, int fd,
                      uint64_t size, bool proven);
 
-/* Of the one that is kept (delta_proof.h): it makes the target; whether this process knows so; it
- * does not: it goes, with the chunk lists that it may be made from, and the pair is given up until
- * the process ends, lest the same be made again. */
+/* Of the one that is kept (delta_proof.h): it makes the target; whether that is remembered; it does
+ * not: it goes, with the chunk lists that it may be made from, and the pair is given up as long as
+ * that is remembered, lest the same be made again. */
 void delta_pair_is_right(struct services *services, const struct delta_pair *pair);
 bool delta_pair_is_proven(struct services *services, const struct delta_pair *pair);
 void delta_pair_is_wrong(struct services *services, const struct delta_pair *pair);

@@ -35,6 +35,7 @@ struct pack_upload {
     struct push_blob row; /* of the member at hand */
     uint64_t unwanted;    /* failures that are the sender's */
     uint64_t unpacked;    /* bytes of members that were wanted */
+    struct push_room room;
     struct batch batch;
     struct pack_upload_result result;
 };
@@ -106,6 +107,8 @@ static int write_member(struct pack_upload *upload, const struct blob *blob, str
 
     if (r == 0)
         r = deposit_writer(upload->services, blob, 0, &writer, err);
+    if (r == 0)
+        r = push_room_take(&upload->room, bytes.size, err);
     if (r == 0)
         r = blob_writer_write(writer, bytes.bytes, bytes.size, err);
     if (r < 0)
@@ -224,6 +227,7 @@ int pack_upload_begin(struct services *services, const struct caller *caller, co
     if (upload == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     upload->services = services;
+    push_room_init(&upload->room, services);
     r = push_enter(services, caller, project, app, push_id, &push, why, err);
     if (r == 0)
         r = push_check_room(services, body_size, why, err);

@@ -25,7 +25,8 @@
  * unpacked. -EFBIG, REFUSAL_TOO_LARGE above. -EINVAL with REFUSAL_VALIDATION: it is no pack, or
  * more than PACK_UPLOAD_FAILURES_MAX members failed by the sender's fault (all but
  * REFUSAL_PUSH_BUSY). -ENOSPC with REFUSAL_FULL: at the begin, no room for a body of that size
- * (push_door.h); later, the disk is full. An upload belongs to one thread at a time.
+ * (push_door.h); later, none for what it unpacks to; what was stored by then is kept. An upload
+ * belongs to one thread at a time.
  */
 #define PACK_UPLOAD_MEMBER_MAX ((uint64_t)512 << 10)
 #define PACK_UPLOAD_COUNT_MAX 65536

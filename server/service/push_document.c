@@ -21,6 +21,9 @@
 #include "server/service/refusal.h"
 #include "server/service/spool.h"
 
+/* What zstd's levels up to 4 need; whoever sends slowly makes this much memory stay taken. */
+#define WINDOW_LOG 21
+
 struct push_document {
     struct services *services;
     struct identity identity;
@@ -35,6 +38,7 @@ struct push_document {
     bool has_links;                 /* their listing */
     struct spool spool;
     uint64_t maximum; /* bytes unpacked */
+    struct push_room room;
 };
 
 CLEANUP_DEFINE(push_document, push_document_free);
@@ -61,6 +65,9 @@ static int take(void *context, struct span bytes, struct error *err)
     if (bytes.size > document->maximum - document->spool.size)
         return error_set(err, -EFBIG, "more than %llu bytes",
                          (unsigned long long)document->maximum);
+    r = push_room_take(&document->room, bytes.size, err);
+    if (r < 0)
+        return r;
     if (document->kind == PUSH_DOCUMENT_LISTING)
         r = listing_reader_feed(document->listing, bytes.bytes, bytes.size, err);
     else
@@ -90,8 +97,8 @@ static int prepare_times(struct push_document *document, struct refusal *why, st
 
 int push_document_begin(struct services *services, const struct caller *caller, const char *project,
                         const char *app, const char *push_id, enum push_document_kind kind,
-                        enum push_document_coding coding, struct push_document **out_document,
-                        struct refusal *why, struct error *err)
+                        enum push_document_coding coding, uint64_t body_size,
+                        struct push_document **out_document, struct refusal *why, struct error *err)
 {
     cleanup(cleanup_push_document) struct push_document *document = memory_new(sizeof(*document));
     int r;
@@ -103,9 +110,12 @@ int push_document_begin(struct services *services, const struct caller *caller, 
     document->kind = kind;
     document->push = push_empty();
     document->is_delta = coding == PUSH_DOCUMENT_DELTA;
+    push_room_init(&document->room, services);
     spool_init(&document->spool, services->scratch_path);
     delta_body_init(&document->delta, services, services->listing_max);
     r = push_enter(services, caller, project, app, push_id, &document->push, why, err);
+    if (r == 0)
+        r = push_check_room(services, body_size, why, err);
     if (r < 0)
         return r;
     document->maximum = services->listing_max;
@@ -117,6 +127,8 @@ int push_document_begin(struct services *services, const struct caller *caller, 
         r = zstd_reader_new(&document->zstd, document->maximum, take, document, err);
     if (r < 0)
         return r;
+    if (document->zstd != NULL)
+        zstd_reader_limit_window(document->zstd, WINDOW_LOG);
     *out_document = take_pointer(&document);
     return 0;
 }
@@ -268,7 +280,9 @@ int push_document_end(struct push_document *document, struct refusal *why, struc
         r = zstd_reader_end(document->zstd, err);
     if (r < 0)
         return refuse(r, why, err);
-    r = busy_enter(services, name, why, err);
+    r = push_check_room(services, document->spool.size, why, err); /* the store's copy */
+    if (r == 0)
+        r = busy_enter(services, name, why, err);
     if (r < 0)
         return r;
     if (document->kind == PUSH_DOCUMENT_LISTING)

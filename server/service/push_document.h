@@ -15,9 +15,12 @@
  * in _end(): then what it makes is treated as if it had come as it is.
  *
  * -EINVAL (REFUSAL_VALIDATION, text with the offset and the rule), -EBADMSG
- * (REFUSAL_DIGEST_MISMATCH, or a damaged zstd frame: REFUSAL_VALIDATION), -EFBIG. A delta: as
+ * (REFUSAL_DIGEST_MISMATCH, or a zstd frame that is damaged or has a window of more than 2^21
+ * bytes: REFUSAL_VALIDATION), -EFBIG. A delta: as
  * delta_body.h says. Times need the
- * listing first (-EBUSY, REFUSAL_MISSING_BLOBS): it says how many there are.
+ * listing first (-EBUSY, REFUSAL_MISSING_BLOBS): it says how many there are. -ENOSPC
+ * (REFUSAL_FULL) before a byte is taken, when there is no room for the body, and later, when there
+ * is none for what it unpacks to.
  * After a failed call only _free() may follow. A document belongs to one thread at a time.
  */
 struct push_document;
@@ -27,8 +30,9 @@ enum push_document_coding { PUSH_DOCUMENT_PLAIN, PUSH_DOCUMENT_ZSTD, PUSH_DOCUME
 
 int push_document_begin(struct services *services, const struct caller *caller, const char *project,
                         const char *app, const char *push_id, enum push_document_kind kind,
-                        enum push_document_coding coding, struct push_document **out_document,
-                        struct refusal *why, struct error *err);
+                        enum push_document_coding coding, uint64_t body_size,
+                        struct push_document **out_document, struct refusal *why,
+                        struct error *err);
 int push_document_add(struct push_document *document, struct span bytes, struct refusal *why,
                       struct error *err);
 int push_document_end(struct push_document *document, struct refusal *why, struct error *err);

@@ -85,6 +85,26 @@ int push_check_room(struct services *services, uint64_t size, struct refusal *wh
     return push_result_of(r, why, err);
 }
 
+void push_room_init(struct push_room *room, struct services *services)
+{
+    *room = (struct push_room){ services, PUSH_ROOM_STRIDE };
+}
+
+int push_room_take(struct push_room *room, uint64_t size, struct error *err)
+{
+    const uint64_t wanted = size > PUSH_ROOM_STRIDE ? size : PUSH_ROOM_STRIDE;
+    int r;
+
+    if (size > room->left) {
+        r = push_check_room(room->services, wanted, NULL, err);
+        if (r < 0)
+            return r;
+        room->left = wanted;
+    }
+    room->left -= size;
+    return 0;
+}
+
 int push_refuse_conflict(const struct digest *existing, struct refusal *why, struct error *err)
 {
     char hex[DIGEST_HEX_SIZE];

@@ -31,5 +31,16 @@ int push_result_of(int result, struct refusal *why, struct error *err);
 int push_check_room(struct services *services, uint64_t size, struct refusal *why,
                     struct error *err);
 
+/* The same of bytes that come packed, so that nobody knows how many they are: a look for every
+ * PUSH_ROOM_STRIDE of them, the first of which the reserve has room for. */
+#define PUSH_ROOM_STRIDE ((uint64_t)16 << 20)
+struct push_room {
+    struct services *services;
+    uint64_t left; /* bytes that the last look was for */
+};
+void push_room_init(struct push_room *room, struct services *services);
+/* Before `size` more are written. -ENOSPC */
+int push_room_take(struct push_room *room, uint64_t size, struct error *err);
+
 /* -EEXIST with REFUSAL_VERSION_EXISTS: the name stands for other content. */
 int push_refuse_conflict(const struct digest *existing, struct refusal *why, struct error *err);

@@ -10,6 +10,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/model/bitmap.h"
+#include "common/model/entry.h"
 #include "common/model/listing.h"
 #include "server/db/push_blobs.h"
 #include "server/service/context.h"
@@ -183,6 +184,8 @@ int push_files_missing(struct services *services, const struct push *push, struc
     uint8_t *bitmap;
     int r;
 
+    if (limit > ENTRY_MAX_COUNT) /* a listing of long paths has room for more than there may be */
+        limit = ENTRY_MAX_COUNT;
     r = push_blob_count(services->database, push->number, &present, &absent, err);
     if (r == 0)
         r = scratch_map(services->scratch_path, absent * DIGEST_SIZE, &digests, err);

@@ -382,6 +382,14 @@ static int sentinel_require(struct file_store *self, bool found, struct error *e
     return r < 0 ? r : store_check(&self->base, err);
 }
 
+/* A process that was killed between naming an object and syncing the name left one that can be
+ * read, but may be gone after a loss of power. Who finds it there takes it for durable (deposit.h),
+ * so it has to be. */
+static int sync_what_was_named(struct file_store *self, struct error *err)
+{
+    return syncfs(self->tree.root_fd) == 0 ? 0 : file_tree_error(err, errno, "syncing the store");
+}
+
 int blob_store_file_open(const char *path, const char *store_id, bool found,
                          struct blob_store **out_store, struct error *err)
 {
@@ -399,6 +407,8 @@ int blob_store_file_open(const char *path, const char *store_id, bool found,
     r = file_tree_open(path, found, &self->tree, err);
     if (r >= 0)
         r = sentinel_require(self, found, err);
+    if (r >= 0)
+        r = sync_what_was_named(self, err);
     if (r >= 0)
         r = file_commits_new(&self->tree, &self->commits, err);
     if (r < 0) {

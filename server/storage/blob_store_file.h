@@ -16,7 +16,8 @@ struct error;
  * Everything happens beneath one descriptor of DIR, and no link is followed. An
  * object is written, its data synced, renamed into place without replacing, and
  * the directories synced, before commit returns. Commits that wait at the same
- * time share what makes them durable.
+ * time share what makes them durable. Opening syncs the file system once: what a
+ * process before had named and not synced is durable then.
  *
  * found: this store may be made here: DIR, its parts and the sentinel are made
  * when they are absent and nothing was ever stored here (objects without a sentinel:

@@ -86,6 +86,8 @@ def test_delta(get, version, target, most):
         answer = get(version, sha(target), sha(OLD), headers=headers)
         assert (answer.status, answer.headers["content-type"]) == (200, DELTA)
         assert answer.headers["accept-ranges"] == "none"
+        assert answer.headers["cache-control"] == "no-store", "the next may be another"
+        assert "etag" not in answer.headers
         assert "content-range" not in answer.headers
         assert len(answer.body) <= most
         assert delta.apply(answer.body, OLD) == target

@@ -76,10 +76,14 @@ def test_push_that_cannot_fit(new_server, keeper, names, tmp_path):
 def test_full_answer(new_server, keeper, names, tmp_path):
     """What the API says of a full disk: 507 full."""
     data = trees.random_bytes(24 * MIB)
-    with tmpfs(tmp_path / "disk", "60m", keeper) as disk:
+    with tmpfs(tmp_path / "disk", "90m", keeper) as disk:
         server = new_server(disk / "data")
         push = Push(server, names)
         push.describe((b"f", data))
+        remount(disk, "size=60m")
+        for part in ("listing", "times"):
+            answer = push.put(part, b"x")
+            assert (answer.status, answer.code) == (507, "full"), answer
         digest = hashlib.sha256(data).hexdigest()
         answer = push.part(digest, data[:1000], 0, len(data))
         assert (answer.status, answer.code) == (507, "full"), answer

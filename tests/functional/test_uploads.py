@@ -2,6 +2,7 @@
 """Uploads that are not what they promised: bodies, offsets, digests, listings."""
 
 import hashlib
+import os
 import pathlib
 import socket
 import struct
@@ -118,9 +119,9 @@ def test_without_a_length(push):
     assert wire.status_of(answer) == 411, answer[:300]
 
 
-def packed(data):
-    """One frame with its content size, matches at most 2^18 bytes back."""
-    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=18)
+def packed(data, log=18):
+    """One frame with its content size, matches at most 2^log bytes back."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=log)
     return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
 
 
@@ -165,8 +166,22 @@ def test_bad_parts_in_zstd(push, how, status):
 def test_much_of_nothing_in_zstd(push):
     """A frame that unpacks to more than was said ends there."""
     push.describe((b"f", push.data))
-    assert packed_part(push, packed(bytes(1 << 30)), 0, SIZE).status == 422
+    assert packed_part(push, packed(bytes(64 << 20)), 0, SIZE).status == 422
     assert push.offset() == 0
+
+
+@pytest.mark.parametrize("log, status", [(18, 204), (20, 422)])
+def test_window_of_a_part(log, status, push):
+    """A part in zstd makes its reader hold 256 KiB, not what the frame announces."""
+    push.data = os.urandom(64 << 10) * 18  # more than the window, else the content is all of it
+    push.digest = hashlib.sha256(push.data).hexdigest()
+    push.describe((b"f", push.data))
+    frame = packed(push.data, log)
+    assert zstandard.get_frame_parameters(frame).window_size == 1 << log
+    answer = push.part(push.digest, frame, 0, len(push.data), Content_Encoding="zstd",
+                       Upload_Part_Length=len(push.data))
+    assert answer.status == status, answer
+    assert push.offset() == (len(push.data) if status == 204 else 0)
 
 
 def test_wrong_bytes(push):
@@ -250,6 +265,18 @@ def test_garbage_for_a_listing(garbage, push):
     answer = push.put("listing", body, encoding)
     assert 400 <= answer.status < 500, answer
     assert push.server.request("GET", "/healthz").status == 200
+
+
+@pytest.mark.parametrize("log, status", [(21, 204), (22, 422)])
+def test_window_of_a_listing(log, status, push):
+    """What a frame makes its reader hold in memory is bounded."""
+    digest = bytes.fromhex(push.digest)
+    body = listing.write([entries.Entry.file(b"%05d" % i + b"x" * 200, SIZE, digest)
+                          for i in range(18_000)])
+    assert len(body) > 1 << 22, "else the frame needs no more than its content"
+    frame = packed(body, log)
+    assert zstandard.get_frame_parameters(frame).window_size == 1 << log
+    assert push.put("listing", frame, "zstd").status == status
 
 
 def test_unknown_encoding(push):

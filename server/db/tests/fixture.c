@@ -2,6 +2,7 @@
 #include "server/db/tests/fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/error.h"
@@ -51,8 +52,33 @@ int64_t fixture_push(struct database *database, const char *project, const char 
     return number;
 }
 
+static int compare_wants(const void *a, const void *b)
+{
+    const struct blob_want *left = a, *right = b;
+
+    return digest_compare(&left->sha256, &right->sha256);
+}
+
+static int compare_backwards(const void *a, const void *b)
+{
+    return compare_wants(b, a);
+}
+
+void fixture_wants_sort(struct blob_want *wants, size_t count, enum fixture_order order)
+{
+    qsort(wants, count, sizeof(*wants),
+          order == FIXTURE_ASCENDING ? compare_wants : compare_backwards);
+}
+
 unsigned fixture_want_range(struct database *database, int64_t number,
                             const struct blob_scope *scope, unsigned first, unsigned count)
+{
+    return fixture_want_ordered(database, number, scope, first, count, FIXTURE_ASCENDING);
+}
+
+unsigned fixture_want_ordered(struct database *database, int64_t number,
+                              const struct blob_scope *scope, unsigned first, unsigned count,
+                              enum fixture_order order)
 {
     static const struct blob_scope everything = { .token_id = FIXTURE_TOKEN };
     struct blob_want *wants = memory_array(count, sizeof(*wants));
@@ -63,6 +89,7 @@ unsigned fixture_want_range(struct database *database, int64_t number,
 
     for (unsigned i = 0; i < count; i++)
         wants[i] = fixture_want(first + i);
+    fixture_wants_sort(wants, count, order);
     r = push_blobs_want(database, number, scope == NULL ? &everything : scope, wants, count,
                         missing, &error);
     if (r < 0)

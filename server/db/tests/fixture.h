@@ -37,7 +37,15 @@ void fixture_token(struct database *database, const char *id, const char *projec
 int64_t fixture_push(struct database *database, const char *project, const char *app,
                      const char *token_id);
 
+/* Ascending wants are looked at together, others one by one. */
+enum fixture_order { FIXTURE_ASCENDING, FIXTURE_DESCENDING };
+void fixture_wants_sort(struct blob_want *wants, size_t count, enum fixture_order order);
+
 /* Wants blobs first..first+count-1; how many are missing. */
+unsigned fixture_want_ordered(struct database *database, int64_t number,
+                              const struct blob_scope *scope, unsigned first, unsigned count,
+                              enum fixture_order order);
+/* The same in ascending order, as a listing's are. */
 unsigned fixture_want_range(struct database *database, int64_t number,
                             const struct blob_scope *scope, unsigned first, unsigned count);
 void fixture_send(struct database *database, int64_t number, unsigned n);

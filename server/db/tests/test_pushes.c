@@ -30,6 +30,17 @@ static size_t tombstone_count(struct database *database)
     return count;
 }
 
+/* What is asked for together and one by one has the same answers. */
+#define BOTH_WAYS(name, check)                  \
+    static void name(void **state)              \
+    {                                           \
+        check(DB(state), FIXTURE_ASCENDING);    \
+    }                                           \
+    static void name##_one_by_one(void **state) \
+    {                                           \
+        check(DB(state), FIXTURE_DESCENDING);   \
+    }
+
 static void a_push_is_seen_by_its_token_alone(void **state)
 {
     struct push_opening opening = { .project = "shop",
@@ -88,6 +99,57 @@ static void another_size_of_a_digest_is_refused(void **state)
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM push_blobs"), 0);
 }
 
+/* Some that are there, some that this push is uploading, some that nobody has. */
+static void check_mixed(struct database *database, enum fixture_order order)
+{
+    struct blob_want wants[] = { fixture_want(0), fixture_want(3), fixture_want(10),
+                                 fixture_want(11), fixture_want(20) };
+    const size_t count = sizeof(wants) / sizeof(wants[0]);
+    bool missing[sizeof(wants) / sizeof(wants[0])];
+    char key[BLOB_STORAGE_KEY_SIZE];
+    int64_t number;
+
+    fixture_version(database, "shop", "api", "1", 1000, 0, 4);
+    number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
+    assert_int_equal(fixture_want_ordered(database, number, NULL, 10, 2, order), 2);
+    memcpy(key, blob_of(database, number, 10).key, sizeof(key));
+    fixture_wants_sort(wants, count, order);
+    memset(missing, 2, sizeof(missing));
+    assert_int_equal(push_blobs_want(database, number, &scope_all, wants, count, missing, NULL), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(missing[i], wants[i].size >= fixture_want(10).size);
+    assert_string_equal(blob_of(database, number, 10).key, key);
+    assert_int_equal(blob_of(database, number, 3).state, BLOB_LIVE);
+    assert_int_equal(blob_of(database, number, 20).state, BLOB_UPLOADING);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM push_blobs"), count);
+}
+
+BOTH_WAYS(mixed_wants_each_have_their_answer, check_mixed)
+
+static void check_other_sizes(struct database *database, enum fixture_order order)
+{
+    /* a file and a tree that are there, and one that this push is uploading */
+    static const unsigned wrong[] = { 0, 1002, 10 };
+    int64_t number;
+
+    fixture_version(database, "shop", "api", "1", 1000, 0, 4);
+    number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
+    assert_int_equal(fixture_want_ordered(database, number, NULL, 10, 2, order), 2);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct blob_want wants[] = { fixture_want(wrong[i]), fixture_want(2), fixture_want(21) };
+        bool missing[3];
+
+        wants[0].size++;
+        fixture_wants_sort(wants, 3, order);
+        assert_int_equal(push_blobs_want(database, number, &scope_all, wants, 3, missing, NULL),
+                         -EINVAL);
+        /* nothing of the others is held either */
+        assert_int_equal(fixture_integer(database, "SELECT count(*) FROM push_blobs"), 2);
+    }
+}
+
+BOTH_WAYS(another_size_of_what_is_there_is_refused, check_other_sizes)
+
 static void what_is_not_wanted_cannot_be_sent(void **state)
 {
     int64_t number = fixture_push(DB(state), "shop", "api", FIXTURE_TOKEN);
@@ -122,25 +184,26 @@ static void progress_is_kept(void **state)
     assert_memory_equal(found.hash, hash, sizeof(hash));
 }
 
-static void a_version_s_blobs_are_had_by_those_who_see_it(void **state)
+static void check_sight(struct database *database, enum fixture_order order)
 {
     struct blob_scope same_app = { "shop", "api", FIXTURE_OTHER };
     struct blob_scope same_project = { "shop", NULL, FIXTURE_OTHER };
     struct blob_scope other_app = { "shop", "ui", FIXTURE_OTHER };
     struct blob_scope other_project = { "bank", NULL, FIXTURE_OTHER };
     struct blob_scope unknown = { "nowhere", "nothing", FIXTURE_OTHER };
-    struct database *database = DB(state);
     int64_t number;
 
     fixture_version(database, "shop", "api", "1", 1000, 0, 10);
     number = fixture_push(database, "bank", "web", FIXTURE_OTHER);
-    assert_int_equal(fixture_want_range(database, number, &other_project, 0, 2), 2);
-    assert_int_equal(fixture_want_range(database, number, &other_app, 2, 2), 2);
-    assert_int_equal(fixture_want_range(database, number, &unknown, 4, 2), 2);
-    assert_int_equal(fixture_want_range(database, number, &same_project, 6, 2), 0);
-    assert_int_equal(fixture_want_range(database, number, &same_app, 8, 2), 0);
+    assert_int_equal(fixture_want_ordered(database, number, &other_project, 0, 2, order), 2);
+    assert_int_equal(fixture_want_ordered(database, number, &other_app, 2, 2, order), 2);
+    assert_int_equal(fixture_want_ordered(database, number, &unknown, 4, 2, order), 2);
+    assert_int_equal(fixture_want_ordered(database, number, &same_project, 6, 2, order), 0);
+    assert_int_equal(fixture_want_ordered(database, number, &same_app, 8, 2, order), 0);
     assert_int_equal(blob_of(database, number, 8).state, BLOB_LIVE);
 }
+
+BOTH_WAYS(a_version_s_blobs_are_had_by_those_who_see_it, check_sight)
 
 static void what_is_there_but_not_had_is_sent_and_joined(void **state)
 {
@@ -167,18 +230,19 @@ static void what_is_there_but_not_had_is_sent_and_joined(void **state)
     assert_int_equal(tombstone_count(database), 1);
 }
 
-static void what_a_token_sent_in_an_open_push_it_has(void **state)
+static void check_sent(struct database *database, enum fixture_order order)
 {
-    struct database *database = DB(state);
     int64_t first = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
     int64_t second = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
     int64_t foreign = fixture_push(database, "shop", "api", FIXTURE_OTHER);
 
-    fixture_want_range(database, first, NULL, 0, 4);
+    fixture_want_ordered(database, first, NULL, 0, 4, order);
     fixture_send_range(database, first, 0, 2);
-    assert_int_equal(fixture_want_range(database, second, NULL, 0, 4), 2);
-    assert_int_equal(fixture_want_range(database, foreign, &scope_other, 0, 4), 4);
+    assert_int_equal(fixture_want_ordered(database, second, NULL, 0, 4, order), 2);
+    assert_int_equal(fixture_want_ordered(database, foreign, &scope_other, 0, 4, order), 4);
 }
+
+BOTH_WAYS(what_a_token_sent_in_an_open_push_it_has, check_sent)
 
 static void a_hold_without_size_needs_sight(void **state)
 {
@@ -196,19 +260,20 @@ static void a_hold_without_size_needs_sight(void **state)
     assert_int_equal(push_part_set(database, number, PUSH_PART_LISTING, &listing, NULL), 0);
 }
 
-static void a_hold_brings_the_condemned_back(void **state)
+static void check_condemned(struct database *database, enum fixture_order order)
 {
-    struct database *database = DB(state);
     int64_t number;
 
     fixture_version(database, "shop", "api", "1", 1000, 0, 3);
     assert_true(fixture_run(database, "UPDATE blobs SET state = 'condemned'") >= 0);
     number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
-    assert_int_equal(fixture_want_range(database, number, NULL, 0, 2), 0);
+    assert_int_equal(fixture_want_ordered(database, number, NULL, 0, 2, order), 0);
     assert_int_equal(blob_of(database, number, 0).state, BLOB_LIVE);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM blobs WHERE state = 'live'"),
                      2);
 }
+
+BOTH_WAYS(a_hold_brings_the_condemned_back, check_condemned)
 
 static void a_held_blob_cannot_be_dropped(void **state)
 {
@@ -306,9 +371,8 @@ static void keys_are_never_used_again(void **state)
     assert_true(blob_of(database, number, 0).id > first.id);
 }
 
-static void a_lost_blob_is_healed_under_a_new_key(void **state)
+static void check_lost(struct database *database, enum fixture_order order)
 {
-    struct database *database = DB(state);
     struct digest sha256 = fixture_digest(0);
     struct blob before;
     struct blob after;
@@ -322,7 +386,7 @@ static void a_lost_blob_is_healed_under_a_new_key(void **state)
     assert_int_equal(after.state, BLOB_LIVE);
     assert_int_equal(blob_report(database, before.id, before.key, BLOB_MISSING, NULL), 0);
     number = fixture_push(database, "shop", "api", FIXTURE_TOKEN);
-    assert_int_equal(fixture_want_range(database, number, NULL, 0, 2), 1);
+    assert_int_equal(fixture_want_ordered(database, number, NULL, 0, 2, order), 1);
     fixture_send(database, number, 0);
     assert_int_equal(blob_of_version(database, id, &sha256, &after, NULL), 0);
     assert_int_equal(after.id, before.id);
@@ -330,6 +394,8 @@ static void a_lost_blob_is_healed_under_a_new_key(void **state)
     assert_string_not_equal(after.key, before.key);
     assert_int_equal(tombstone_count(database), 1);
 }
+
+BOTH_WAYS(a_lost_blob_is_healed_under_a_new_key, check_lost)
 
 static void a_blob_lost_while_held_is_asked_for_again(void **state)
 {
@@ -616,18 +682,26 @@ int main(void)
         CASE(a_push_is_seen_by_its_token_alone),
         CASE(every_wanted_blob_has_a_row_and_a_key_before_its_bytes),
         CASE(another_size_of_a_digest_is_refused),
+        CASE(mixed_wants_each_have_their_answer),
+        CASE(mixed_wants_each_have_their_answer_one_by_one),
+        CASE(another_size_of_what_is_there_is_refused),
+        CASE(another_size_of_what_is_there_is_refused_one_by_one),
         CASE(what_is_not_wanted_cannot_be_sent),
         CASE(progress_is_kept),
         CASE(a_version_s_blobs_are_had_by_those_who_see_it),
+        CASE(a_version_s_blobs_are_had_by_those_who_see_it_one_by_one),
         CASE(what_is_there_but_not_had_is_sent_and_joined),
         CASE(what_a_token_sent_in_an_open_push_it_has),
+        CASE(what_a_token_sent_in_an_open_push_it_has_one_by_one),
         CASE(a_hold_without_size_needs_sight),
         CASE(a_hold_brings_the_condemned_back),
+        CASE(a_hold_brings_the_condemned_back_one_by_one),
         CASE(a_held_blob_cannot_be_dropped),
         CASE(a_base_is_found_within_the_scope),
         CASE(a_base_is_held_and_becomes_no_part_of_the_push),
         CASE(keys_are_never_used_again),
         CASE(a_lost_blob_is_healed_under_a_new_key),
+        CASE(a_lost_blob_is_healed_under_a_new_key_one_by_one),
         CASE(a_blob_lost_while_held_is_asked_for_again),
         CASE(missing_and_present_are_walked_in_order),
         CASE(a_commit_says_what_is_missing),

@@ -78,7 +78,6 @@ static void check_list(const struct sample_blob *blob)
     bytes = memory_new(wanted.size);
     assert_int_equal(content_read(content, 0, bytes, wanted.size, NULL), 0);
     assert_memory_equal(bytes, wanted.bytes, wanted.size);
-    assert_false(content_whole_only(content));
     digest_hex(&blob->sha256, etag + 1);
     memcpy(etag + DIGEST_HEX_SIZE, "-chunks\"", 9);
     assert_string_equal(content_etag(content), etag);

@@ -18,6 +18,7 @@
 #include "server/service/push_door.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
+#include "server/storage/blob_store.h"
 
 /* A push with one large blob in it, its listing and times there. */
 struct one {
@@ -475,6 +476,74 @@ static void test_no_room(void **state)
     commit_and_check();
 }
 
+/* The object of the blob is whole in the store, as from a server that was killed before its row
+ * knew. */
+static void put_object(void)
+{
+    struct push push = push_empty();
+    struct blob_writer *writer;
+    struct push_blob row;
+
+    assert_int_equal(push_get(one.world.database, "p", "a", one.open.id,
+                              one.world.caller.identity.id, &push, NULL),
+                     0);
+    assert_int_equal(push_blob_get(one.world.database, push.number, &one.blob->sha256, &row, NULL),
+                     0);
+    push_release(&push);
+    assert_int_equal(blob_store_create(one.world.inner, row.blob.key, one.blob->size, &writer,
+                                       NULL),
+                     0);
+    assert_int_equal(blob_writer_write(writer, one.blob->bytes, one.blob->size, NULL), 0);
+    assert_int_equal(blob_writer_commit(writer, NULL), 0);
+}
+
+static void test_what_is_verified_needs_no_room(void **state)
+{
+    struct refusal why;
+    uint64_t offset;
+
+    new_push(100000);
+    put_object();
+    fault_store_left(one.world.store, 0);
+    assert_int_equal(send_part(one.blob->bytes, 0, one.blob->size, &offset, &why), 0);
+    assert_int_equal(offset, one.blob->size);
+    fault_store_left(one.world.store, UINT64_MAX);
+    commit_and_check();
+}
+
+static int send_whole(struct refusal *why)
+{
+    struct blob_upload *upload = NULL;
+    uint64_t offset;
+    int r = blob_upload_begin_whole(one.world.services, &one.world.caller, "p", "a", one.open.id,
+                                    &one.blob->sha256, &upload, why, NULL);
+
+    if (r == 0)
+        r = blob_upload_add(upload, span_of(one.blob->bytes, one.blob->size), why, NULL);
+    if (r == 0)
+        r = blob_upload_end(upload, &offset, why, NULL);
+    blob_upload_free(upload);
+    return r;
+}
+
+/* Parts are forgotten only for what there is room for. */
+static void test_parts_outlive_no_room(void **state)
+{
+    struct refusal why = { 0 };
+    uint64_t offset;
+
+    new_push(100000);
+    assert_int_equal(send_part(one.blob->bytes, 0, 40000, &offset, &why), 0);
+    fault_store_left(one.world.store, PUSH_ROOM + 59999);
+    assert_int_equal(send_whole(&why), -ENOSPC);
+    assert_int_equal(why.code, REFUSAL_FULL);
+    assert_int_equal(offset_now(), 40000);
+    fault_store_left(one.world.store, PUSH_ROOM + 100000);
+    assert_int_equal(send_whole(&why), 0);
+    fault_store_left(one.world.store, UINT64_MAX);
+    commit_and_check();
+}
+
 static void test_full_disk(void **state)
 {
     check_full_disk(100000);
@@ -490,7 +559,8 @@ static void test_full_disk(void **state)
         cmocka_unit_test(test_trees_that_were_not_kept), cmocka_unit_test(test_bad_numbers),    \
         cmocka_unit_test(test_wrong_bytes), cmocka_unit_test(test_body_shorter_or_longer),      \
         cmocka_unit_test(test_two_at_once_on_one_blob), cmocka_unit_test(test_full_disk),       \
-        cmocka_unit_test(test_no_room)
+        cmocka_unit_test(test_no_room), cmocka_unit_test(test_what_is_verified_needs_no_room),  \
+        cmocka_unit_test(test_parts_outlive_no_room)
 
 /* The argument names the store: "memory" or "file". */
 int main(int argc, char **argv)

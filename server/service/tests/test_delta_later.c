@@ -166,21 +166,29 @@ static void step(size_t expected)
     assert_int_equal(count, expected);
 }
 
-/* One that was kept by another process is proven when it is asked for, once however often that
- * is. */
-static void test_what_is_kept_is_proven(void **state)
+static struct delta_pair real_pair(void)
 {
     struct delta_pair pair;
     struct blob base, target;
 
-    world_restart(&world);
-    assert_true(is_given());
-    assert_true(is_given());
     assert_int_equal(blob_base_find(world.database, "p", "a", &old.blobs[0].sha256, &base, NULL),
                      0);
     assert_int_equal(blob_base_find(world.database, "p", "a", &new.blobs[0].sha256, &target, NULL),
                      0);
     delta_pair_init(&pair, &base, &target);
+    return pair;
+}
+
+/* One that was kept by another process is proven when it is asked for, once however often that
+ * is. */
+static void test_what_is_kept_is_proven(void **state)
+{
+    struct delta_pair pair;
+
+    world_restart(&world);
+    assert_true(is_given());
+    assert_true(is_given());
+    pair = real_pair();
     assert_false(delta_pair_is_proven(world.services, &pair));
     step(0);
     assert_true(delta_pair_is_proven(world.services, &pair));
@@ -188,6 +196,38 @@ static void test_what_is_kept_is_proven(void **state)
     spoil_kept();
     assert_true(is_given());
     step(0);
+    assert_true(is_given());
+}
+
+/* A proof is of the bytes that it was made of, not of older ones that stayed in their place. */
+static void test_what_cannot_be_kept_proves_nothing(void **state)
+{
+    struct delta_pair pair;
+    cleanup_fd int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    world_restart(&world);
+    pair = real_pair();
+    delta_pair_keep(world.services, &pair, fd, UINT64_MAX, true);
+    assert_false(delta_pair_is_proven(world.services, &pair));
+    assert_true(is_given()); /* the older one */
+    delta_pair_is_right(world.services, &pair);
+    delta_pair_keep(world.services, &pair, fd, UINT64_MAX, false);
+    assert_false(delta_pair_is_proven(world.services, &pair));
+}
+
+/* The file of a pair that was given up may have outlived that. */
+static void test_what_is_given_up_is_not_given(void **state)
+{
+    struct delta_pair pair;
+
+    world_restart(&world);
+    pair = real_pair();
+    assert_true(is_given());
+    delta_pair_give_up(world.services, &pair);
+    assert_false(is_given());
+    assert_false(is_given());
+    world_restart(&world);
     assert_true(is_given());
 }
 
@@ -306,6 +346,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_better_one_is_found),
+        cmocka_unit_test(test_what_cannot_be_kept_proves_nothing),
+        cmocka_unit_test(test_what_is_given_up_is_not_given),
         cmocka_unit_test(test_what_is_kept_is_proven),
         cmocka_unit_test(test_a_wrong_one_goes),
         cmocka_unit_test(test_none_that_is_larger_than_the_whole),

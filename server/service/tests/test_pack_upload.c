@@ -29,11 +29,9 @@ struct open_push {
     char version[16];
 };
 
-static void open_push(struct open_push *push, size_t count, size_t size)
+static void open_sample(struct open_push *push)
 {
-    serial++;
     snprintf(push->version, sizeof(push->version), "v%u", serial);
-    sample_make(&push->sample, 5000 + serial, count, size);
     sample_open(&world, &world.caller, "p", "a", push->version, &push->sample, &push->info);
     assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", push->info.id,
                                         buf_span(&push->sample.listing), NULL, NULL),
@@ -41,6 +39,13 @@ static void open_push(struct open_push *push, size_t count, size_t size)
     assert_int_equal(sample_put_times(&world, &world.caller, "p", "a", push->info.id,
                                       buf_span(&push->sample.times), NULL, NULL),
                      0);
+}
+
+static void open_push(struct open_push *push, size_t count, size_t size)
+{
+    serial++;
+    sample_make(&push->sample, 5000 + serial, count, size);
+    open_sample(push);
 }
 
 /* The blobs [first, first + count) as a pack. */
@@ -398,6 +403,36 @@ static void test_no_room(void **state)
     commit_push(&push);
 }
 
+#define LARGE_COUNT 48
+
+/* A small pack may unpack to what there is no room for: what was stored by then is kept. */
+static void test_no_room_unpacked(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    static uint8_t bytes[LARGE_COUNT][PACK_UPLOAD_MEMBER_MAX];
+    static struct pack_upload_result result;
+    struct span files[LARGE_COUNT];
+    struct open_push push;
+    struct refusal why;
+
+    for (size_t i = 0; i < LARGE_COUNT; i++) {
+        bytes[i][0] = (uint8_t)(i + 1);
+        files[i] = span_of(bytes[i], sizeof(bytes[i]));
+    }
+    assert_true(sizeof(bytes) > PUSH_ROOM_STRIDE && sizeof(bytes) < 2 * PUSH_ROOM_STRIDE);
+    sample_make_of(&push.sample, 5000 + ++serial, files, LARGE_COUNT);
+    open_sample(&push);
+    pack_blobs(&push.sample, 0, LARGE_COUNT, &pack);
+    assert_true(pack.size < PUSH_ROOM_STRIDE / 4);
+    fault_store_left(world.store, PUSH_ROOM + PUSH_ROOM_STRIDE - 1);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), -ENOSPC);
+    assert_int_equal(why.code, REFUSAL_FULL);
+    fault_store_left(world.store, PUSH_ROOM + PUSH_ROOM_STRIDE);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    fault_store_left(world.store, UINT64_MAX);
+    commit_push(&push);
+}
+
 static void test_of_another_token(void **state)
 {
     struct pack_upload *upload;
@@ -450,6 +485,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_too_many_bytes),
         cmocka_unit_test(test_failing_batch),
         cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_no_room_unpacked),
     };
 
     assert_int_equal(argc, 2);

@@ -13,6 +13,8 @@
 #include "common/codec/zstd.h"
 #include "common/model/delta.h"
 #include "common/model/listing.h"
+#include "server/service/push_door.h"
+#include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 
 static struct world world;
@@ -48,8 +50,8 @@ static int put(const char *id, enum push_document_kind kind, enum push_document_
     int r;
 
     memset(why, 0, sizeof(*why));
-    r = push_document_begin(world.services, &world.caller, "p", "a", id, kind, coding, &document,
-                            why, err);
+    r = push_document_begin(world.services, &world.caller, "p", "a", id, kind, coding, body.size,
+                            &document, why, err);
     for (size_t at = 0; at < body.size && r == 0; at += piece)
         r = push_document_add(document, span_slice(body, at, piece), why, err);
     if (r == 0)
@@ -312,7 +314,7 @@ static void test_stops_half_way(void **state)
     sample_make(&sample, 7, 10, 10);
     open_bare(&open);
     assert_int_equal(push_document_begin(world.services, &world.caller, "p", "a", open.id,
-                                         PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, &document,
+                                         PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, 200, &document,
                                          NULL, NULL),
                      0);
     assert_int_equal(push_document_add(document, span_slice(buf_span(&sample.listing), 0, 200),
@@ -324,6 +326,60 @@ static void test_stops_half_way(void **state)
                      0);
     assert_true(open.wants_listing);
     sample_release(&sample);
+}
+
+/* So many lines of one file that they are more than a stride. */
+static void long_listing(struct buf *out)
+{
+    cleanup_memory struct listing_writer *writer = memory_new(sizeof(*writer));
+    struct listing_totals totals;
+    char path[201];
+
+    assert_int_equal(listing_writer_init(writer, sink_to_buf(out), NULL), 0);
+    for (unsigned i = 0; i < 70000; i++) {
+        const struct entry entry = { .kind = ENTRY_FILE,
+                                     .mode = 0644,
+                                     .size = 5,
+                                     .sha256 = digest_of("hello", 5),
+                                     .path = span_of(path, 200) };
+
+        snprintf(path, sizeof(path), "%0200u", i);
+        assert_int_equal(listing_writer_add(writer, &entry, NULL), 0);
+    }
+    assert_int_equal(listing_writer_end(writer, &totals, NULL), 0);
+    assert_true(out->size > PUSH_ROOM_STRIDE && out->size < 2 * PUSH_ROOM_STRIDE);
+}
+
+/* A small body may unpack to what there is no room for. */
+static void test_no_room(void **state)
+{
+    cleanup(buf_release) struct buf listing = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf frame = buf_init(BUF_UNLIMITED);
+    const struct {
+        uint64_t left;
+        int result;
+    } cases[] = {
+        { 0, -ENOSPC },
+        { PUSH_ROOM + 1000, -ENOSPC }, /* not even for the body */
+        { PUSH_ROOM + PUSH_ROOM_STRIDE - 1, -ENOSPC },
+        { PUSH_ROOM + PUSH_ROOM_STRIDE, -ENOSPC }, /* not for the store's copy */
+        { PUSH_ROOM + 2 * PUSH_ROOM_STRIDE, 0 },
+    };
+    struct push_info open;
+    struct refusal why;
+
+    long_listing(&listing);
+    assert_int_equal(zstd_compress(buf_span(&listing), 3, &frame, NULL), 0);
+    assert_in_range(frame.size, 1001, PUSH_ROOM_STRIDE / 4);
+    open_bare(&open);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fault_store_left(world.store, cases[i].left);
+        assert_int_equal(put(open.id, PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_ZSTD, buf_span(&frame),
+                             65536, &why, NULL),
+                         cases[i].result);
+        assert_int_equal(why.code, cases[i].result == 0 ? REFUSAL_NONE : REFUSAL_FULL);
+    }
+    fault_store_left(world.store, UINT64_MAX);
 }
 
 /* The content said is the digest of a blob that is there, but is no listing. */
@@ -449,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_a_link_with_a_time),
         cmocka_unit_test(test_stops_half_way),
+        cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_content_that_is_no_listing),
         cmocka_unit_test(test_deltas),
     };

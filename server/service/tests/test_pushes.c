@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -12,6 +13,8 @@
 #include "common/base/memory.h"
 #include "common/model/bitmap.h"
 #include "common/model/record.h"
+#include "server/service/push_door.h"
+#include "server/service/push_files.h"
 #include "server/service/tests/world.h"
 
 static struct world world;
@@ -282,6 +285,30 @@ static void test_missing_bitmap(void **state)
 }
 
 /* "Have" is only said of what the token may know of; a blob that others have is received again. */
+/* A listing may be larger than a bitmap of as many of the shortest lines as it has room for. What
+ * is read here is damaged at once, and reading is what it has to come to. */
+static void test_missing_of_a_large_listing(void **state)
+{
+    const size_t size = (size_t)4 << 30;
+    cleanup(buf_release) struct buf bitmap = buf_init((size_t)4 << 20);
+    cleanup(push_release) struct push found = push_empty();
+    struct sample sample;
+    struct push_info open;
+    void *zeros = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_true(zeros != MAP_FAILED);
+    sample_make(&sample, 31, 1, 100);
+    sample_open(&world, &world.caller, "shop", "api", "large", &sample, &open);
+    assert_int_equal(push_enter(world.services, &world.caller, "shop", "api", open.id, &found, NULL,
+                                NULL),
+                     0);
+    assert_int_equal(push_files_missing(world.services, &found, span_of(zeros, size), &bitmap,
+                                        NULL),
+                     -EBADMSG);
+    munmap(zeros, size);
+    sample_release(&sample);
+}
+
 static void test_have_is_no_leak(void **state)
 {
     struct caller stranger, friend;
@@ -482,7 +509,7 @@ static void test_goes_on_after_a_restart(void **state)
     cmocka_unit_test(test_whole_flow), cmocka_unit_test(test_other_content_is_refused),            \
         cmocka_unit_test(test_version_named_by_content), cmocka_unit_test(test_metadata),          \
         cmocka_unit_test(test_commit_needs_everything), cmocka_unit_test(test_missing_bitmap),     \
-        cmocka_unit_test(test_have_is_no_leak),                                                    \
+        cmocka_unit_test(test_missing_of_a_large_listing), cmocka_unit_test(test_have_is_no_leak), \
         cmocka_unit_test(test_a_push_belongs_to_its_token_and_app), cmocka_unit_test(test_rights), \
         cmocka_unit_test(test_names_are_checked), cmocka_unit_test(test_empty_tree),               \
         cmocka_unit_test(test_goes_on_after_a_restart), cmocka_unit_test(test_lease)

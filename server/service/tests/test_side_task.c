@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/platform.h"
 #include "common/base/workers.h"
 
 struct work {
@@ -138,10 +139,12 @@ static void test_threads(void **state)
     struct work work = { .result = 0 };
 
     assert_int_equal(side_task_workers_new(&workers, NULL), 0);
+    assert_int_equal(workers == NULL, platform_cpu_count() <= 1);
     side_task_init(&task, workers);
     side_task_start(&task, do_work, &work);
     assert_int_equal(side_task_wait(&task, NULL), 0);
     assert_int_equal(work.count, 1);
+    assert_int_equal(pthread_equal(work.thread, pthread_self()) != 0, workers == NULL);
     side_task_release(&task);
     workers_free(workers);
 }

@@ -254,7 +254,7 @@ static int put_document(struct world *world, const struct caller *caller, const 
 {
     struct push_document *document = NULL;
     int r = push_document_begin(world->services, caller, project, app, id, kind,
-                                PUSH_DOCUMENT_PLAIN, &document, why, err);
+                                PUSH_DOCUMENT_PLAIN, body.size, &document, why, err);
 
     for (size_t at = 0; at < body.size && r == 0; at += 10007)
         r = push_document_add(document, span_slice(body, at, 10007), why, err);
