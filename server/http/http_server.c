@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -275,6 +277,7 @@ int http_server_start(const struct http_options *options,
     r = http_watch_start(server);
     if (r < 0)
         return error_set(err, r, "the HTTP server cannot start a thread");
+    server->listen_fd = fd;
     server->daemon = daemon_start(server, fd, six);
     if (server->daemon == NULL)
         return error_set(err, options->tls_certificate != NULL ? -EINVAL : -EIO,
@@ -311,11 +314,23 @@ static struct timespec deadline_after(uint64_t wait_ms)
     return at;
 }
 
+/* Nobody gets in from here on, and the port is free for whoever comes next. Something that is never
+ * ready takes the listening socket's number, which ends the socket, and the library's loops do not
+ * hear of it again. MHD_quiesce_daemon() would be its way to do this; but it takes the socket out of
+ * each loop's epoll set while the loop does the same, and ends the program when it comes second
+ * (0.9.75). */
+static void close_door(struct http_server *server)
+{
+    cleanup_fd int never = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (never < 0 || dup3(never, server->listen_fd, O_CLOEXEC) < 0)
+        shutdown(server->listen_fd, SHUT_RDWR); /* no number is left: refused, if busily */
+}
+
 struct http_server *http_server_stop(struct http_server *server, uint64_t grace_ms)
 {
     const struct timespec deadline = deadline_after(grace_ms);
     struct timespec last;
-    cleanup_fd int fd = -1;
     bool lost;
     int r = 0;
 
@@ -324,8 +339,7 @@ struct http_server *http_server_stop(struct http_server *server, uint64_t grace_
     pthread_mutex_lock(&server->lock);
     server->stopping = true;
     pthread_mutex_unlock(&server->lock);
-    fd = MHD_quiesce_daemon(server->daemon);
-    cleanup_fd_at(&fd); /* nobody gets in from here on */
+    close_door(server);
 
     pthread_mutex_lock(&server->lock);
     while (server->exchange_count > 0 && r == 0)
