@@ -316,8 +316,8 @@ static struct timespec deadline_after(uint64_t wait_ms)
 
 /* Nobody gets in from here on, and the port is free for whoever comes next. Something that is never
  * ready takes the listening socket's number, which ends the socket, and the library's loops do not
- * hear of it again. MHD_quiesce_daemon() would be its way to do this; but it takes the socket out of
- * each loop's epoll set while the loop does the same, and ends the program when it comes second
+ * hear of it again. MHD_quiesce_daemon() would be its way to do this; but it takes the socket out
+ * of each loop's epoll set while the loop does the same, and ends the program when it comes second
  * (0.9.75). */
 static void close_door(struct http_server *server)
 {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """mixed - a tree with some of everything that a transfer treats in a way of its own: many small
-files (packs), a few of 1 to 20 MiB (parts), one of them text (parts in zstd), one of 60 MiB of which some blocks differ from version
-to version (deltas), links, modes, an empty directory."""
+files (packs), a few of 1 to 20 MiB (parts), one of them text (parts in zstd), one of 60 MiB of
+which some blocks differ from version to version (deltas), links, modes, an empty directory."""
 
 import os
 import random
