@@ -2,16 +2,10 @@
 """Projects, apps, versions: what is new is seen soon, what is known stays, what is not is not."""
 
 import os
-import time
 
 import pytest
 
-
-def eventually(condition, within=10):
-    until = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)
+from mounts import eventually
 
 
 def test_a_new_version_is_listed_soon(server, project, push, new_mount):

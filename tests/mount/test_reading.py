@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from mounts import forget_pages
+from mounts import eventually, forget_pages
 
 NAMES = [b"with space", b"quote'\"", b"a&b#c%d%2F", b"new\nline", b"\xff\xfe not text", b"x" * 255,
          "ümläut".encode(), b"-dash", b"..dots", b"meta.yaml.d"]
@@ -191,12 +191,12 @@ def test_xattrs(server, project, push, new_mount):
         b"555b589c26ee43b7a2510e6c67ced9fb3190b6da6e9e683984551f5d77a763de"
     assert os.getxattr(top / "file", "user.kkartifact.cached") == b"0"
     assert (top / "file").read_bytes() == b"hello"
-    assert os.getxattr(top / "file", "user.kkartifact.cached") == b"5"
+    eventually(lambda: os.getxattr(top / "file", "user.kkartifact.cached") == b"5")
     assert os.getxattr(top, "user.kkartifact.version") == b"v1"
     assert os.getxattr(top, "user.kkartifact.state") == b"partial"
     assert (top / "other").read_bytes()
     assert (top / "meta.yaml").read_bytes()
-    assert os.getxattr(top, "user.kkartifact.state") == b"complete"
+    eventually(lambda: os.getxattr(top, "user.kkartifact.state") == b"complete")
     assert set(os.listxattr(top / "file")) == {f"user.kkartifact.{name}"
                                                for name in ("sha256", "verity", "cached")}
     assert os.listxattr(top / "meta.yaml") == []

@@ -101,6 +101,14 @@ class Mount:
         return self.path / name
 
 
+def eventually(condition, within=10):
+    """What a mount does beside its answers: fetching lists again, keeping what it gave."""
+    until = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 def forget_pages():
     """Drops clean pages and names of every file system, so that reads ask again."""
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
