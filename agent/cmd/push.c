@@ -92,8 +92,7 @@ static int find_version(struct job *job, const char **out_version, struct error 
 }
 
 /* Where what was hashed is remembered, apart from the tree. Without such a place everything is
- * hashed. */
-/* A dry run makes none. */
+ * hashed. A dry run makes none. */
 static struct directory *open_cache(bool dry_run)
 {
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);

@@ -14,7 +14,6 @@
 #include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
-#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/base/workers.h"
 #include "common/client/api_client.h"

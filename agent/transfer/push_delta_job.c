@@ -5,9 +5,9 @@
 
 #include "agent/transfer/hint_cache.h"
 #include "agent/transfer/kept_files.h"
+#include "agent/transfer/push_looks.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/file.h"
 #include "common/model/delta.h"
 #include "common/model/delta_plan.h"
 
@@ -40,7 +40,8 @@ int push_delta_job_look(struct push_delta_job *job, struct error *err)
     bool lists = job->kind == PUSH_BASE_LIST;
     int r = job->kept_fd >= 0 ? look_at_base(job, err) : 0;
 
-    if (r < 0 || job->own.size > 0)
+    buf_release(&job->own);
+    if (r < 0 || push_looks_take(job->looks, job->entry, job->kind, &job->own))
         return r;
     return push_delta_look(&job->file, lists ? &job->own : NULL, lists ? NULL : &job->own, err);
 }

@@ -9,6 +9,8 @@
 
 struct directory;
 struct error;
+struct push_looks;
+struct scan_entry;
 
 /*
  * push_delta_job - what a thread does for the delta of one file: it looks at the file, and, once
@@ -22,16 +24,18 @@ struct error;
 
 struct push_delta_job {
     struct push_delta_file file;
-    struct directory *cache;   /* for hints; or NULL */
-    struct push_base *base;    /* which blob it is, and in the end its list or tree */
-    enum push_base_kind kind;  /* of what is compared */
-    int kept_fd;               /* the base's bytes, or -1; the job's */
-    pthread_mutex_t *patching; /* that of all jobs of a push */
-    struct buf own;            /* the file's list or tree */
+    const struct scan_entry *entry; /* the file's */
+    struct push_looks *looks;       /* what was looked at already; or NULL */
+    struct directory *cache;        /* for hints; or NULL */
+    struct push_base *base;         /* which blob it is, and in the end its list or tree */
+    enum push_base_kind kind;       /* of what is compared */
+    int kept_fd;                    /* the base's bytes, or -1; the job's */
+    pthread_mutex_t *patching;      /* that of all jobs of a push */
+    struct buf own;                 /* the file's list or tree */
     struct buf delta;
 };
 
-/* own: of the kind, unless it is there. 0 or an error (push_delta.h). */
+/* own: of the kind. 0 or an error (push_delta.h). */
 int push_delta_job_look(struct push_delta_job *job, struct error *err);
 /* delta, or PUSH_DELTA_JOB_USELESS, or an error. */
 int push_delta_job_make(struct push_delta_job *job, struct error *err);

@@ -28,7 +28,6 @@
 #include "common/model/bitmap.h"
 #include "common/model/chunk_list.h"
 #include "common/model/delta.h"
-#include "common/model/delta_plan.h"
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200
@@ -215,7 +214,6 @@ static void delta_is_made(struct lane *lane)
         send_delta(lane);
     } else if (lane->result == PUSH_DELTA_JOB_USELESS && lane->job.kind == PUSH_BASE_TREE) {
         lane->job.kind = PUSH_BASE_LIST; /* equal sizes by chance: things have moved */
-        buf_release(&lane->job.own);
         start_work(lane, look);
     } else {
         leave(lane, lane->result == PUSH_DELTA_JOB_USELESS
@@ -247,7 +245,6 @@ static void work_is_done(void *context)
 static void base_is_found(void *context, int r, const struct error *err)
 {
     struct lane *lane = context;
-    const struct deltas *deltas = lane->deltas;
     struct digest sha256;
     uint64_t size;
 
@@ -263,11 +260,7 @@ static void base_is_found(void *context, int r, const struct error *err)
     kept_files_open(lane->job.cache, &sha256, size, &lane->job.kept_fd);
     lane->job.kind =
         size == lane->entry->size && size <= TREE_FILE_MAX ? PUSH_BASE_TREE : PUSH_BASE_LIST;
-    if (push_looks_take(deltas->options->looks, lane->entry, lane->job.kind, &lane->job.own) &&
-        lane->job.kept_fd < 0)
-        is_looked_at(lane);
-    else
-        start_work(lane, look);
+    start_work(lane, look);
 }
 
 /* The next large file whose bit is set. */
@@ -324,6 +317,7 @@ static int open_file(struct lane *lane, struct error *err)
         return PUSH_SEND_CHANGED;
     if (r < 0)
         return transfer_local(send->transfer, r);
+    lane->job.entry = lane->entry;
     lane->job.file.size = lane->entry->size;
     lane->job.file.sha256 = lane->entry->sha256;
     lane->job.file.stop = send->transfer->stop;
@@ -389,6 +383,8 @@ static void run(struct deltas *deltas)
     for (size_t i = 0; i < deltas->lane_count; i++)
         if (deltas->lanes[i].call != NULL)
             api_call_cancel(deltas->lanes[i].call);
+    if (deltas->result != 0)
+        push_looks_stop(deltas->options->looks);
     /* What is at a thread comes back to the loop before its lane may go. */
     workers_drain(deltas->workers);
     while (deltas->working > 0)
@@ -411,6 +407,7 @@ static int prepare(struct deltas *deltas, struct error *err)
 
         lane->deltas = deltas;
         lane->job.file.fd = -1;
+        lane->job.looks = deltas->options->looks;
         lane->job.cache = deltas->options->cache;
         lane->job.kept_fd = -1;
         lane->job.patching = &deltas->patching;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/transfer/change.h"
 #include "agent/transfer/push.h"
 #include "agent/transfer/push_documents.h"
 #include "agent/transfer/remote_tree.h"

@@ -2,6 +2,7 @@
 #include "agent/transfer/push_looks.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "agent/transfer/hint_cache.h"
 #include "agent/transfer/push_delta.h"
@@ -27,12 +28,15 @@ struct look {
     uint64_t stamp; /* of the file that was looked at */
     struct buf own;
     int result;
+    bool done; /* locked; hands over the three above */
 };
 
 struct push_looks {
     struct directory *root, *cache;
     atomic_bool stop;
-    struct workers *workers;
+    pthread_mutex_t lock; /* of `done` */
+    pthread_cond_t looked;
+    struct workers *workers; /* once there is something to look at */
     struct look looks[LOOKS_MAX];
     size_t count;
     uint64_t bytes; /* that they may come to */
@@ -42,26 +46,31 @@ int push_looks_new(struct directory *root, struct directory *cache, struct push_
                    struct error *err)
 {
     struct push_looks *looks = memory_new(sizeof(*looks));
-    int r;
 
     if (looks == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     looks->root = root;
     looks->cache = cache;
-    r = workers_new(&looks->workers, 1, LOOKS_MAX, err);
-    if (r < 0)
-        memory_free(looks);
-    else
-        *out_looks = looks;
-    return r;
+    pthread_mutex_init(&looks->lock, NULL);
+    pthread_cond_init(&looks->looked, NULL);
+    *out_looks = looks;
+    return 0;
+}
+
+void push_looks_stop(struct push_looks *looks)
+{
+    if (looks != NULL)
+        atomic_store(&looks->stop, true);
 }
 
 struct push_looks *push_looks_free(struct push_looks *looks)
 {
     if (looks == NULL)
         return NULL;
-    atomic_store(&looks->stop, true);
+    push_looks_stop(looks);
     workers_free(looks->workers);
+    pthread_cond_destroy(&looks->looked);
+    pthread_mutex_destroy(&looks->lock);
     for (size_t i = 0; i < looks->count; i++)
         buf_release(&looks->looks[i].own);
     return memory_free(looks);
@@ -87,8 +96,13 @@ static int look_at(struct look *look)
 static void run(void *context)
 {
     struct look *look = context;
+    struct push_looks *looks = look->looks;
 
     look->result = look_at(look);
+    pthread_mutex_lock(&looks->lock);
+    look->done = true;
+    pthread_cond_broadcast(&looks->looked);
+    pthread_mutex_unlock(&looks->lock);
 }
 
 /* Trees for files of one size, as push_deltas() has it; the size is that of the hint which the last
@@ -132,7 +146,8 @@ void push_looks_add(struct push_looks *looks, const struct scan_entry *entry,
         return;
     *look = (struct look){ .looks = looks, .entry = entry, .size = entry->size };
     if (choose(looks, entry->size, last, &look->kind, &bytes) < 0 ||
-        looks->bytes + bytes > PUSH_LOOKS_BYTES)
+        looks->bytes + bytes > PUSH_LOOKS_BYTES ||
+        (looks->workers == NULL && workers_new(&looks->workers, 1, LOOKS_MAX, NULL) < 0))
         return;
     looks->bytes += bytes;
     look->own = buf_init(HINT_CACHE_LARGEST);
@@ -140,17 +155,27 @@ void push_looks_add(struct push_looks *looks, const struct scan_entry *entry,
     workers_submit(looks->workers, run, look);
 }
 
+/* Once it is over: whether it is one of the file as it was hashed, of this kind, and not taken. */
+static bool wait_for(struct look *look, const struct scan_entry *entry, enum push_base_kind kind)
+{
+    struct push_looks *looks = look->looks;
+
+    if (look->entry != entry || look->kind != kind)
+        return false;
+    pthread_mutex_lock(&looks->lock);
+    while (!look->done)
+        pthread_cond_wait(&looks->looked, &looks->lock);
+    pthread_mutex_unlock(&looks->lock);
+    return look->result == 0 && look->stamp == entry->stamp && look->own.size > 0;
+}
+
 bool push_looks_take(struct push_looks *looks, const struct scan_entry *entry,
                      enum push_base_kind kind, struct buf *out)
 {
-    if (looks == NULL)
-        return false;
-    workers_drain(looks->workers);
-    for (size_t i = 0; i < looks->count; i++) {
+    for (size_t i = 0; looks != NULL && i < looks->count; i++) {
         struct look *look = &looks->looks[i];
 
-        if (look->entry != entry || look->kind != kind || look->result < 0 ||
-            look->stamp != entry->stamp || look->own.size == 0)
+        if (!wait_for(look, entry, kind))
             continue;
         if (kind == PUSH_BASE_LIST)
             chunk_list_set_blob(look->own.bytes, &entry->sha256);

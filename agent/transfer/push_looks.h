@@ -34,7 +34,11 @@ struct push_looks *push_looks_free(struct push_looks *looks);
 void push_looks_add(struct push_looks *looks, const struct scan_entry *entry,
                     const struct digest *last);
 
-/* Once the entry has its digest, and after waiting for the look: whether there was one of this
- * kind at the file as it was hashed. *out is then the caller's. looks may be NULL. Loop thread. */
+/* From here on looks end soon, without a result. NULL is fine. */
+void push_looks_stop(struct push_looks *looks);
+
+/* Once the entry has its digest, and after waiting for its look: whether there was one of this kind
+ * at the file as it was hashed. *out is then the caller's. looks may be NULL. Any thread, one for
+ * an entry; not the loop's, which would wait too. */
 bool push_looks_take(struct push_looks *looks, const struct scan_entry *entry,
                      enum push_base_kind kind, struct buf *out);

@@ -46,7 +46,7 @@ struct sending {
     struct http_loop *loop;
     struct lane *lanes;
     size_t lane_count;
-    struct workers *workers; /* that pack parts */
+    struct workers *workers; /* that pack parts, once there is one to pack */
     size_t packers;          /* lanes that have a turn */
     size_t entry_index;      /* where to look for the next file */
     uint64_t file_index;
@@ -320,6 +320,13 @@ static void on_packed(void *context, int r, const struct error *err)
         start_plain(lane, part->size);
 }
 
+/* Whether there are threads for it; without them parts go as they are. */
+static bool can_pack(struct sending *sending)
+{
+    return sending->workers != NULL ||
+           workers_new(&sending->workers, PACKERS, sending->lane_count, NULL) == 0;
+}
+
 static void send_packed(struct lane *lane)
 {
     struct sending *sending = lane->sending;
@@ -332,6 +339,7 @@ static void send_packed(struct lane *lane)
     if (!lane->has_turn) {
         lane->has_turn = true;
         sending->packers++;
+        lane->ahead.workers = sending->workers;
         part_ahead_begin(&lane->ahead, lane->fd, lane->entry->size,
                          part_size < PART_CODING_SIZE_MAX ? part_size : PART_CODING_SIZE_MAX);
     }
@@ -343,7 +351,7 @@ static void send_part(struct lane *lane)
     const struct push_send_options *options = lane->sending->options;
     uint64_t left = lane->entry->size - lane->offset;
 
-    if (lane->packs && left > 0)
+    if (lane->packs && left > 0 && can_pack(lane->sending))
         send_packed(lane);
     else
         start_plain(lane, left < options->part_size ? left : options->part_size);
@@ -403,7 +411,8 @@ static int run(struct sending *sending, struct error *err)
         lane_end(lane);
     }
     /* What is at a thread comes back to the loop before its lane may go. */
-    workers_drain(sending->workers);
+    if (sending->workers != NULL)
+        workers_drain(sending->workers);
     while (is_busy(sending))
         http_loop_run_once(sending->loop, 0, NULL);
     return r;
@@ -414,22 +423,17 @@ int push_send(const struct push_send_options *options, const char **out_path, st
     struct sending sending = { .options = options };
     cleanup_memory struct lane *lanes = NULL;
     struct error run_error;
-    int r;
 
     sending.loop = api_client_loop(options->transfer->client);
     sending.lane_count = options->transfer->concurrency;
     sending.lanes = lanes = memory_array(sending.lane_count, sizeof(*lanes));
     if (lanes == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    r = workers_new(&sending.workers, PACKERS, sending.lane_count, err);
-    if (r < 0)
-        return r;
     for (size_t i = 0; i < sending.lane_count; i++) {
         lanes[i].sending = &sending;
         lanes[i].fd = -1;
         push_retry_init(&lanes[i].retry, sending.loop, on_timer, &lanes[i]);
         lanes[i].ahead = (struct part_ahead){ .loop = sending.loop,
-                                              .workers = sending.workers,
                                               .stop = options->transfer->stop,
                                               .on_ready = on_packed,
                                               .on_idle = on_idle,

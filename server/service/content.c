@@ -12,7 +12,6 @@
 #include "server/service/blob_fact.h"
 #include "server/service/content_state.h"
 #include "server/service/object.h"
-#include "server/service/refusal.h"
 
 CLEANUP_DEFINE(content, content_close);
 

@@ -8,7 +8,6 @@
 #include "common/base/memory.h"
 #include "common/base/random.h"
 #include "common/base/workers.h"
-#include "common/codec/digest.h"
 #include "common/codec/hex.h"
 #include "common/model/listing.h"
 #include "server/db/blobs.h"

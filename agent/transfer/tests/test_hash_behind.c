@@ -8,7 +8,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/directory.h"
-#include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/net/http_loop.h"
 
