@@ -9,6 +9,7 @@
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/codec/zstd.h"
+#include "common/model/upload_windows.h"
 
 #define STEP ((size_t)256 << 10)
 #define SAMPLES 4
@@ -64,7 +65,7 @@ int part_coding_pack(int fd, uint64_t offset, uint64_t size, const atomic_bool *
     if (r == 0)
         r = zstd_writer_new(&writer, ZSTD_LEVEL_DEFAULT, size, add_packed, &packing, err);
     if (r == 0)
-        zstd_writer_limit_window(writer, PART_CODING_WINDOW_LOG);
+        zstd_writer_limit_window(writer, UPLOAD_PART_WINDOW_LOG);
     for (uint64_t at = 0; r == 0 && at < size;) {
         size_t step = size - at < STEP ? (size_t)(size - at) : STEP, got = 0;
 

@@ -13,7 +13,6 @@ struct error;
  *
  * Any thread.
  */
-#define PART_CODING_WINDOW_LOG 18                /* what the server takes (api_pushes.h) */
 #define PART_CODING_SIZE_MAX ((uint64_t)8 << 20) /* of a part, before */
 
 /* Whether an eighth of an open file could be saved, by a few pieces from all over it. False also

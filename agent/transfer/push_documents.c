@@ -17,6 +17,7 @@
 #include "common/model/delta.h"
 #include "common/model/delta_plan.h"
 #include "common/model/problem.h"
+#include "common/model/upload_windows.h"
 
 #define DOCUMENT_TRIES 2 /* of what is refused as if it were damaged */
 /* Up to here a document is one patch of the last one; above, its chunks are looked for. */
@@ -59,6 +60,8 @@ static int pack(const struct push_documents_options *options, enum document docu
     cleanup(cleanup_zstd_writer) struct zstd_writer *writer = NULL;
     int r = zstd_writer_new(&writer, ZSTD_LEVEL_DEFAULT, UINT64_MAX, to_buf, out, err);
 
+    if (r == 0)
+        zstd_writer_limit_window(writer, UPLOAD_DOCUMENT_WINDOW_LOG);
     if (r == 0)
         r = write_document(options, document, (struct sink){ to_zstd, writer }, err);
     return r < 0 ? r : zstd_writer_end(writer, err);

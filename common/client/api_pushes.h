@@ -66,8 +66,8 @@ int api_push_blob_offset(struct api_client *client, const struct api_push_spec *
 struct api_push_part {
     const struct digest *sha256; /* of the blob */
     uint64_t offset, total;      /* where the part begins, and how long the blob is */
-    /* The body is one zstd frame of so many bytes, of a window of at most 2^18; 0: the body is the
-     * part. A server that takes none answers 415. */
+    /* The body is one zstd frame of so many bytes (upload_windows.h); 0: the body is the part. A
+     * server that takes none answers 415. */
     uint64_t unpacked;
 };
 

@@ -6,14 +6,12 @@
 #include "common/base/memory.h"
 #include "common/codec/digest.h"
 #include "common/codec/zstd.h"
+#include "common/model/upload_windows.h"
 #include "server/api/handlers.h"
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_server.h"
 #include "server/service/blob_upload.h"
-
-/* Of a part in zstd: what its reader holds for as long as a slow sender sends. */
-#define WINDOW_LOG 18
 
 /* A part of a blob on its way in. */
 struct taken_part {
@@ -81,7 +79,7 @@ static int read_size(struct http_exchange *exchange, struct taken_part *taken, b
     if (r == 0)
         r = zstd_reader_new(&taken->zstd, *out_size, add_plain, taken, err);
     if (r == 0)
-        zstd_reader_limit_window(taken->zstd, WINDOW_LOG);
+        zstd_reader_limit_window(taken->zstd, UPLOAD_PART_WINDOW_LOG);
     return r;
 }
 

@@ -10,6 +10,7 @@
 #include "common/codec/zstd.h"
 #include "common/model/listing.h"
 #include "common/model/times.h"
+#include "common/model/upload_windows.h"
 #include "server/service/context.h"
 #include "server/service/delta_body.h"
 #include "server/service/deposit.h"
@@ -20,9 +21,6 @@
 #include "server/service/push_parts.h"
 #include "server/service/refusal.h"
 #include "server/service/spool.h"
-
-/* What zstd's levels up to 4 need; whoever sends slowly makes this much memory stay taken. */
-#define WINDOW_LOG 21
 
 struct push_document {
     struct services *services;
@@ -128,7 +126,7 @@ int push_document_begin(struct services *services, const struct caller *caller, 
     if (r < 0)
         return r;
     if (document->zstd != NULL)
-        zstd_reader_limit_window(document->zstd, WINDOW_LOG);
+        zstd_reader_limit_window(document->zstd, UPLOAD_DOCUMENT_WINDOW_LOG);
     *out_document = take_pointer(&document);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "common/base/directory.h"
 #include "common/base/file.h"
 #include "common/codec/zstd.h"
+#include "common/model/upload_windows.h"
 
 #define SIZE ((size_t)1 << 20)
 
@@ -52,7 +53,7 @@ static void a_part_comes_back(void **state)
     assert_int_equal(part_coding_pack(fd, 500, SIZE, NULL, &frame, NULL), 0);
     assert_true(frame.size < SIZE / 10);
     assert_int_equal(zstd_reader_new(&reader, SIZE, add, &back, NULL), 0);
-    zstd_reader_limit_window(reader, PART_CODING_WINDOW_LOG);
+    zstd_reader_limit_window(reader, UPLOAD_PART_WINDOW_LOG);
     assert_int_equal(zstd_reader_add(reader, buf_span(&frame), NULL), 0);
     assert_int_equal(zstd_reader_end(reader, NULL), 0);
     zstd_reader_free(reader);
