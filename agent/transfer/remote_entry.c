@@ -106,14 +106,6 @@ static struct span name_of(const struct node *node)
     return span_of(node->name, node->name_size);
 }
 
-static int compare_names(struct span left, struct span right)
-{
-    size_t size = left.size < right.size ? left.size : right.size;
-    int order = size > 0 ? memcmp(left.bytes, right.bytes, size) : 0;
-
-    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
-}
-
 /* Children [first, last), of which `low` and `high` are the names around, when they are known. */
 struct window {
     uint64_t first, last;
@@ -199,7 +191,7 @@ static int find_child(struct search *search, struct span name, struct error *err
 
         if (r < 0)
             return r;
-        order = compare_names(name_of(&search->node), name);
+        order = span_compare(name_of(&search->node), name);
         if (order == 0)
             return 0;
         if (order < 0) {

@@ -221,6 +221,7 @@ static struct http_server *server_free(struct http_server *server)
         memory_free(server->trusted_proxies[i]);
     memory_free(server->trusted_proxies);
     http_watch_stop(server);
+    cleanup_fd_at(&server->never_fd);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     return memory_free(server);
@@ -265,6 +266,7 @@ int http_server_start(const struct http_options *options,
         return error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->quiet, NULL);
+    server->never_fd = -1;
     server->application = *application;
     server->options = *options;
     r = copy_proxies(server, err);
@@ -278,6 +280,9 @@ int http_server_start(const struct http_options *options,
     if (r < 0)
         return error_set(err, r, "the HTTP server cannot start a thread");
     server->listen_fd = fd;
+    server->never_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->never_fd < 0)
+        return error_system(err, errno, "the HTTP server: a descriptor");
     server->daemon = daemon_start(server, fd, six);
     if (server->daemon == NULL)
         return error_set(err, options->tls_certificate != NULL ? -EINVAL : -EIO,
@@ -321,10 +326,10 @@ static struct timespec deadline_after(uint64_t wait_ms)
  * (0.9.75). */
 static void close_door(struct http_server *server)
 {
-    cleanup_fd int never = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-    if (never < 0 || dup3(never, server->listen_fd, O_CLOEXEC) < 0)
-        shutdown(server->listen_fd, SHUT_RDWR); /* no number is left: refused, if busily */
+    /* Both are open and none is made: it fails only when it comes between somebody's open. */
+    while (dup3(server->never_fd, server->listen_fd, O_CLOEXEC) < 0 &&
+           (errno == EINTR || errno == EBUSY))
+        ;
 }
 
 struct http_server *http_server_stop(struct http_server *server, uint64_t grace_ms)

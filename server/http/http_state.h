@@ -119,6 +119,7 @@ struct http_exchange {
 struct http_server {
     struct MHD_Daemon *daemon;
     int listen_fd; /* the library's, which closes it */
+    int never_fd;  /* takes its number in the end */
     struct http_application application;
     struct http_options options;
     char **trusted_proxies;

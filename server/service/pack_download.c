@@ -47,7 +47,7 @@ static int prepare(struct pack_download *download, const struct digest *wanted, 
 
 static int compare(const void *a, const void *b)
 {
-    return memcmp(a, b, sizeof(struct digest));
+    return digest_compare(a, b);
 }
 
 /* One named again and again would make a large answer of a small request. */

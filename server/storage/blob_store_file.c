@@ -13,6 +13,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/file_commits.h"
@@ -159,8 +160,7 @@ static void start_writeback(struct file_writer *writer, uint64_t end)
 {
     if (end - writer->started < WRITEBACK_SIZE)
         return;
-    (void)sync_file_range(writer->fd, (off_t)writer->started, (off_t)(end - writer->started),
-                          SYNC_FILE_RANGE_WRITE);
+    file_sync_begin(writer->fd, writer->started, end - writer->started);
     writer->started = end;
 }
 
