@@ -6,6 +6,7 @@
 
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
+#include "agent/cmd/path_text.h"
 #include "agent/transfer/get_manifest.h"
 #include "agent/transfer/remote_entry.h"
 #include "agent/transfer/remote_tree.h"
@@ -71,21 +72,11 @@ static int find_entry(struct wanted *wanted, const struct remote_tree *tree, uin
     if (wanted->is_manifest)
         return 0;
     r = tree_find_path(&tree->image.tree, wanted->ref.path, out_index);
-
     if (r < 0)
         return error_set(err, -ENOENT, "%s/%s/%s has no entry \"%.*s\"", wanted->ref.project,
                          wanted->ref.app, tree->version.record.version, (int)wanted->ref.path.size,
                          (const char *)wanted->ref.path.bytes);
     return 0;
-}
-
-static bool is_separator(char c)
-{
-#ifdef _WIN32
-    if (c == '\\')
-        return true;
-#endif
-    return c == '/';
 }
 
 /* The name that the entry has where DEST is a directory. */
@@ -109,26 +100,17 @@ static int find_place(const struct wanted *wanted, const struct remote_tree *tre
                       bool is_directory, struct directory **out_parent, struct buf *out_name,
                       struct error *err)
 {
-    size_t size = strlen(wanted->dest), start;
-    cleanup_memory char *parent = NULL;
-    bool ends_in_slash = size > 1 && is_separator(wanted->dest[size - 1]);
+    size_t given = strlen(wanted->dest), size = path_trim(wanted->dest, given);
+    size_t start = path_last_name(wanted->dest, size);
+    int r;
 
     if (directory_open(wanted->dest, out_parent, NULL) == 0)
         return add_own_name(wanted, tree, out_name, err);
-    if (ends_in_slash && !is_directory)
+    if (given > size && !is_directory)
         return error_set(err, -ENOTDIR, "%s: is not a directory", wanted->dest);
-    while (size > 1 && is_separator(wanted->dest[size - 1]))
-        size--;
-    start = size;
-    while (start > 0 && !is_separator(wanted->dest[start - 1]))
-        start--;
-    parent = start == 0 ? memory_text(".") : memory_copy(wanted->dest, start);
-    if (parent == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
     buf_add(out_name, wanted->dest + start, size - start);
-    if (buf_check(out_name, err) < 0)
-        return -ENOMEM;
-    return directory_open(parent, out_parent, err);
+    r = buf_check(out_name, err);
+    return r < 0 ? r : path_open(wanted->dest, start, out_parent, err);
 }
 
 static int write_result(struct job *job, const struct wanted *wanted,

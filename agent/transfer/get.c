@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/get_target.h"
 #include "agent/transfer/get_work.h"
 #include "agent/transfer/pull_apply.h"
 #include "agent/transfer/pull_names.h"
@@ -65,34 +66,15 @@ static const char *target_of(struct getting *getting, struct span path)
     return buf_text(&getting->target);
 }
 
-/* What is there and what is to come, as cp judges it. */
-static int check_pair(const char *target, bool is_directory, const struct file_info *info,
-                      struct error *err)
-{
-    if (is_directory && info->kind != FILE_DIRECTORY)
-        return error_set(err, -ENOTDIR, "%s: is there, and is not a directory", target);
-    if (!is_directory && info->kind == FILE_DIRECTORY)
-        return error_set(err, -EISDIR, "%s: is there, and is a directory", target);
-    if (info->kind == FILE_OTHER)
-        return error_set(err, -EEXIST, "%s: is there, and is no file", target);
-    return 0;
-}
-
 static int check_target(struct getting *getting, struct span path, bool is_directory,
                         bool *out_there, struct error *err)
 {
     const char *target = target_of(getting, path);
-    struct file_info info;
     int r = buf_check(&getting->target, err);
 
     *out_there = false;
-    if (r < 0)
-        return r;
-    r = directory_info(getting->options->parent, target, &info, err);
-    if (r == -ENOENT)
-        return 0;
-    *out_there = r == 0;
-    return r < 0 ? r : check_pair(target, is_directory, &info, err);
+    return r < 0 ? r
+                 : get_target_check(getting->options->parent, target, is_directory, out_there, err);
 }
 
 static int check_below(struct getting *getting, struct error *err)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/get_manifest.h"
 
-#include <errno.h>
-
 #include "agent/transfer/get.h"
+#include "agent/transfer/get_target.h"
 #include "agent/transfer/get_work.h"
 #include "agent/transfer/remote_tree.h"
 #include "agent/transfer/transfer.h"
@@ -30,20 +29,6 @@ bool get_manifest_is_path(const struct remote_tree *tree, struct span path)
     if (span_equal_text(path, VERSION_REF_MANIFEST))
         return true;
     return span_equal_text(path, NAME) && tree_find_path(&tree->image.tree, path, &index) < 0;
-}
-
-static int check_target(const struct get_options *options, struct error *err)
-{
-    struct file_info info;
-    int r = directory_info(options->parent, options->name, &info, err);
-
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0 && info.kind == FILE_DIRECTORY)
-        return error_set(err, -EISDIR, "%s: is there, and is a directory", options->name);
-    if (r == 0 && info.kind == FILE_OTHER)
-        return error_set(err, -EEXIST, "%s: is there, and is no file", options->name);
-    return r;
 }
 
 static int make(const struct get_options *options, struct get_work *work, struct get_result *out,
@@ -75,7 +60,8 @@ int get_manifest_run(const struct get_options *options, struct get_result *out, 
 {
     struct get_work work = get_work_init(options->parent);
     struct get_result result;
-    int r = check_target(options, err);
+    bool there;
+    int r = get_target_check(options->parent, options->name, false, &there, err);
 
     get_work_sweep(options->parent);
     if (r == 0)

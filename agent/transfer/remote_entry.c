@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/transfer/name_search.h"
 #include "agent/transfer/remote_tree.h"
 #include "agent/transfer/transfer.h"
 #include "agent/transfer/tree_pages.h"
@@ -20,7 +21,6 @@
 #define SMALL_TREE (64 << 10)
 #define IS_DIRECTORY 1 /* what was found: all that is below is wanted, too */
 #define IS_NOT_THERE 2
-#define GUESS_FROM 512 /* children among which a name's place is guessed from its letters */
 
 /* A record of the image, checked as far as it is used. */
 struct node {
@@ -106,103 +106,19 @@ static struct span name_of(const struct node *node)
     return span_of(node->name, node->name_size);
 }
 
-/* Children [first, last), of which `low` and `high` are the names around, when they are known. */
-struct window {
-    uint64_t first, last;
-    struct node low, high;
-    bool has_low, has_high;
-    unsigned steps;
-};
-
-/* The value of a byte as a digit of that base; -1: it is none. */
-static int digit(uint8_t byte, int base)
-{
-    if (base == 256)
-        return byte;
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    return base == 16 && byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
-/* What is behind the first `skip` bytes as a fraction, up to what is no digit. */
-static double weight(struct span name, size_t skip, int base)
-{
-    double sum = 0, unit = 1;
-
-    for (size_t i = skip; i < name.size && i < skip + 12; i++) {
-        int value = digit(name.bytes[i], base);
-        if (value < 0)
-            break;
-        unit /= base;
-        sum += unit * value;
-    }
-    return sum;
-}
-
-/* Decimal numbers, digests, or anything. */
-static int guess_base(struct span low, struct span high, size_t skip)
-{
-    int base = 10;
-
-    for (size_t i = skip; i < low.size && i < high.size; i++) {
-        if (digit(low.bytes[i], 16) < 0 || digit(high.bytes[i], 16) < 0)
-            return i == skip ? 256 : base;
-        if (digit(low.bytes[i], 10) < 0 || digit(high.bytes[i], 10) < 0)
-            base = 16;
-    }
-    return base;
-}
-
-/* Names are often numbers or digests: most of the way is then one step. Every third step halves, so
- * that no names make it long. */
-static uint64_t choose(struct window *window, struct span name)
-{
-    uint64_t count = window->last - window->first, place = count / 2;
-    struct span low = name_of(&window->low), high = name_of(&window->high);
-    size_t skip = 0;
-    double from, to, at;
-    int base;
-
-    if (count <= GUESS_FROM)
-        return window->first + place;
-    if (!window->has_low || !window->has_high)
-        return window->has_low ? window->last - 1 : window->first;
-    if (++window->steps % 3 == 0)
-        return window->first + place;
-    while (skip < low.size && skip < high.size && low.bytes[skip] == high.bytes[skip])
-        skip++;
-    base = guess_base(low, high, skip);
-    from = weight(low, skip, base);
-    to = weight(high, skip, base);
-    at = weight(name, skip, base);
-    if (to > from && at > from && at < to)
-        place = (uint64_t)((at - from) / (to - from) * (double)count);
-    return window->first + (place < count ? place : count - 1);
-}
-
 static int find_child(struct search *search, struct span name, struct error *err)
 {
     const uint64_t first = (uint32_t)search->node.a, count = search->node.a >> 32;
-    struct window window = { .first = first, .last = first + count };
+    struct name_search names = name_search_init(name, first, first + count);
+    uint64_t at;
 
-    while (window.first < window.last) {
-        uint64_t at = choose(&window, name);
-        int r = read_node(search, at, &search->node, err), order;
+    while (name_search_next(&names, &at)) {
+        int r = read_node(search, at, &search->node, err);
 
         if (r < 0)
             return r;
-        order = span_compare(name_of(&search->node), name);
-        if (order == 0)
+        if (name_search_tell(&names, name_of(&search->node)))
             return 0;
-        if (order < 0) {
-            window.first = at + 1;
-            window.low = search->node;
-            window.has_low = true;
-        } else {
-            window.last = at;
-            window.high = search->node;
-            window.has_high = true;
-        }
     }
     return IS_NOT_THERE;
 }
