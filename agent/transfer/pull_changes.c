@@ -21,13 +21,6 @@ struct telling {
     char path[PATH_MAX_SIZE + 1];
 };
 
-static enum file_kind kind_on_disk(enum entry_kind kind)
-{
-    if (kind == ENTRY_DIRECTORY)
-        return FILE_DIRECTORY;
-    return kind == ENTRY_FILE ? FILE_REGULAR : FILE_LINK;
-}
-
 /* An entry that is to be made: added, or in the place of something. */
 static void tell_made(struct telling *telling, uint32_t index)
 {
@@ -43,7 +36,7 @@ static void tell_made(struct telling *telling, uint32_t index)
         change_list_add(telling->list, CHANGE_ADDED, 0, is_directory, path);
         return;
     }
-    if (info.kind != kind_on_disk(record.kind))
+    if (info.kind != entry_file_kind(record.kind))
         what = CHANGE_TYPE;
     else if (info.kind == FILE_REGULAR && (info.mode & 0777) != record.mode)
         what |= CHANGE_MODE;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/buf.h"
+#include "common/base/span.h"
 #include "common/codec/digest.h"
 
 struct directory;
@@ -55,6 +56,7 @@ struct pull_plan_options {
 };
 
 struct pull_plan pull_plan_init(void);
+void pull_plan_add_removal(struct pull_plan *plan, struct span path, bool is_directory, bool first);
 /* After the last addition: tells what stuck, and sorts the writes. */
 int pull_plan_end(struct pull_plan *plan, struct error *err);
 void pull_plan_release(struct pull_plan *plan); /* of a zeroed one too */

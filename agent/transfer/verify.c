@@ -79,19 +79,6 @@ static void verify_link(struct verifying *verifying, const struct entry *entry)
         differs(verifying, VERIFY_CONTENT);
 }
 
-static bool kind_is(const struct entry *entry, const struct file_info *info)
-{
-    switch (entry->kind) {
-    case ENTRY_DIRECTORY:
-        return info->kind == FILE_DIRECTORY;
-    case ENTRY_FILE:
-        return info->kind == FILE_REGULAR;
-    case ENTRY_LINK:
-        return info->kind == FILE_LINK;
-    }
-    return false;
-}
-
 static int verify_entry(struct verifying *verifying, const struct entry *entry, struct error *err)
 {
     struct file_info info;
@@ -105,7 +92,7 @@ static int verify_entry(struct verifying *verifying, const struct entry *entry, 
         differs(verifying, VERIFY_UNREADABLE);
         return 0;
     }
-    if (!kind_is(entry, &info)) {
+    if (info.kind != entry_file_kind(entry->kind)) {
         differs(verifying, VERIFY_KIND);
         return 0;
     }

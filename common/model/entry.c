@@ -12,6 +12,13 @@ const struct digest entry_empty_sha256 = { { 0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc,
                                              0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c,
                                              0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55 } };
 
+enum file_kind entry_file_kind(enum entry_kind kind)
+{
+    if (kind == ENTRY_DIRECTORY)
+        return FILE_DIRECTORY;
+    return kind == ENTRY_FILE ? FILE_REGULAR : FILE_LINK;
+}
+
 /* The end of a component sorts before every byte a component can hold. No component holds NUL. */
 static int weight(uint8_t c)
 {

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "common/base/file.h"
 #include "common/base/span.h"
 #include "common/codec/digest.h"
 #include "common/model/names.h"
@@ -34,6 +35,9 @@ struct entry {
 
 /* SHA-256 of no bytes. */
 extern const struct digest entry_empty_sha256;
+
+/* What stands on a disk for an entry of this kind. */
+enum file_kind entry_file_kind(enum entry_kind kind);
 
 /* Component by component, bytes unsigned: the pre-order walk of sorted directories. <0, 0, >0. */
 int entry_compare_paths(struct span a, struct span b);
