@@ -45,7 +45,10 @@ struct part_ahead {
     struct http_post post;
 };
 
-/* All up to `context` is set, at least from the first begin on. part_size: at most PART_CODING_SIZE_MAX. Not while busy. */
+/*
+ * All up to `context` is set, at least from the first begin on. part_size: at most
+ * PART_CODING_SIZE_MAX. Not while busy.
+ */
 void part_ahead_begin(struct part_ahead *ahead, int fd, uint64_t file_size, uint64_t part_size);
 /* For the part at offset < file_size. on_ready is called from here or from a later turn. */
 void part_ahead_ask(struct part_ahead *ahead, uint64_t offset);

@@ -10,9 +10,9 @@
  * One write a line, so that lines of threads and processes do not mix. A line has 4096 bytes,
  * a message 1023: what is longer is cut and says so, by "..." or the member `cut`. Text is
  * UTF-8; control characters, line separators, marks that turn the direction of text, and bytes
- * that are no UTF-8 are shown as \uXXXX. Secrets are never passed here. The level and the form
- * are set once in main, before threads start; they are this project's one global besides the
- * signal flag.
+ * that are no UTF-8 are shown as \u and four hexadecimal digits. Secrets are never passed here.
+ * The level and the form are set once in main, before threads start; they are this project's one
+ * global besides the signal flag.
  */
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 enum log_form { LOG_TEXT, LOG_JSON };
