@@ -216,23 +216,30 @@ static bool is_done(void *context)
     return ((struct part *)context)->done;
 }
 
-static void parts_are_sent_once(void **state)
+static struct part send_part(struct world *world, const struct api_push_part *sent)
 {
-    struct world *world = *state;
     struct api_push_spec spec = { .project = "p", .app = "a" };
     struct http_body body = { .kind = HTTP_BODY_SPAN, .size = 4, .span = span_text("part") };
-    struct digest digest = { { 255 } };
-    struct api_push_part sent = { .sha256 = &digest, .offset = 100, .total = 104 };
     struct part part = { 0 };
 
-    world->status = 204;
-    world->lines = "Upload-Offset: 104\r\n";
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
+    assert_int_equal(api_push_part_start(world->client, &spec, "id", sent, body, part_done, &part,
                                          NULL, NULL),
                      0);
     assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
                                          NULL),
                      0);
+    return part;
+}
+
+static void parts_are_sent_once(void **state)
+{
+    struct world *world = *state;
+    struct digest digest = { { 255 } };
+    struct api_push_part sent = { .sha256 = &digest, .offset = 100, .total = 104 };
+
+    world->status = 204;
+    world->lines = "Upload-Offset: 104\r\n";
+    struct part part = send_part(world, &sent);
     assert_int_equal(part.code, 0);
     assert_int_equal(part.offset, 104);
     assert_string_equal(world->method, "PATCH");
@@ -241,38 +248,20 @@ static void parts_are_sent_once(void **state)
     assert_string_equal(world->sent, "part");
     assert_string_equal(world->coding, "");
     sent.unpacked = 4;
-    part = (struct part){ 0 };
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
-                                         NULL, NULL),
-                     0);
-    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
-                                         NULL),
-                     0);
+    part = send_part(world, &sent);
     assert_string_equal(world->coding, "zstd");
     assert_string_equal(world->part_length, "4");
     world->status = 409;
     world->lines = "Content-Type: application/problem+json\r\n";
     world->body = "{\"code\":\"offset-mismatch\",\"expected_offset\":50}";
-    part = (struct part){ 0 };
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
-                                         NULL, NULL),
-                     0);
-    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
-                                         NULL),
-                     0);
+    part = send_part(world, &sent);
     assert_true(part.code < 0);
     assert_int_equal(part.expected, 50);
     unsigned before = origin_requests(world->origin);
     world->status = 503;
     world->lines = NULL;
     world->body = "";
-    part = (struct part){ 0 };
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", &sent, body, part_done, &part,
-                                         NULL, NULL),
-                     0);
-    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
-                                         NULL),
-                     0);
+    part = send_part(world, &sent);
     assert_int_equal(part.code, -EAGAIN);
     assert_int_equal(origin_requests(world->origin), before + 1);
 }
