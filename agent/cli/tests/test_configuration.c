@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/agent/place.h"
+#include "tests/support/place.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"

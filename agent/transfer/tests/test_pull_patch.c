@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/agent/place.h"
+#include "tests/support/place.h"
 #include "agent/transfer/pull_base.h"
 #include "agent/transfer/pull_fetch.h"
 #include "agent/transfer/stat_cache.h"

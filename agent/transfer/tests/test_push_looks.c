@@ -7,7 +7,7 @@
 #include "agent/transfer/push_delta.h"
 #include "agent/transfer/scan.h"
 #include "agent/transfer/stat_cache.h"
-#include "tests/agent/place.h"
+#include "tests/support/place.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
 #include "common/base/file.h"

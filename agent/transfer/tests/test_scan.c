@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "tests/agent/place.h"
+#include "tests/support/place.h"
 #include "agent/transfer/pattern.h"
 #include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"

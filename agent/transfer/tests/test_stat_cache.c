@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/agent/place.h"
+#include "tests/support/place.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"

@@ -12,7 +12,7 @@
 #include "common/base/directory.h"
 #include "common/model/tree.h"
 #include "common/model/tree_builder.h"
-#include "tests/agent/place.h"
+#include "tests/support/place.h"
 #include "tests/support/unit.h"
 
 CLEANUP_DEFINE(scan, scan_free);

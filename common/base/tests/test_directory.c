@@ -12,27 +12,17 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "tests/support/unit.h"
+#include "tests/support/place.h"
 
 CLEANUP_DEFINE(directory, directory_close);
 
-struct place {
-    char path[64];
-    struct directory *at;
-};
-
 static int make_place(void **state, bool walk)
 {
-    struct place *place = memory_new(sizeof(*place));
+    int r = place_make(state);
 
-    assert_non_null(place);
-    *place = (struct place){ "/tmp/kk-directory-XXXXXX", NULL };
-    assert_non_null(mkdtemp(place->path));
-    assert_int_equal(directory_open(place->path, &place->at, NULL), 0);
     if (walk)
-        directory_use_walk(place->at);
-    *state = place;
-    return 0;
+        directory_use_walk(((struct place *)*state)->at);
+    return r;
 }
 
 static int make_direct_place(void **state)
@@ -43,18 +33,6 @@ static int make_direct_place(void **state)
 static int make_walking_place(void **state)
 {
     return make_place(state, true);
-}
-
-static int remove_place(void **state)
-{
-    struct place *place = *state;
-    char command[256];
-
-    directory_close(place->at);
-    snprintf(command, sizeof(command), "chmod -R u+rwx %s; rm -rf %s", place->path, place->path);
-    assert_int_equal(system(command), 0);
-    memory_free(place);
-    return 0;
 }
 
 static struct directory *at_of(void **state)
@@ -437,9 +415,9 @@ static void no_memory(void **state)
 }
 
 #define BOTH_WAYS(test)                                                     \
-    cmocka_unit_test_setup_teardown(test, make_direct_place, remove_place), \
+    cmocka_unit_test_setup_teardown(test, make_direct_place, place_remove), \
     {                                                                       \
-#test " walking", test, make_walking_place, remove_place, NULL      \
+#test " walking", test, make_walking_place, place_remove, NULL      \
     }
 
 int main(void)
