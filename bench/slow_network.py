@@ -15,6 +15,8 @@ import subprocess
 import threading
 import time
 
+from proxies import CountingProxy
+
 ROUND_TRIP_S = 0.020
 RATE, BURST, LATENCY = "200mbit", "128kb", "100ms"
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # of the range that benchmarks have
@@ -56,40 +58,21 @@ class SlowNetwork:
         subprocess.run(["ip", "netns", "del", self.name], check=False, stdin=subprocess.DEVNULL)
 
 
-class DelayingProxy:
-    """Passes what comes to HERE on to 127.0.0.1:`port`, late; `up` and `down` are the bytes."""
+class DelayingProxy(CountingProxy):
+    """At HERE; what passes is late."""
 
     def __init__(self, port):
-        self.port = port
-        self.up = self.down = 0
-        self._lock = threading.Lock()
-        self._listener = socket.create_server((HERE, 0), backlog=64)
-        self.host = HERE
-        self.listens = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(port, HERE)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            upstream = socket.create_connection(("127.0.0.1", self.port))
-            for end in (client, upstream):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            shaken = time.monotonic() + ROUND_TRIP_S
-            for source, target, kind in ((client, upstream, "up"), (upstream, client, "down")):
-                late = queue.SimpleQueue()
-                threading.Thread(target=self._take, args=(source, late, kind, shaken),
-                                 daemon=True).start()
-                threading.Thread(target=self._give, args=(target, late), daemon=True).start()
-
-    def _take(self, source, late, kind, shaken):
+    def _pass(self, source, target, kind, number):
+        shaken = time.monotonic() + ROUND_TRIP_S
+        late = queue.SimpleQueue()
+        threading.Thread(target=self._give, args=(target, late), daemon=True).start()
         with contextlib.suppress(OSError):
+            source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while block := source.recv(65536):
                 late.put((max(time.monotonic(), shaken) + ROUND_TRIP_S / 2, block))
-                with self._lock:
-                    setattr(self, kind, getattr(self, kind) + len(block))
+                self._count(kind, len(block))
         late.put((time.monotonic() + ROUND_TRIP_S / 2, b""))
 
     @staticmethod
@@ -105,19 +88,3 @@ class DelayingProxy:
                 target.sendall(block)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
-
-    def reset(self):
-        with self._lock:
-            self.up = self.down = 0
-
-    @property
-    def total(self):
-        return self.up + self.down
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()

@@ -21,7 +21,7 @@ class CountingProxy:
     the same of those that came from it. Nothing passes anywhere while it runs.
     """
 
-    def __init__(self, port):
+    def __init__(self, port, host="127.0.0.1"):
         self.port = port
         self.up = 0
         self.down = 0
@@ -29,7 +29,7 @@ class CountingProxy:
         self.on_up = self.on_down = None
         self._lock = threading.RLock()
         self._open = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server((host, 0), backlog=64)
         self.host, self.listens = self._listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -69,13 +69,7 @@ class CountingProxy:
         at = 0
         with contextlib.suppress(OSError):
             while block := source.recv(65536):
-                with self._lock:
-                    passed = getattr(self, kind) + len(block)
-                    setattr(self, kind, passed)
-                    waiting = getattr(self, f"on_{kind}")
-                    if waiting and passed >= waiting[0]:
-                        setattr(self, f"on_{kind}", None)
-                        waiting[1]()
+                self._count(kind, len(block))
                 given = self._spoil(number, kind, at, block)
                 target.sendall(given)
                 at += len(block)
@@ -84,6 +78,15 @@ class CountingProxy:
         for end, how in ((target, socket.SHUT_WR), (source, socket.SHUT_RD)):
             with contextlib.suppress(OSError):
                 end.shutdown(how)
+
+    def _count(self, kind, size):
+        with self._lock:
+            passed = getattr(self, kind) + size
+            setattr(self, kind, passed)
+            waiting = getattr(self, f"on_{kind}")
+            if waiting and passed >= waiting[0]:
+                setattr(self, f"on_{kind}", None)
+                waiting[1]()
 
     def _spoil(self, number, kind, at, block):
         """What is passed on of a block that begins at a byte of a connection's `kind`; when it is
