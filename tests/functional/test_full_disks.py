@@ -16,8 +16,6 @@ from proxies import CountingProxy
 from pushes import Push
 
 MIB = 1 << 20
-
-
 BINARY = {"Content-Type": "application/octet-stream"}
 
 

@@ -16,15 +16,15 @@ import trees
 from agent import Agent
 from proxies import CountingProxy
 
+# What is killed reports nothing, and many points of many kills take their time.
+pytestmark = pytest.mark.plain_only
+
 KIB, MIB = 1 << 10, 1 << 20
 LANES = 2
 PART = 2 * MIB  # what a lane may have on its way: an upload's part, a pack
 AGENT_POINTS = [9, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 SERVER_POINTS = [4, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
-
-# What is killed reports nothing, and many points of many kills take their time.
-pytestmark = pytest.mark.plain_only
 
 class World:
     """A tree that changes from version to version, its first one pushed; and what an undisturbed

@@ -16,13 +16,13 @@ import trees
 from agent import Agent
 from proxies import FaultyProxy, LyingProxy
 
+# Stalls and deadlines are chosen for programs at their own speed.
+pytestmark = pytest.mark.plain_only
+
 KIB, MIB = 1 << 10, 1 << 20
 POINTS = [6, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 VERBS = ["push", "pull"]
 
-
-# Stalls and deadlines are chosen for programs at their own speed.
-pytestmark = pytest.mark.plain_only
 
 class World:
     """A tree in many versions; each run is that of a new one."""
@@ -173,7 +173,7 @@ def test_errors_now_and_then(verb, rule, world, server):
         world.next(verb)
         origin.rules.append(rule())
         code = world.run(verb, "--server", origin.url, codes=(0, 7))
-        assert origin.rules[0].used > 0 or code == 0
+        assert origin.rules[0].used > 0
         assert code == 0 or verb == "push", "what is asked twice does no harm"
         world.check(verb, code)
 
@@ -229,8 +229,8 @@ def test_stalled_at_first(verb, world, proxy):
 
     proxy.fault = fault
     world.next(verb)
-    code = world.run(verb, "--server", proxy.url, codes=(0, 7), within=100)
-    world.check(verb, code)
+    world.run(verb, "--server", proxy.url, within=100)
+    world.check(verb, 0)
 
 
 @pytest.mark.parametrize("verb", VERBS)
