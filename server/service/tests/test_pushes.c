@@ -284,7 +284,6 @@ static void test_missing_bitmap(void **state)
     sample_release(&sample);
 }
 
-/* "Have" is only said of what the token may know of; a blob that others have is received again. */
 /* A listing may be larger than a bitmap of as many of the shortest lines as it has room for. What
  * is read here is damaged at once, and reading is what it has to come to. */
 static void test_missing_of_a_large_listing(void **state)
@@ -309,6 +308,7 @@ static void test_missing_of_a_large_listing(void **state)
     sample_release(&sample);
 }
 
+/* "Have" is only said of what the token may know of; a blob that others have is received again. */
 static void test_have_is_no_leak(void **state)
 {
     struct caller stranger, friend;
