@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/base/number.h"
 #include "common/codec/digest.h"
 #include "common/codec/zstd.h"
+#include "common/model/repr_digest.h"
 #include "common/model/upload_windows.h"
 #include "server/api/handlers.h"
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_server.h"
 #include "server/service/blob_upload.h"
+
+#define NEW_NAME "new-"
+
+/* What the path says: a digest, or new-N. */
+struct blob_name {
+    bool is_new;
+    uint32_t number;
+    struct digest sha256;
+};
 
 /* A part of a blob on its way in. */
 struct taken_part {
@@ -29,16 +41,39 @@ static int offset_header(struct http_exchange *exchange, const char *name, uint6
     return http_answer_header(exchange, name, text, err);
 }
 
+static bool is_new_name(struct span text, uint32_t *out_number)
+{
+    const size_t size = strlen(NEW_NAME);
+    uint64_t number;
+
+    if (text.size <= size || memcmp(text.bytes, NEW_NAME, size) != 0 ||
+        (text.bytes[size] == '0' && text.size > size + 1) ||
+        number_parse(span_slice(text, size, SIZE_MAX), UINT32_MAX, &number, NULL) < 0)
+        return false;
+    *out_number = (uint32_t)number;
+    return true;
+}
+
+static int read_name(struct http_exchange *exchange, struct blob_name *out, struct error *err)
+{
+    out->is_new = is_new_name(request_blob_text(exchange), &out->number);
+    return out->is_new ? 0 : request_digest(exchange, &out->sha256, err);
+}
+
 int api_push_blobs_head(struct http_exchange *exchange, void *context, struct error *err)
 {
     struct request *request = request_of(exchange);
     uint64_t offset = 0, length = 0;
-    struct digest sha256;
-    int r = request_digest(exchange, &sha256, err);
+    struct blob_name name;
+    int r = read_name(exchange, &name, err);
 
-    if (r == 0)
+    if (r == 0 && name.is_new)
+        r = blob_upload_offset_new(request_services(exchange), &request->caller, request->project,
+                                   request->app, request->push, name.number, &offset, &length,
+                                   &request->why, err);
+    else if (r == 0)
         r = blob_upload_offset(request_services(exchange), &request->caller, request->project,
-                               request->app, request->push, &sha256, &offset, &length,
+                               request->app, request->push, &name.sha256, &offset, &length,
                                &request->why, err);
     if (r == 0)
         r = offset_header(exchange, "Upload-Offset", offset, err);
@@ -83,13 +118,50 @@ static int read_size(struct http_exchange *exchange, struct taken_part *taken, b
     return r;
 }
 
-static int begin(struct http_exchange *exchange, void *context, void **out_sink, struct error *err)
+/* Repr-Digest, where it is said. */
+static int read_claim(struct http_exchange *exchange, struct digest *out, bool *out_has,
+                      struct error *err)
+{
+    const char *text = http_exchange_header(exchange, "Repr-Digest");
+    int r;
+
+    *out_has = false;
+    if (text == NULL)
+        return 0;
+    r = repr_digest_parse(span_text(text), out, err);
+    if (r < 0)
+        return r == -EINVAL ? refusal_at(&request_of(exchange)->why, "", r) : r;
+    *out_has = true;
+    return 0;
+}
+
+static int begin_upload(struct http_exchange *exchange, const struct blob_name *name,
+                        uint64_t offset, uint64_t length, uint64_t part_size,
+                        struct blob_upload **out, struct error *err)
 {
     struct request *request = request_of(exchange);
+    struct services *services = request_services(exchange);
+    struct digest claimed;
+    bool has_claimed;
+    int r;
+
+    if (!name->is_new)
+        return blob_upload_begin(services, &request->caller, request->project, request->app,
+                                 request->push, &name->sha256, offset, length, part_size, out,
+                                 &request->why, err);
+    r = read_claim(exchange, &claimed, &has_claimed, err);
+    return r < 0 ? r
+                 : blob_upload_begin_new(services, &request->caller, request->project, request->app,
+                                         request->push, name->number, has_claimed ? &claimed : NULL,
+                                         offset, length, part_size, out, &request->why, err);
+}
+
+static int begin(struct http_exchange *exchange, void *context, void **out_sink, struct error *err)
+{
     enum request_coding coding = request_coding_of(exchange);
     uint64_t offset = 0, length = 0, part_size = 0;
     struct taken_part *taken;
-    struct digest sha256;
+    struct blob_name name;
     int r;
 
     if (coding == REQUEST_CODING_OTHER)
@@ -98,8 +170,8 @@ static int begin(struct http_exchange *exchange, void *context, void **out_sink,
     taken = memory_new(sizeof(*taken));
     if (taken == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    taken->request = request;
-    r = request_digest(exchange, &sha256, err);
+    taken->request = request_of(exchange);
+    r = read_name(exchange, &name, err);
     if (r == 0)
         r = request_header_number(exchange, "Upload-Offset", &offset, err);
     if (r == 0)
@@ -107,9 +179,7 @@ static int begin(struct http_exchange *exchange, void *context, void **out_sink,
     if (r == 0)
         r = read_size(exchange, taken, coding == REQUEST_CODING_ZSTD, &part_size, err);
     if (r == 0)
-        r = blob_upload_begin(request_services(exchange), &request->caller, request->project,
-                              request->app, request->push, &sha256, offset, length, part_size,
-                              &taken->upload, &request->why, err);
+        r = begin_upload(exchange, &name, offset, length, part_size, &taken->upload, err);
     if (r < 0) {
         forget(taken);
         return r;

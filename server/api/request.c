@@ -292,14 +292,17 @@ static const struct route_parameter *parameter(const struct request *request, co
     return NULL;
 }
 
+struct span request_blob_text(struct http_exchange *exchange)
+{
+    const struct route_parameter *d = parameter(request_of(exchange), "d");
+
+    return d == NULL ? span_of("", 0) : http_exchange_url(exchange)->segments[d->first];
+}
+
 int request_digest(struct http_exchange *exchange, struct digest *out, struct error *err)
 {
-    struct request *request = request_of(exchange);
-    const struct route_parameter *d = parameter(request, "d");
-    const struct url *url = http_exchange_url(exchange);
-
-    if (d == NULL || digest_parse(url->segments[d->first], out, NULL) < 0)
-        return refusal_set(&request->why, REFUSAL_NOT_FOUND,
+    if (digest_parse(request_blob_text(exchange), out, NULL) < 0)
+        return refusal_set(&request_of(exchange)->why, REFUSAL_NOT_FOUND,
                            error_set(err, -ENOENT, "a blob is named by 64 lower-case hex digits"));
     return 0;
 }

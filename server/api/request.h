@@ -42,6 +42,8 @@ int request_match(struct http_exchange *exchange, void *context,
 int request_admit(struct http_exchange *exchange, void *context, struct error *err);
 void request_fail(struct http_exchange *exchange, void *context, const struct error *failure);
 
+/* {d} as it stands in the path. */
+struct span request_blob_text(struct http_exchange *exchange);
 /* {d}: -ENOENT when it is no digest. */
 int request_digest(struct http_exchange *exchange, struct digest *out, struct error *err);
 /* {path...}: the segments joined by '/'; -ENOENT when one holds a NUL or a '/'. */

@@ -25,7 +25,8 @@ enum blob_state {
     BLOB_CORRUPT,   /* the store holds other bytes: healed likewise */
 };
 
-#define BLOB_STORAGE_KEY_SIZE 33 /* 16 hex digits of the SHA-256, 16 random ones, NUL */
+/* 16 hex digits of the SHA-256 (of its stand-in, if it was not known), 16 random ones, NUL. */
+#define BLOB_STORAGE_KEY_SIZE 33
 #define BLOB_MERKLE_KEY_SIZE (BLOB_STORAGE_KEY_SIZE + 2)
 
 struct blob {

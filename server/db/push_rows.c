@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/push_new_rows.h"
 
 struct push push_empty(void)
 {
@@ -163,6 +164,8 @@ int push_end(struct transaction *tx, int64_t number, bool abandoned, struct erro
         r = tombstones_add(tx, number, err);
     if (r >= 0)
         r = bases_drop(tx, number, err);
+    if (r >= 0)
+        r = push_new_blobs_end(tx, number, err);
     if (r >= 0)
         r = transaction_run(tx, "DELETE FROM push_blobs WHERE push = $1",
                             VALUES(value_integer(number)), err);

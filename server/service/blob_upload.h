@@ -11,7 +11,7 @@
 /*
  * blob_upload - one part of one blob of a push.
  *
- *     blob_upload_begin -> blob_upload_add ... -> blob_upload_end -> blob_upload_free
+ *     blob_upload_begin (or _new, or _whole) -> _add ... -> _end -> _free
  *
  * A part starts at the offset that the push has for this blob (HEAD tells it), and is at most
  * part_size long. The part that reaches the length verifies the digest and makes the blob durable
@@ -38,6 +38,25 @@ int blob_upload_begin(struct services *services, const struct caller *caller, co
                       const char *app, const char *push_id, const struct digest *sha256,
                       uint64_t offset, uint64_t length, uint64_t part_size,
                       struct blob_upload **out_upload, struct refusal *why, struct error *err);
+
+/*
+ * The same for new-N (server/db/push_new_blobs.h), a blob whose digest is not known before its last
+ * part: `sha256` is told with that one, NULL else; without it the last part is -EINVAL, with
+ * another than the bytes have it is REFUSAL_DIGEST_MISMATCH and the offset is 0 again. The first
+ * part says how long the blob is (-EINVAL for another length later). -ENOENT also at the end: the
+ * push has its listing, which does not name it. Once the blob has its digest, new-N is another name
+ * of it.
+ */
+int blob_upload_offset_new(struct services *services, const struct caller *caller,
+                           const char *project, const char *app, const char *push_id,
+                           uint32_t number, uint64_t *out_offset, uint64_t *out_length,
+                           struct refusal *why, struct error *err);
+int blob_upload_begin_new(struct services *services, const struct caller *caller,
+                          const char *project, const char *app, const char *push_id,
+                          uint32_t number, const struct digest *sha256, uint64_t offset,
+                          uint64_t length, uint64_t part_size, struct blob_upload **out_upload,
+                          struct refusal *why, struct error *err);
+
 /* For bytes that are made here: the whole blob in one part, however large; parts that were sent
  * before are forgotten, at the first byte that is added or at the end. */
 int blob_upload_begin_whole(struct services *services, const struct caller *caller,

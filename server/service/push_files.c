@@ -13,6 +13,7 @@
 #include "common/model/entry.h"
 #include "common/model/listing.h"
 #include "server/db/push_blobs.h"
+#include "server/db/push_new_blobs.h"
 #include "server/service/context.h"
 #include "server/service/deposit.h"
 #include "server/service/push_door.h"
@@ -88,6 +89,45 @@ static int want_all(struct services *services, int64_t number, const struct blob
     return 0;
 }
 
+/* Of the blobs that came without a digest, those that no file and no document is. */
+struct surplus {
+    const struct blob_want *wants; /* ascending */
+    size_t count;
+    const struct digest *content;
+    struct buf digests;
+};
+
+static int note_surplus(void *context, const struct digest *sha256, struct error *err)
+{
+    struct surplus *surplus = context;
+    const struct blob_want key = { .sha256 = *sha256 };
+
+    if (!digest_equal(sha256, surplus->content) &&
+        (surplus->count == 0 ||
+         bsearch(&key, surplus->wants, surplus->count, sizeof(key), compare_wants) == NULL))
+        buf_add(&surplus->digests, sha256, sizeof(*sha256));
+    return buf_check(&surplus->digests, err);
+}
+
+/* A version has no edges but those of its listing. */
+static int drop_surplus(struct services *services, int64_t number, const struct blob_want *wants,
+                        size_t count, const struct digest *content, struct error *err)
+{
+    struct surplus surplus = {
+        .wants = wants, .count = count, .content = content, .digests = buf_init(BUF_UNLIMITED)
+    };
+    int r = push_new_blob_walk(services->database, number, note_surplus, &surplus, err);
+
+    for (size_t at = 0; at < surplus.digests.size && r == 0; at += DIGEST_SIZE) {
+        struct digest sha256;
+
+        memcpy(&sha256, surplus.digests.bytes + at, sizeof(sha256));
+        r = push_new_blob_drop(services->database, number, &sha256, err);
+    }
+    buf_release(&surplus.digests);
+    return r;
+}
+
 int push_files_want(struct services *services, const struct identity *identity,
                     const struct push *push, const struct digest *content, struct span listing,
                     uint64_t file_count, struct refusal *why, struct error *err)
@@ -117,6 +157,9 @@ int push_files_want(struct services *services, const struct identity *identity,
     if (r < 0)
         return push_result_of(r, why, err);
     r = push_part_set(services->database, push->number, PUSH_PART_LISTING, content, err);
+    if (r == 0) /* from here on nothing is named that the listing does not name */
+        r = drop_surplus(services, push->number, (const struct blob_want *)(void *)scratch.bytes,
+                         count, content, err);
     return push_result_of(r, why, err);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """pusher - a push by hand: the requests of one, each of which a case can leave out or spoil."""
 
+import base64
 import hashlib
 import struct
 
@@ -10,6 +11,10 @@ class File:
         self.data = data
         self.mode = mode
         self.sha256 = hashlib.sha256(data).hexdigest()
+
+
+def repr_digest(data):
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 
 def in_order(tree):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 import zstandard
 
-from pusher import File, Pusher, in_order, listing_of, times_of
+from pusher import File, Pusher, in_order, listing_of, repr_digest, times_of
 from sample import LARGE, TREE
 from server import Server
 
@@ -376,6 +376,42 @@ def test_wrong_bytes(pusher):
     assert pusher.patch("0" * 64, b"w", 0, 1).code == "not-found"
     assert pusher.patch(digest, b"w", 0, size, **{"Upload-Offset": "x"}).code == "validation"
     assert pusher.commit().code == "missing-blobs"
+
+
+def test_blobs_that_come_before_their_digest(pusher):
+    data = bytes(range(256)) * 1000
+    tree = {"known": File(b"k" * 5000), "unknown": File(data)}
+    assert pusher.create(version="new-n").json()["wanted"] == ["listing", "times"]
+    assert pusher.head("new-7").status == 404
+    assert pusher.patch("new-7", data[:100_000], 0, len(data)).headers["upload-offset"] == "100000"
+    head = pusher.head("new-7").headers
+    assert (head["upload-offset"], head["upload-length"]) == ("100000", str(len(data)))
+    answer = pusher.patch("new-7", data[:100_000], 0, len(data))
+    assert (answer.status, answer.code) == (409, "offset-mismatch")
+    assert answer.json()["expected_offset"] == 100_000
+    rest, at = data[100_000:], 100_000
+    assert pusher.patch("new-7", rest, at, len(data)).code == "validation"
+    answer = pusher.patch("new-7", rest, at, len(data), **{"Repr-Digest": "sha-256=:x:"})
+    assert answer.code == "validation"
+    answer = pusher.patch("new-7", rest, at, len(data), **{"Repr-Digest": repr_digest(b"")})
+    assert (answer.status, answer.code) == (422, "digest-mismatch")
+    assert answer.json()["actual"] == sha(data)
+    assert pusher.head("new-7").headers["upload-offset"] == "0"
+    assert pusher.patch("new-7", data[:at], 0, len(data)).status == 204
+    for _ in range(2):  # an answer that was lost
+        done = pusher.patch("new-7", rest, at, len(data), **{"Repr-Digest": repr_digest(data)})
+        assert done.status == 204 and done.headers["upload-offset"] == str(len(data))
+    assert pusher.head(sha(data)).headers["upload-offset"] == str(len(data))
+    for name in ("new-", "new-07", "new-x", "new-65536", "new-99999999999"):
+        assert pusher.patch(name, b"x", 0, 1, **{"Repr-Digest": repr_digest(b"x")}).status == 404
+    assert pusher.request("PUT", f"/pushes/{pusher.id}/blobs/new-7", body=b"x", headers={
+        "Content-Type": "application/vnd.kkartifact.delta"}).status == 404
+    assert pusher.patch("new-8", b"never finished", 0, 1000).status == 204
+    assert pusher.put("listing", listing_of(tree)).status == 204
+    assert pusher.put("times", times_of(tree)).status == 204
+    assert pusher.missing(tree) == ["known"]
+    assert pusher.patch(tree["known"].sha256, b"k" * 5000, 0, 5000).status == 204
+    assert pusher.commit(content=sha(listing_of(tree))).status == 201
 
 
 def raw(server, request, *, shutdown=False):

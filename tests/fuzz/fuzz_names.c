@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Names, paths, references, tokens, permissions: what is taken is written as it was. */
+/* Names, paths, references, tokens, permissions, digests: what is taken is written as it was. */
 #include <string.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/model/names.h"
 #include "common/model/permission.h"
+#include "common/model/repr_digest.h"
 #include "common/model/token_text.h"
 #include "common/model/version_ref.h"
 #include "tests/fuzz/fuzz.h"
@@ -35,6 +36,18 @@ static void check_path(struct span text)
     FUZZ_CHECK(name_parent(text).size == 0 || name_check_path(name_parent(text), NULL) == 0);
 }
 
+static void check_repr_digest(struct span text)
+{
+    char out[REPR_DIGEST_SIZE];
+    struct digest found, again;
+
+    if (repr_digest_parse(text, &found, NULL) < 0)
+        return;
+    repr_digest_write(&found, out);
+    FUZZ_CHECK(repr_digest_parse(span_text(out), &again, NULL) == 0);
+    FUZZ_CHECK(digest_equal(&found, &again));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     cleanup(buf_release) struct buf out = buf_init(BUF_UNLIMITED);
@@ -47,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(name_check((enum name_kind)kind, text, NULL) < 0 || size <= VERSION_MAX_SIZE);
     check_path(text);
     check_ref(text);
+    check_repr_digest(text);
     FUZZ_CHECK(name_check_target(text, NULL) < 0 || size <= TARGET_MAX_SIZE);
     if (name_parse_mode(text, &mode, NULL) == 0)
         FUZZ_CHECK(mode <= 0777 && size == 4);
