@@ -20,6 +20,9 @@
 struct hasher {
     struct transfer *transfer;
     struct directory *root;
+    hasher_done *done;
+    void *context;
+    atomic_bool uncounted;
     pthread_mutex_t lock;
     pthread_cond_t added, taken;
     struct scan_entry *queue[QUEUE_SIZE]; /* a ring */
@@ -92,7 +95,7 @@ static int hash_entry(struct hasher *hasher, struct scan_entry *entry, uint8_t *
 
     for (int tries = 0; r == HASHER_UNSTEADY && tries < HASHER_TRIES; tries++)
         r = hash_once(hasher, entry, buffer, err);
-    if (r == 0)
+    if (r == 0 && !atomic_load(&hasher->uncounted))
         transfer_done(hasher->transfer, 0, entry->size);
     return r;
 }
@@ -118,6 +121,7 @@ static void *hasher_main(void *context)
     pthread_mutex_lock(&hasher->lock);
     for (;;) {
         struct scan_entry *entry;
+        bool given_up;
         int r;
         while (hasher->waiting == 0 && !hasher->ending)
             pthread_cond_wait(&hasher->added, &hasher->lock);
@@ -127,20 +131,25 @@ static void *hasher_main(void *context)
         hasher->first = (hasher->first + 1) % QUEUE_SIZE;
         hasher->waiting--;
         pthread_cond_signal(&hasher->taken);
-        if (hasher->result < 0)
-            continue; /* the rest is for nothing */
+        given_up = hasher->result < 0; /* the rest is for nothing */
         pthread_mutex_unlock(&hasher->lock);
-        r = buffer == NULL ? -ENOMEM : hash_entry(hasher, entry, buffer, &err);
+        if (given_up)
+            r = -ECANCELED;
+        else
+            r = buffer == NULL ? -ENOMEM : hash_entry(hasher, entry, buffer, &err);
+        if (hasher->done != NULL)
+            hasher->done(hasher->context, entry, r);
         pthread_mutex_lock(&hasher->lock);
-        note_result(hasher, r, entry, &err);
+        if (!given_up)
+            note_result(hasher, r, entry, &err);
     }
     pthread_mutex_unlock(&hasher->lock);
     memory_free(buffer);
     return NULL;
 }
 
-int hasher_new(struct transfer *transfer, struct directory *root, struct hasher **out_hasher,
-               struct error *err)
+int hasher_new(struct transfer *transfer, struct directory *root, hasher_done *done, void *context,
+               struct hasher **out_hasher, struct error *err)
 {
     cleanup(cleanup_hasher) struct hasher *hasher = memory_new(sizeof(*hasher));
     size_t count = transfer->threads < 1 ? 1 : transfer->threads;
@@ -149,6 +158,8 @@ int hasher_new(struct transfer *transfer, struct directory *root, struct hasher 
         return error_set(err, -ENOMEM, "out of memory");
     hasher->transfer = transfer;
     hasher->root = root;
+    hasher->done = done;
+    hasher->context = context;
     pthread_mutex_init(&hasher->lock, NULL);
     pthread_cond_init(&hasher->added, NULL);
     pthread_cond_init(&hasher->taken, NULL);
@@ -161,6 +172,11 @@ int hasher_new(struct transfer *transfer, struct directory *root, struct hasher 
     }
     *out_hasher = take_pointer(&hasher);
     return 0;
+}
+
+void hasher_uncounted(struct hasher *hasher)
+{
+    atomic_store(&hasher->uncounted, true);
 }
 
 void hasher_add(struct hasher *hasher, struct scan_entry *entry)

@@ -21,9 +21,16 @@ struct transfer;
 
 struct hasher;
 
-/* transfer->threads of them. `root` outlives the hasher. */
-int hasher_new(struct transfer *transfer, struct directory *root, struct hasher **out_hasher,
-               struct error *err);
+/* A file is through: r as hasher_finish() would say it of this one, or -ECANCELED when it was not
+ * looked at any more. On one of the threads. */
+typedef void hasher_done(void *context, const struct scan_entry *entry, int r);
+
+/* transfer->threads of them. `root` outlives the hasher. done may be NULL. */
+int hasher_new(struct transfer *transfer, struct directory *root, hasher_done *done, void *context,
+               struct hasher **out_hasher, struct error *err);
+
+/* From here on bytes are not counted in the meter: it tells of something else. Any thread. */
+void hasher_uncounted(struct hasher *hasher);
 
 /* A file to read; waits while many wait. The entry stays where it is until hasher_finish. */
 void hasher_add(struct hasher *hasher, struct scan_entry *entry);

@@ -2,6 +2,7 @@
 #include "agent/transfer/push.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/transfer/hasher.h"
@@ -10,6 +11,7 @@
 #include "agent/transfer/push_deltas.h"
 #include "agent/transfer/push_documents.h"
 #include "agent/transfer/push_dry.h"
+#include "agent/transfer/push_early.h"
 #include "agent/transfer/push_looks.h"
 #include "agent/transfer/push_opening.h"
 #include "agent/transfer/push_packs.h"
@@ -39,8 +41,10 @@ CLEANUP_DEFINE(stat_cache_writer, stat_cache_writer_free);
 struct round {
     const struct push_options *options;
     struct scan *scan;
+    uint64_t place; /* tells the tree's directory from others */
     struct listing_totals totals;
     struct push_looks *looks; /* or NULL */
+    struct push_early *early; /* or NULL */
     struct digest times;
     const char *changed; /* the path that was seen to change; the scan's */
 };
@@ -49,6 +53,7 @@ struct round {
 struct unknown {
     struct hasher *hasher;
     struct push_looks *looks; /* or NULL */
+    struct push_early *early; /* or NULL */
 };
 
 static void add_unknown(void *context, struct scan_entry *entry)
@@ -58,27 +63,42 @@ static void add_unknown(void *context, struct scan_entry *entry)
 
     if (unknown->looks != NULL)
         push_looks_add(unknown->looks, entry, &last);
+    if (unknown->early != NULL)
+        push_early_add(unknown->early, entry);
     hasher_add(unknown->hasher, entry);
 }
 
-/* One directory's cache is told from another's by its device and inode. */
-static int cache_name(const struct push_options *options, struct buf *out, struct error *err)
+/* What tells one directory from another: its device and inode, hashed. */
+static int find_place(struct directory *root, uint64_t *out, struct error *err)
 {
     static const uint64_t key[2] = { 1, 2 };
     struct file_info info;
     uint64_t place[2];
-    int r = directory_info(options->root, "", &info, err);
+    int r = directory_info(root, "", &info, err);
 
     if (r < 0)
         return r;
     place[0] = info.device;
     place[1] = info.inode;
-    buf_format(out, "scan-%016llx",
-               (unsigned long long)map_hash(key, span_of(place, sizeof(place))));
-    return buf_check(out, err);
+    *out = map_hash(key, span_of(place, sizeof(place)));
+    return 0;
 }
 
-static int scan_and_hash(struct round *round, struct stat_cache *cache, struct error *err)
+static int new_early(struct round *round, const struct api_push_spec *spec, struct error *err)
+{
+    const struct push_options *options = round->options;
+    const struct push_early_options early = { .transfer = options->transfer,
+                                              .root = options->root,
+                                              .cache = options->cache,
+                                              .place = round->place,
+                                              .spec = spec,
+                                              .metadata = options->metadata };
+
+    return options->dry_run ? 0 : push_early_new(&early, &round->early, err);
+}
+
+static int scan_and_hash(struct round *round, const struct api_push_spec *spec,
+                         struct stat_cache *cache, struct error *err)
 {
     const struct push_options *options = round->options;
     cleanup(cleanup_hasher) struct hasher *hasher = NULL;
@@ -91,21 +111,29 @@ static int scan_and_hash(struct round *round, struct stat_cache *cache, struct e
         .cache = cache,
         .on_unknown = add_unknown,
     };
-    struct unknown unknown = { NULL, NULL };
+    struct unknown unknown = { NULL, NULL, NULL };
     int r = scan_new(&round->scan, err);
 
     if (r == 0)
-        r = hasher_new(options->transfer, options->root, &hasher, err);
+        r = new_early(round, spec, err);
+    if (r == 0)
+        r = hasher_new(options->transfer, options->root,
+                       round->early != NULL ? push_early_hashed : NULL, round->early, &hasher, err);
     if (r < 0)
         return r;
     if (options->cache != NULL && !options->dry_run) /* without them it goes as well */
         push_looks_new(options->root, options->cache, &round->looks, NULL);
-    unknown = (struct unknown){ hasher, round->looks };
+    unknown = (struct unknown){ hasher, round->looks, round->early };
     scan_options.context = &unknown;
     transfer_meter(options->transfer, METER_SCANNING, 0, 0);
     r = scan_run(round->scan, &scan_options, err);
     if (r < 0)
         return transfer_local(options->transfer, r);
+    if (round->early != NULL) {
+        r = push_early_run(round->early, hasher, err);
+        if (r < 0)
+            return r;
+    }
     r = hasher_finish(hasher, &round->changed, err);
     return r == HASHER_UNSTEADY ? ROUND_AGAIN : transfer_local(options->transfer, r);
 }
@@ -125,20 +153,22 @@ static int write_cache(const struct round *round, struct stat_cache_writer *writ
 }
 
 /* With the scan cache around it; that one's own failures do not matter. */
-static int look_at_tree(struct round *round, bool believe_cache, struct error *err)
+static int look_at_tree(struct round *round, const struct api_push_spec *spec, bool believe_cache,
+                        struct error *err)
 {
     const struct push_options *options = round->options;
     cleanup(cleanup_stat_cache) struct stat_cache *cache = NULL;
     cleanup(cleanup_stat_cache_writer) struct stat_cache_writer *writer = NULL;
-    cleanup(buf_release) struct buf name = buf_init(64);
-    bool cached = options->cache != NULL && cache_name(options, &name, NULL) == 0;
+    bool cached = options->cache != NULL && find_place(options->root, &round->place, NULL) == 0;
+    char name[32];
     int r;
 
+    (void)snprintf(name, sizeof(name), "scan-%016llx", (unsigned long long)round->place);
     if (cached && believe_cache)
-        stat_cache_open(options->cache, buf_text(&name), &cache, NULL);
+        stat_cache_open(options->cache, name, &cache, NULL);
     if (cached && !options->dry_run)
-        stat_cache_writer_new(options->cache, buf_text(&name), &writer, NULL);
-    r = scan_and_hash(round, cache, err);
+        stat_cache_writer_new(options->cache, name, &writer, NULL);
+    r = scan_and_hash(round, spec, cache, err);
     if (r == 0 && writer != NULL)
         write_cache(round, writer, NULL);
     return r;
@@ -292,6 +322,26 @@ static void keep_files(const struct round *round)
     kept_files_trim(options->cache, KEPT_FILES_BYTES);
 }
 
+/* The one that is open already, or a new one, or one of an earlier run. */
+static int open_push(struct round *round, const struct api_push_spec *spec,
+                     struct push_opening *opening, struct api_push *out, struct error *err)
+{
+    const struct push_options *options = round->options;
+
+    if (!push_early_take(round->early, out))
+        return push_opening_begin(opening, options->transfer, options->cache, spec, 0,
+                                  options->metadata, out, err);
+    push_opening_adopt(opening, options->transfer, options->cache, spec, options->metadata,
+                       out->id);
+    return 0;
+}
+
+static void forget_opening(struct round *round, struct push_opening *opening)
+{
+    push_opening_forget(opening);
+    push_early_forget(round->early);
+}
+
 static int send_round(struct round *round, const struct api_push_spec *spec,
                       struct push_result *out, struct error *err)
 {
@@ -309,8 +359,7 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     int r;
 
     transfer_meter(options->transfer, METER_ASKING, 0, 0);
-    r = push_opening_begin(&opening, options->transfer, options->cache, spec, options->metadata,
-                           &push, err);
+    r = open_push(round, spec, &opening, &push, err);
     if (r < 0)
         return explain_conflict(options, &push, r, err);
     if (push.exists) {
@@ -330,7 +379,7 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     }
     full = r == -ENOSPC && options->transfer->exit_code == 0; /* the server's disk, not ours */
     if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT || full)
-        push_opening_forget(&opening);
+        forget_opening(round, &opening);
     if (r == 0)
         return 0;
     if (r == ROUND_AGAIN || full)
@@ -347,23 +396,26 @@ static int run_round(struct round *round, bool believe_cache, struct push_result
     struct api_push_spec spec = { .project = options->project,
                                   .app = options->app,
                                   .version = options->version };
-    int r = look_at_tree(round, believe_cache, err);
+    int r;
 
-    if (r == 0)
-        r = transfer_local(options->transfer, identify(round, err));
-    if (r != 0)
-        return r;
-    if (options->dry_run)
-        return push_dry(options, round->scan, &round->totals, out, err);
     json_begin_object(&writer, NULL);
     record_write_metadata(options->metadata, &writer);
     json_end(&writer);
     r = buf_check(&metadata, err);
     if (r < 0)
         return r;
+    spec.metadata = buf_span(&metadata);
+    r = look_at_tree(round, &spec, believe_cache, err);
+    if (r == 0)
+        r = transfer_local(options->transfer, identify(round, err));
+    if (r == ROUND_AGAIN)
+        push_early_give_up(round->early);
+    if (r != 0)
+        return r;
+    if (options->dry_run)
+        return push_dry(options, round->scan, &round->totals, out, err);
     spec.content = &round->totals.content;
     spec.times = &round->times;
-    spec.metadata = buf_span(&metadata);
     return send_round(round, &spec, out, err);
 }
 
@@ -376,6 +428,7 @@ int push_run(const struct push_options *options, struct push_result *out, struct
         struct round round = { .options = options };
         int r = run_round(&round, i > 0 || !options->full_check, out, err);
         push_looks_free(round.looks);
+        push_early_free(round.early);
         scan = round.scan;
         if (r != ROUND_AGAIN)
             return r;

@@ -25,7 +25,8 @@ static void add_text(struct digest_stream *stream, const char *text)
 
 /* All that makes a push of another run as good as a new one. */
 static int name_push(const struct push_opening *opening, const struct api_push_spec *spec,
-                     const struct record *metadata, struct digest *out, struct error *err)
+                     uint64_t place, const struct record *metadata, struct digest *out,
+                     struct error *err)
 {
     cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
     struct json_writer writer = json_writer_init(&text);
@@ -46,8 +47,12 @@ static int name_push(const struct push_opening *opening, const struct api_push_s
     add_text(&stream, spec->project);
     add_text(&stream, spec->app);
     add_text(&stream, spec->version);
-    digest_stream_add(&stream, spec->content->bytes, DIGEST_SIZE);
-    digest_stream_add(&stream, spec->times->bytes, DIGEST_SIZE);
+    if (spec->content != NULL) {
+        digest_stream_add(&stream, spec->content->bytes, DIGEST_SIZE);
+        digest_stream_add(&stream, spec->times->bytes, DIGEST_SIZE);
+    } else {
+        digest_stream_add(&stream, &place, sizeof(place));
+    }
     digest_stream_add(&stream, text.bytes, text.size);
     *out = digest_stream_end(&stream);
     return 0;
@@ -111,16 +116,23 @@ static bool is_empty(const struct push_opening *opening)
     return opening->fd >= 0 && file_info(opening->fd, &info, NULL) == 0 && info.size == 0;
 }
 
-int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
-                       struct directory *cache, const struct api_push_spec *spec,
-                       const struct record *metadata, struct api_push *out, struct error *err)
+static void begin(struct push_opening *opening, struct transfer *transfer, struct directory *cache,
+                  const struct api_push_spec *spec, uint64_t place, const struct record *metadata)
 {
     struct digest name;
-    int r;
 
     *opening = (struct push_opening){ .transfer = transfer, .cache = cache, .fd = -1 };
-    if (cache != NULL && name_push(opening, spec, metadata, &name, NULL) == 0)
+    if (cache != NULL && name_push(opening, spec, place, metadata, &name, NULL) == 0)
         take_file(opening, &name);
+}
+
+int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
+                       struct directory *cache, const struct api_push_spec *spec, uint64_t place,
+                       const struct record *metadata, struct api_push *out, struct error *err)
+{
+    int r;
+
+    begin(opening, transfer, cache, spec, place, metadata);
     if (take_up(opening, spec, out) == 0) {
         transfer_detail(transfer, "going on with the push that was left open");
         return 0;
@@ -133,6 +145,14 @@ int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
     else if (r == 0 || is_empty(opening))
         push_opening_forget(opening);
     return r;
+}
+
+void push_opening_adopt(struct push_opening *opening, struct transfer *transfer,
+                        struct directory *cache, const struct api_push_spec *spec,
+                        const struct record *metadata, const char *id)
+{
+    begin(opening, transfer, cache, spec, 0, metadata);
+    keep(opening, id);
 }
 
 void push_opening_forget(struct push_opening *opening)

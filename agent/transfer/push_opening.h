@@ -14,7 +14,8 @@ struct transfer;
  * again.
  *
  * The id of an open push is kept in <cache>/hints/<hex>.push, under a digest of server, names,
- * content, times and what is said about the version (but for the time of the build), locked for as
+ * content, times and what is said about the version (but for the time of the build); of a push
+ * that is opened before its content is known, of the tree's directory instead. It is locked for as
  * long as a run uses it: a second run at the same time gets a push of its own. It goes when the
  * push was committed or is of no use any more; the hint cache removes what is old. A server that
  * does not know the id any more (it ended, it is another token's) is asked for a new push.
@@ -26,10 +27,15 @@ struct push_opening {
     char path[128];
 };
 
-/* Opens or takes up a push: as api_push_create(), whose answer `exists` it may also be. */
+/* Opens or takes up a push: as api_push_create(), whose answer `exists` it may also be. place: what
+ * tells the tree's directory from others, for a spec without content. */
 int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
-                       struct directory *cache, const struct api_push_spec *spec,
+                       struct directory *cache, const struct api_push_spec *spec, uint64_t place,
                        const struct record *metadata, struct api_push *out, struct error *err);
+/* The same for one that is open already: the next run for the same tree finds it. */
+void push_opening_adopt(struct push_opening *opening, struct transfer *transfer,
+                        struct directory *cache, const struct api_push_spec *spec,
+                        const struct record *metadata, const char *id);
 /* The push is over, or worth nothing: the next run opens a new one. */
 void push_opening_forget(struct push_opening *opening);
 /* Lets go of the file, which stays unless it was forgotten. Of a zeroed one with fd -1 too. */

@@ -1,451 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/push_send.h"
 
-#include <errno.h>
-#include <string.h>
-
-#include "agent/transfer/part_ahead.h"
-#include "agent/transfer/part_coding.h"
-#include "agent/transfer/push_packs.h"
-#include "agent/transfer/push_retry.h"
 #include "agent/transfer/scan.h"
-#include "agent/transfer/stat_cache.h"
 #include "agent/transfer/transfer.h"
-#include "common/base/cleanup.h"
-#include "common/base/clock.h"
-#include "common/base/directory.h"
-#include "common/base/error.h"
-#include "common/base/memory.h"
-#include "common/base/workers.h"
-#include "common/client/api_pushes.h"
 #include "common/model/bitmap.h"
-#include "common/model/problem.h"
-#include "common/net/http_loop.h"
 
-#define TURN_MS 200 /* how long a wait for the network lasts before stopping is looked for */
-#define PACKERS 2   /* files whose parts are packed at a time: each has two parts in memory */
-
-/* One file on its way at a time. */
-struct lane {
-    struct sending *sending;
-    const struct scan_entry *entry; /* NULL: idle */
-    int fd;
-    uint64_t offset;
-    uint64_t sent; /* counted in the meter */
-    bool damaged;  /* the server found other bytes once */
-    struct api_call *call;
-    struct push_retry retry;
-    bool packs;    /* its parts go in zstd */
-    bool has_turn; /* one of PACKERS */
-    bool waits;    /* for a turn */
-    struct part_ahead ahead;
-};
-
-struct sending {
+/* The f entries of a scan whose bit is set. */
+struct missing {
     const struct push_send_options *options;
-    struct http_loop *loop;
-    struct lane *lanes;
-    size_t lane_count;
-    struct workers *workers; /* that pack parts, once there is one to pack */
-    size_t packers;          /* lanes that have a turn */
-    size_t entry_index;      /* where to look for the next file */
+    size_t entry_index; /* where to look for the next one */
     uint64_t file_index;
-    int result; /* first failure, or PUSH_SEND_CHANGED */
-    struct error error;
-    const char *changed;
 };
 
-static void send_part(struct lane *lane);
-
-/* The next that waits for a turn has it. */
-static void pass_turn(struct sending *sending)
+static const struct scan_entry *next_entry(struct missing *missing)
 {
-    sending->packers--;
-    for (size_t i = 0; i < sending->lane_count; i++) {
-        struct lane *next = &sending->lanes[i];
+    const struct scan *scan = missing->options->scan;
 
-        if (next->waits && sending->result == 0) {
-            next->waits = false;
-            send_part(next);
-            return;
-        }
-    }
-}
+    while (missing->entry_index < scan_count(scan)) {
+        const struct scan_entry *entry = scan_entry_at(scan, missing->entry_index++);
 
-static void lane_end(struct lane *lane)
-{
-    bool had_turn = lane->has_turn;
-
-    lane->has_turn = lane->waits = lane->packs = false;
-    part_ahead_end(&lane->ahead);
-    if (!part_ahead_busy(&lane->ahead))
-        cleanup_fd_at(&lane->fd);
-    push_retry_clear(&lane->retry);
-    lane->entry = NULL;
-    if (had_turn)
-        pass_turn(lane->sending);
-}
-
-static void fail(struct lane *lane, int r, const struct error *err)
-{
-    struct sending *sending = lane->sending;
-
-    if (sending->result == 0) {
-        sending->result = r;
-        if (r < 0) {
-            sending->error = *err;
-            error_prefix(&sending->error, r, "%s", lane->entry->path);
-        } else {
-            sending->changed = lane->entry->path;
-        }
-    }
-    lane_end(lane);
-}
-
-/* The next f entry whose bit is set; NULL behind the last. */
-static const struct scan_entry *next_missing(struct sending *sending)
-{
-    const struct scan *scan = sending->options->scan;
-
-    while (sending->entry_index < scan_count(scan)) {
-        const struct scan_entry *entry = scan_entry_at(scan, sending->entry_index++);
         if (entry->kind == ENTRY_FILE &&
-            bitmap_get(sending->options->missing.bytes, sending->file_index++))
+            bitmap_get(missing->options->missing.bytes, missing->file_index++))
             return entry;
     }
     return NULL;
 }
 
-/* Opens the file and checks that it is what was hashed. */
-static int open_file(struct lane *lane, struct error *err)
+static bool next_file(void *context, struct push_file *out)
 {
-    struct file_info info;
-    int r = directory_open_read(lane->sending->options->root, lane->entry->path, &lane->fd, err);
+    const struct scan_entry *entry = next_entry(context);
 
-    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EINVAL)
-        return PUSH_SEND_CHANGED;
-    if (r == 0)
-        r = file_info(lane->fd, &info, err);
-    if (r < 0)
-        return transfer_local(lane->sending->options->transfer, r);
-    return stat_stamp(&info) == lane->entry->stamp ? 0 : PUSH_SEND_CHANGED;
-}
-
-static bool file_is_unchanged(const struct lane *lane)
-{
-    struct file_info info;
-
-    return file_info(lane->fd, &info, NULL) == 0 && stat_stamp(&info) == lane->entry->stamp;
-}
-
-/* Idle lanes take the next files. */
-static void fill_lane(struct lane *lane)
-{
-    struct sending *sending = lane->sending;
-    struct error err = { 0 };
-    int r;
-
-    if (sending->result != 0 || part_ahead_busy(&lane->ahead))
-        return;
-    lane->entry = next_missing(sending);
-    if (lane->entry == NULL)
-        return;
-    lane->offset = lane->sent = 0;
-    lane->retry.tries = 0;
-    lane->damaged = false;
-    r = open_file(lane, &err);
-    if (r != 0) {
-        fail(lane, r, &err);
-        return;
-    }
-    lane->packs =
-        lane->entry->size > PUSH_PACKS_FILE_MAX && part_coding_pays(lane->fd, lane->entry->size);
-    send_part(lane);
-}
-
-/* Its last file ended while a thread was at it. */
-static void on_idle(void *context)
-{
-    struct lane *lane = context;
-
-    cleanup_fd_at(&lane->fd);
-    fill_lane(lane);
-}
-
-static void on_timer(void *context)
-{
-    send_part(context);
-}
-
-/* Another try after a pause, or the end. */
-static void try_again(struct lane *lane, int code, const struct error *cause)
-{
-    if (!push_retry_later(&lane->retry, lane->sending->options->transfer))
-        fail(lane, code, cause);
-}
-
-static void file_is_sent(struct lane *lane)
-{
-    if (!file_is_unchanged(lane)) {
-        fail(lane, PUSH_SEND_CHANGED, NULL);
-        return;
-    }
-    transfer_done(lane->sending->options->transfer, 1, 0);
-    lane_end(lane);
-    fill_lane(lane);
-}
-
-/* The server holds `offset` bytes: on from there. */
-static void go_on_at(struct lane *lane, uint64_t offset)
-{
-    if (offset > lane->sent) {
-        transfer_done(lane->sending->options->transfer, 0, offset - lane->sent);
-        lane->sent = offset;
-    }
-    lane->offset = offset;
-    if (offset == lane->entry->size)
-        file_is_sent(lane);
-    else
-        send_part(lane);
-}
-
-/* The server says that the bytes are not those of the digest, or no frame: what it has of them goes
- * up to `offset`. */
-static void bytes_differ(struct lane *lane, uint64_t offset, const struct api_answer *answer)
-{
-    if (lane->damaged) { /* twice, and the file is as it was: the way is bad */
-        transfer_failed(lane->sending->options->transfer, -EBADMSG, EXIT_INTEGRITY);
-        fail(lane, -EBADMSG, &answer->err);
-        return;
-    }
-    lane->damaged = true;
-    lane->packs = false; /* it may be what damages */
-    lane->offset = offset;
-    try_again(lane, answer->code, &answer->err);
-}
-
-static void on_part(void *context, const struct api_answer *answer)
-{
-    struct lane *lane = context;
-    uint64_t offset = 0;
-    struct error err;
-    int r;
-
-    lane->call = NULL;
-    if (lane->sending->result != 0) {
-        lane_end(lane);
-        return;
-    }
-    if (answer->code == 0) {
-        r = api_push_part_offset(answer, &offset, &err);
-        if (r == 0 && (offset > lane->entry->size || offset <= lane->offset) &&
-            lane->entry->size > 0)
-            r = error_set(&err, -EBADMSG, "the server tells an impossible offset");
-        if (r < 0) {
-            fail(lane, r, &err);
-            return;
-        }
-        lane->retry.tries = 0;
-        go_on_at(lane, offset);
-    } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
-        fail(lane, PUSH_SEND_CHANGED, NULL);
-    } else if (answer->status == 415 && lane->packs) { /* then as it is */
-        lane->packs = false;
-        send_part(lane);
-    } else if (strcmp(answer->problem.code, "offset-mismatch") == 0 &&
-               answer->problem.expected_offset <= lane->entry->size) {
-        bool forward = answer->problem.expected_offset > lane->offset;
-        lane->offset = answer->problem.expected_offset;
-        if (forward)
-            go_on_at(lane, lane->offset);
-        else
-            try_again(lane, answer->code, &answer->err);
-    } else if (strcmp(answer->problem.code, "digest-mismatch") == 0) {
-        bytes_differ(lane, 0, answer);
-    } else if (answer->status == 422 && lane->packs) {
-        bytes_differ(lane, lane->offset, answer);
-    } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT ||
-               strcmp(answer->problem.code, "push-busy") ==
-                   0) { /* a part that broke off still ends there */
-        try_again(lane, answer->code, &answer->err);
-    } else {
-        fail(lane, answer->code, &answer->err);
-    }
-}
-
-static void start_part(struct lane *lane, struct http_body body, uint64_t unpacked)
-{
-    const struct push_send_options *options = lane->sending->options;
-    struct api_push_part part = { .sha256 = &lane->entry->sha256,
-                                  .offset = lane->offset,
-                                  .total = lane->entry->size,
-                                  .unpacked = unpacked };
-    struct error err;
-    int r = api_push_part_start(options->transfer->client, options->spec, options->id, &part, body,
-                                on_part, lane, &lane->call, &err);
-
-    if (r < 0)
-        fail(lane, r, &err);
-}
-
-static void start_plain(struct lane *lane, uint64_t size)
-{
-    struct http_body body = {
-        .kind = HTTP_BODY_FILE, .size = size, .fd = lane->fd, .offset = lane->offset
+    if (entry == NULL)
+        return false;
+    *out = (struct push_file){
+        .path = entry->path, .size = entry->size, .stamp = entry->stamp, .sha256 = &entry->sha256
     };
-
-    if (size == 0)
-        body = (struct http_body){ .kind = HTTP_BODY_SPAN, .span = span_of("", 0) };
-    start_part(lane, body, 0);
-}
-
-static void on_packed(void *context, int r, const struct error *err)
-{
-    struct lane *lane = context;
-    const struct part_made *part = &lane->ahead.part;
-
-    if (lane->sending->result != 0)
-        lane_end(lane);
-    else if (r == -ESTALE)
-        fail(lane, PUSH_SEND_CHANGED, NULL);
-    else if (r < 0)
-        fail(lane, r == -ECANCELED ? r : transfer_local(lane->sending->options->transfer, r), err);
-    else if (part->packed)
-        start_part(lane,
-                   (struct http_body){ .kind = HTTP_BODY_SPAN,
-                                       .span = buf_span(&part->bytes),
-                                       .size = part->bytes.size },
-                   part->size);
-    else
-        start_plain(lane, part->size);
-}
-
-/* Whether there are threads for it; without them parts go as they are. */
-static bool can_pack(struct sending *sending)
-{
-    return sending->workers != NULL ||
-           workers_new(&sending->workers, PACKERS, sending->lane_count, NULL) == 0;
-}
-
-static void send_packed(struct lane *lane)
-{
-    struct sending *sending = lane->sending;
-    uint64_t part_size = sending->options->part_size;
-
-    if (!lane->has_turn && sending->packers == PACKERS) {
-        lane->waits = true;
-        return;
-    }
-    if (!lane->has_turn) {
-        lane->has_turn = true;
-        sending->packers++;
-        lane->ahead.workers = sending->workers;
-        part_ahead_begin(&lane->ahead, lane->fd, lane->entry->size,
-                         part_size < PART_CODING_SIZE_MAX ? part_size : PART_CODING_SIZE_MAX);
-    }
-    part_ahead_ask(&lane->ahead, lane->offset);
-}
-
-static void send_part(struct lane *lane)
-{
-    const struct push_send_options *options = lane->sending->options;
-    uint64_t left = lane->entry->size - lane->offset;
-
-    if (lane->packs && left > 0 && can_pack(lane->sending))
-        send_packed(lane);
-    else
-        start_plain(lane, left < options->part_size ? left : options->part_size);
-}
-
-static bool is_over(void *context)
-{
-    const struct sending *sending = context;
-
-    for (size_t i = 0; i < sending->lane_count; i++) {
-        const struct lane *lane = &sending->lanes[i];
-
-        if (lane->entry != NULL || part_ahead_busy(&lane->ahead))
-            return sending->result != 0;
-    }
     return true;
-}
-
-static bool is_busy(const struct sending *sending)
-{
-    for (size_t i = 0; i < sending->lane_count; i++)
-        if (part_ahead_busy(&sending->lanes[i].ahead))
-            return true;
-    return false;
 }
 
 void push_send_meter(const struct push_send_options *options)
 {
-    uint64_t file_index = 0, files = 0, bytes = 0;
+    struct missing missing = { .options = options };
+    const struct scan_entry *entry;
+    uint64_t files = 0, bytes = 0;
 
-    for (size_t i = 0; i < scan_count(options->scan); i++) {
-        const struct scan_entry *entry = scan_entry_at(options->scan, i);
-        if (entry->kind == ENTRY_FILE && bitmap_get(options->missing.bytes, file_index++)) {
-            files++;
-            bytes += entry->size;
-        }
+    while ((entry = next_entry(&missing)) != NULL) {
+        files++;
+        bytes += entry->size;
     }
     transfer_meter(options->transfer, METER_SENDING, files, bytes);
 }
 
-static int run(struct sending *sending, struct error *err)
-{
-    int r = 0;
-
-    while (r == 0 && !is_over(sending)) {
-        r = http_loop_run_until(sending->loop, is_over, sending, clock_monotonic_ms() + TURN_MS,
-                                err);
-        if (r == -ETIMEDOUT)
-            r = transfer_stopped(sending->options->transfer, err);
-    }
-    if (r < 0 && sending->result == 0)
-        sending->result = r, sending->error = *err;
-    for (size_t i = 0; i < sending->lane_count; i++) {
-        struct lane *lane = &sending->lanes[i];
-        if (lane->call != NULL)
-            api_call_cancel(lane->call);
-        lane_end(lane);
-    }
-    /* What is at a thread comes back to the loop before its lane may go. */
-    if (sending->workers != NULL)
-        workers_drain(sending->workers);
-    while (is_busy(sending))
-        http_loop_run_once(sending->loop, 0, NULL);
-    return r;
-}
-
 int push_send(const struct push_send_options *options, const char **out_path, struct error *err)
 {
-    struct sending sending = { .options = options };
-    cleanup_memory struct lane *lanes = NULL;
-    struct error run_error;
+    struct missing missing = { .options = options };
+    const struct push_lanes_options lanes = {
+        .transfer = options->transfer,
+        .root = options->root,
+        .spec = options->spec,
+        .id = options->id,
+        .part_size = options->part_size,
+        .source = { .next = next_file, .context = &missing },
+    };
 
-    sending.loop = api_client_loop(options->transfer->client);
-    sending.lane_count = options->transfer->concurrency;
-    sending.lanes = lanes = memory_array(sending.lane_count, sizeof(*lanes));
-    if (lanes == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < sending.lane_count; i++) {
-        lanes[i].sending = &sending;
-        lanes[i].fd = -1;
-        push_retry_init(&lanes[i].retry, sending.loop, on_timer, &lanes[i]);
-        lanes[i].ahead = (struct part_ahead){ .loop = sending.loop,
-                                              .stop = options->transfer->stop,
-                                              .on_ready = on_packed,
-                                              .on_idle = on_idle,
-                                              .context = &lanes[i] };
-    }
-    for (size_t i = 0; i < sending.lane_count; i++)
-        fill_lane(&lanes[i]);
-    run(&sending, &run_error);
-    workers_free(sending.workers);
-    if (sending.result < 0)
-        return error_set(err, sending.result, "%s", sending.error.text);
-    if (sending.result > 0)
-        *out_path = sending.changed;
-    return sending.result;
+    return push_lanes_run(&lanes, out_path, err);
 }

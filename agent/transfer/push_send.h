@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include "agent/transfer/push_lanes.h"
 #include "common/base/span.h"
 
 struct api_push_spec;
@@ -10,15 +11,8 @@ struct scan;
 struct transfer;
 
 /*
- * push_send - the missing blobs of an open push, several at a time, in parts, out of
- * the files they are in.
- *
- * A broken connection is tried again by the retry policy, at the offset that the
- * server has. Files are examined before and after: one that is not what was hashed
- * ends the sending with PUSH_SEND_CHANGED.
+ * push_send - the missing blobs of an open push, out of the files they are in (push_lanes.h).
  */
-#define PUSH_SEND_CHANGED 1
-
 struct push_send_options {
     struct transfer *transfer;
     struct directory *root;

@@ -12,6 +12,7 @@
 #include "common/codec/json.h"
 #include "common/model/delta.h"
 #include "common/model/pack.h"
+#include "common/model/repr_digest.h"
 #include "common/net/url.h"
 
 #define PATH_MAXIMUM (64 * 1024)
@@ -59,6 +60,19 @@ static void blob_path(struct buf *out, const struct api_push_spec *spec, const c
     digest_hex(sha256, hex);
     push_path(out, spec, id, "/blobs/");
     buf_add_text(out, hex);
+}
+
+static void part_path(struct buf *out, const struct api_push_spec *spec, const char *id,
+                      const struct api_push_part *part)
+{
+    char name[24];
+
+    if (!part->is_new) {
+        blob_path(out, spec, id, part->sha256);
+        return;
+    }
+    (void)snprintf(name, sizeof(name), "/blobs/new-%u", (unsigned)part->number);
+    push_path(out, spec, id, name);
 }
 
 /* Runs a call on `path`; keeps what the server said about a failure. */
@@ -302,15 +316,13 @@ int api_push_part_start(struct api_client *client, const struct api_push_spec *s
                         struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
-    char offset_text[24], total_text[24], part_text[24];
-    const struct http_header headers[] = { { "Upload-Offset", offset_text },
-                                           { "Upload-Length", total_text },
-                                           { "Upload-Part-Length", part_text },
-                                           { "Content-Encoding", "zstd" } };
+    char offset_text[24], total_text[24], part_text[24], digest_text[REPR_DIGEST_SIZE];
+    struct http_header headers[5] = { { "Upload-Offset", offset_text },
+                                      { "Upload-Length", total_text } };
+    size_t count = 2;
     struct api_call_spec call = { .method = HTTP_PATCH,
                                   .content_type = "application/octet-stream",
                                   .headers = headers,
-                                  .header_count = part->unpacked > 0 ? 4 : 2,
                                   .body = body,
                                   .once = true,
                                   .done = done,
@@ -319,8 +331,17 @@ int api_push_part_start(struct api_client *client, const struct api_push_spec *s
 
     (void)snprintf(offset_text, sizeof(offset_text), "%llu", (unsigned long long)part->offset);
     (void)snprintf(total_text, sizeof(total_text), "%llu", (unsigned long long)part->total);
-    (void)snprintf(part_text, sizeof(part_text), "%llu", (unsigned long long)part->unpacked);
-    blob_path(&path, spec, id, part->sha256);
+    if (part->unpacked > 0) {
+        (void)snprintf(part_text, sizeof(part_text), "%llu", (unsigned long long)part->unpacked);
+        headers[count++] = (struct http_header){ "Upload-Part-Length", part_text };
+        headers[count++] = (struct http_header){ "Content-Encoding", "zstd" };
+    }
+    if (part->is_new && part->sha256 != NULL) {
+        repr_digest_write(part->sha256, digest_text);
+        headers[count++] = (struct http_header){ "Repr-Digest", digest_text };
+    }
+    call.header_count = count;
+    part_path(&path, spec, id, part);
     call.path = buf_text(&path);
     r = buf_check(&path, err);
     return r < 0 ? r : api_call_start(client, &call, out_call, err);

@@ -64,8 +64,11 @@ int api_push_blob_offset(struct api_client *client, const struct api_push_spec *
                          uint64_t *out_length, struct error *err);
 
 struct api_push_part {
-    const struct digest *sha256; /* of the blob */
-    uint64_t offset, total;      /* where the part begins, and how long the blob is */
+    /* Of the blob; of new-`number` NULL is fine but for its last part. */
+    const struct digest *sha256;
+    bool is_new; /* sent before its digest was known: new-`number` */
+    uint32_t number;
+    uint64_t offset, total; /* where the part begins, and how long the blob is */
     /* The body is one zstd frame of so many bytes (upload_windows.h); 0: the body is the part. A
      * server that takes none answers 415. */
     uint64_t unpacked;

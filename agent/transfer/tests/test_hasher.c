@@ -2,6 +2,7 @@
 #include "agent/transfer/hasher.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "tests/support/place.h"
@@ -29,7 +30,7 @@ static void files_are_hashed(void **state)
     const char *path = NULL;
 
     place_put(place, "f", "hello");
-    assert_int_equal(hasher_new(&transfer, place->at, &hasher, NULL), 0);
+    assert_int_equal(hasher_new(&transfer, place->at, NULL, NULL, &hasher, NULL), 0);
     for (size_t i = 0; i < 300; i++) {
         entries[i] = file_entry("f");
         hasher_add(hasher, &entries[i]);
@@ -42,6 +43,47 @@ static void files_are_hashed(void **state)
     }
 }
 
+struct told {
+    pthread_mutex_t lock;
+    size_t good, unsteady;
+};
+
+static void count(void *context, const struct scan_entry *entry, int r)
+{
+    struct told *told = context;
+
+    assert_true(r != 0 || entry->size == 5);
+    pthread_mutex_lock(&told->lock);
+    if (r == 0)
+        told->good++;
+    if (r == HASHER_UNSTEADY)
+        told->unsteady++;
+    pthread_mutex_unlock(&told->lock);
+}
+
+static void each_file_is_told(void **state)
+{
+    struct place *place = *state;
+    struct meter meter = { 0 };
+    struct transfer transfer = { .threads = 2, .meter = &meter };
+    cleanup(cleanup_hasher) struct hasher *hasher = NULL;
+    struct told told = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct scan_entry entries[20];
+    const char *path = NULL;
+
+    place_put(place, "f", "hello");
+    assert_int_equal(hasher_new(&transfer, place->at, count, &told, &hasher, NULL), 0);
+    hasher_uncounted(hasher);
+    for (size_t i = 0; i < 20; i++) {
+        entries[i] = file_entry(i % 5 == 0 ? "gone" : "f");
+        hasher_add(hasher, &entries[i]);
+    }
+    assert_int_equal(hasher_finish(hasher, &path, NULL), HASHER_UNSTEADY);
+    assert_int_equal(told.good, 16);
+    assert_int_equal(told.unsteady, 4);
+    assert_int_equal(meter.bytes_done, 0);
+}
+
 static void what_is_gone_is_unsteady(void **state)
 {
     struct place *place = *state;
@@ -50,7 +92,7 @@ static void what_is_gone_is_unsteady(void **state)
     struct scan_entry entry = file_entry("gone");
     const char *path = NULL;
 
-    assert_int_equal(hasher_new(&transfer, place->at, &hasher, NULL), 0);
+    assert_int_equal(hasher_new(&transfer, place->at, NULL, NULL, &hasher, NULL), 0);
     hasher_add(hasher, &entry);
     assert_int_equal(hasher_finish(hasher, &path, NULL), HASHER_UNSTEADY);
     assert_string_equal(path, "gone");
@@ -76,6 +118,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         IN_A_PLACE(files_are_hashed),
+        IN_A_PLACE(each_file_is_told),
         IN_A_PLACE(what_is_gone_is_unsteady),
         IN_A_PLACE(reading_stops_and_sees_short_files),
     };

@@ -22,6 +22,7 @@ struct world {
     int status;
     const char *body, *lines;
     char path[2048], method[16], sent[4096], offset[32], length[32], coding[32], part_length[24];
+    char repr_digest[80];
 };
 
 static bool answer(void *context, struct origin_request *request)
@@ -33,11 +34,12 @@ static bool answer(void *context, struct origin_request *request)
     memset(world->sent, 0, sizeof(world->sent));
     if (request->body_size < sizeof(world->sent) && request->body != NULL)
         memcpy(world->sent, request->body, request->body_size);
-    world->coding[0] = '\0';
+    world->coding[0] = world->repr_digest[0] = '\0';
     origin_header(request, "Upload-Offset", world->offset, sizeof(world->offset));
     origin_header(request, "Upload-Length", world->length, sizeof(world->length));
     origin_header(request, "Content-Encoding", world->coding, sizeof(world->coding));
     origin_header(request, "Upload-Part-Length", world->part_length, sizeof(world->part_length));
+    origin_header(request, "Repr-Digest", world->repr_digest, sizeof(world->repr_digest));
     return origin_reply(request, world->status, world->lines, world->body, strlen(world->body));
 }
 
@@ -266,6 +268,30 @@ static void parts_are_sent_once(void **state)
     assert_int_equal(origin_requests(world->origin), before + 1);
 }
 
+static void parts_of_what_has_no_digest(void **state)
+{
+    struct world *world = *state;
+    struct digest digest = digest_of("", 0);
+    struct api_push_part sent = { .is_new = true, .number = 12, .offset = 100, .total = 108 };
+
+    world->status = 204;
+    world->lines = "Upload-Offset: 104\r\n";
+    assert_int_equal(send_part(world, &sent).code, 0);
+    assert_string_equal(world->path, "/api/v1/projects/p/apps/a/pushes/id/blobs/new-12");
+    assert_string_equal(world->repr_digest, "");
+    sent.sha256 = &digest;
+    sent.unpacked = 4;
+    assert_int_equal(send_part(world, &sent).code, 0);
+    assert_string_equal(world->repr_digest,
+                        "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:");
+    assert_string_equal(world->part_length, "4");
+    /* by its digest there is nothing to tell */
+    sent.is_new = false;
+    assert_int_equal(send_part(world, &sent).code, 0);
+    assert_non_null(strstr(world->path, "/blobs/e3b0c44298fc"));
+    assert_string_equal(world->repr_digest, "");
+}
+
 static void commit_and_delete(void **state)
 {
     struct world *world = *state;
@@ -301,6 +327,7 @@ int main(void)
         CASE(answers_that_break_the_rules),
         CASE(listing_bitmap_and_offset),
         CASE(parts_are_sent_once),
+        CASE(parts_of_what_has_no_digest),
         CASE(commit_and_delete),
     };
 

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/transfer/push_lanes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/transfer/part_ahead.h"
+#include "agent/transfer/part_coding.h"
+#include "agent/transfer/push_packs.h"
+#include "agent/transfer/push_retry.h"
+#include "agent/transfer/stat_cache.h"
+#include "agent/transfer/transfer.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/directory.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "common/base/workers.h"
+#include "common/client/api_pushes.h"
+#include "common/model/problem.h"
+#include "common/net/http_loop.h"
+
+#define TURN_MS 200 /* how long a wait for the network lasts before stopping is looked for */
+#define PACKERS 2   /* files whose parts are packed at a time: each has two parts in memory */
+
+/* One file on its way at a time. */
+struct lane {
+    struct sending *sending;
+    bool has_file; /* or it is idle */
+    struct push_file file;
+    struct digest sha256; /* of one that had none when it began */
+    int fd;
+    uint64_t offset;
+    uint64_t sent; /* counted in the meter */
+    bool damaged;  /* the server found other bytes once */
+    struct api_call *call;
+    struct push_retry retry;
+    bool packs;    /* its parts go in zstd */
+    bool has_turn; /* one of PACKERS */
+    bool waits;    /* for a turn */
+    bool unnamed;  /* its last part waits for its digest */
+    struct part_ahead ahead;
+};
+
+struct sending {
+    const struct push_lanes_options *options;
+    struct http_loop *loop;
+    struct lane *lanes;
+    size_t lane_count;
+    struct workers *workers; /* that pack parts, once there is one to pack */
+    size_t packers;          /* lanes that have a turn */
+    int result;              /* first failure, or PUSH_SEND_CHANGED */
+    struct error error;
+    const char *changed;
+};
+
+static void send_part(struct lane *lane);
+
+/* The next that waits for a turn has it. */
+static void pass_turn(struct sending *sending)
+{
+    sending->packers--;
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        struct lane *next = &sending->lanes[i];
+
+        if (next->waits && sending->result == 0) {
+            next->waits = false;
+            send_part(next);
+            return;
+        }
+    }
+}
+
+static void lane_end(struct lane *lane)
+{
+    bool had_turn = lane->has_turn;
+
+    lane->has_turn = lane->waits = lane->unnamed = lane->packs = false;
+    part_ahead_end(&lane->ahead);
+    if (!part_ahead_busy(&lane->ahead))
+        cleanup_fd_at(&lane->fd);
+    push_retry_clear(&lane->retry);
+    lane->has_file = false;
+    if (had_turn)
+        pass_turn(lane->sending);
+}
+
+static void fail(struct lane *lane, int r, const struct error *err)
+{
+    struct sending *sending = lane->sending;
+
+    if (sending->result == 0) {
+        sending->result = r;
+        if (r < 0) {
+            sending->error = *err;
+            error_prefix(&sending->error, r, "%s", lane->file.path);
+        } else {
+            sending->changed = lane->file.path;
+        }
+    }
+    lane_end(lane);
+}
+
+/* Opens the file and checks that it is what was hashed. */
+static int open_file(struct lane *lane, struct error *err)
+{
+    struct file_info info;
+    int r = directory_open_read(lane->sending->options->root, lane->file.path, &lane->fd, err);
+
+    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EINVAL)
+        return PUSH_SEND_CHANGED;
+    if (r == 0)
+        r = file_info(lane->fd, &info, err);
+    if (r < 0)
+        return transfer_local(lane->sending->options->transfer, r);
+    return stat_stamp(&info) == lane->file.stamp ? 0 : PUSH_SEND_CHANGED;
+}
+
+static bool file_is_unchanged(const struct lane *lane)
+{
+    struct file_info info;
+
+    return file_info(lane->fd, &info, NULL) == 0 && stat_stamp(&info) == lane->file.stamp;
+}
+
+/* Idle lanes take the next files. */
+static void fill_lane(struct lane *lane)
+{
+    struct sending *sending = lane->sending;
+    const struct push_lanes_options *options = sending->options;
+    struct error err = { 0 };
+    int r;
+
+    if (sending->result != 0 || part_ahead_busy(&lane->ahead))
+        return;
+    lane->has_file = options->source.next(options->source.context, &lane->file);
+    if (!lane->has_file)
+        return;
+    lane->offset = lane->sent = 0;
+    lane->retry.tries = 0;
+    lane->damaged = false;
+    r = open_file(lane, &err);
+    if (r != 0) {
+        fail(lane, r, &err);
+        return;
+    }
+    lane->packs =
+        lane->file.size > PUSH_PACKS_FILE_MAX && part_coding_pays(lane->fd, lane->file.size);
+    send_part(lane);
+}
+
+/* Its last file ended while a thread was at it. */
+static void on_idle(void *context)
+{
+    struct lane *lane = context;
+
+    cleanup_fd_at(&lane->fd);
+    fill_lane(lane);
+}
+
+static void on_timer(void *context)
+{
+    send_part(context);
+}
+
+/* Another try after a pause, or the end. */
+static void try_again(struct lane *lane, int code, const struct error *cause)
+{
+    if (!push_retry_later(&lane->retry, lane->sending->options->transfer))
+        fail(lane, code, cause);
+}
+
+static void file_is_sent(struct lane *lane)
+{
+    if (!file_is_unchanged(lane)) {
+        fail(lane, PUSH_SEND_CHANGED, NULL);
+        return;
+    }
+    transfer_done(lane->sending->options->transfer, 1, 0);
+    lane_end(lane);
+    fill_lane(lane);
+}
+
+/* The server holds `offset` bytes: on from there. */
+static void go_on_at(struct lane *lane, uint64_t offset)
+{
+    if (offset > lane->sent) {
+        transfer_done(lane->sending->options->transfer, 0, offset - lane->sent);
+        lane->sent = offset;
+    }
+    lane->offset = offset;
+    if (offset == lane->file.size)
+        file_is_sent(lane);
+    else
+        send_part(lane);
+}
+
+/* The server says that the bytes are not those of the digest, or no frame: what it has of them goes
+ * up to `offset`. */
+static void bytes_differ(struct lane *lane, uint64_t offset, const struct api_answer *answer)
+{
+    if (lane->damaged) { /* twice, and the file is as it was: the way is bad */
+        transfer_failed(lane->sending->options->transfer, -EBADMSG, EXIT_INTEGRITY);
+        fail(lane, -EBADMSG, &answer->err);
+        return;
+    }
+    lane->damaged = true;
+    lane->packs = false; /* it may be what damages */
+    lane->offset = offset;
+    try_again(lane, answer->code, &answer->err);
+}
+
+static void on_part(void *context, const struct api_answer *answer)
+{
+    struct lane *lane = context;
+    uint64_t offset = 0;
+    struct error err;
+    int r;
+
+    lane->call = NULL;
+    if (lane->sending->result != 0) {
+        lane_end(lane);
+        return;
+    }
+    if (answer->code == 0) {
+        r = api_push_part_offset(answer, &offset, &err);
+        if (r == 0 && (offset > lane->file.size || offset <= lane->offset) && lane->file.size > 0)
+            r = error_set(&err, -EBADMSG, "the server tells an impossible offset");
+        if (r < 0) {
+            fail(lane, r, &err);
+            return;
+        }
+        lane->retry.tries = 0;
+        go_on_at(lane, offset);
+    } else if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
+        fail(lane, PUSH_SEND_CHANGED, NULL);
+    } else if (answer->status == 415 && lane->packs) { /* then as it is */
+        lane->packs = false;
+        send_part(lane);
+    } else if (strcmp(answer->problem.code, "offset-mismatch") == 0 &&
+               answer->problem.expected_offset <= lane->file.size) {
+        bool forward = answer->problem.expected_offset > lane->offset;
+        lane->offset = answer->problem.expected_offset;
+        if (forward)
+            go_on_at(lane, lane->offset);
+        else
+            try_again(lane, answer->code, &answer->err);
+    } else if (strcmp(answer->problem.code, "digest-mismatch") == 0) {
+        bytes_differ(lane, 0, answer);
+    } else if (answer->status == 422 && lane->packs) {
+        bytes_differ(lane, lane->offset, answer);
+    } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT ||
+               strcmp(answer->problem.code, "push-busy") ==
+                   0) { /* a part that broke off still ends there */
+        try_again(lane, answer->code, &answer->err);
+    } else {
+        fail(lane, answer->code, &answer->err);
+    }
+}
+
+/* Whether a part of so many bytes may go: the last one of a file without a digest needs that.
+ * False: it goes later, or the file has failed. */
+static bool is_named(struct lane *lane, uint64_t size)
+{
+    const struct push_source *source = &lane->sending->options->source;
+    int r;
+
+    if (lane->file.sha256 != NULL || lane->offset + size < lane->file.size)
+        return true;
+    r = source->digest(source->context, &lane->file, &lane->sha256);
+    lane->unnamed = r == -EAGAIN;
+    if (r > 0)
+        fail(lane, r, NULL);
+    if (r != 0)
+        return false;
+    lane->file.sha256 = &lane->sha256;
+    return true;
+}
+
+static void start_part(struct lane *lane, struct http_body body, uint64_t unpacked)
+{
+    const struct push_lanes_options *options = lane->sending->options;
+    struct api_push_part part = { .sha256 = lane->file.sha256,
+                                  .is_new = lane->file.is_new,
+                                  .number = lane->file.number,
+                                  .offset = lane->offset,
+                                  .total = lane->file.size,
+                                  .unpacked = unpacked };
+    struct error err;
+    int r;
+
+    r = api_push_part_start(options->transfer->client, options->spec, options->id, &part, body,
+                            on_part, lane, &lane->call, &err);
+    if (r < 0)
+        fail(lane, r, &err);
+}
+
+static void start_plain(struct lane *lane, uint64_t size)
+{
+    struct http_body body = {
+        .kind = HTTP_BODY_FILE, .size = size, .fd = lane->fd, .offset = lane->offset
+    };
+
+    if (size == 0)
+        body = (struct http_body){ .kind = HTTP_BODY_SPAN, .span = span_of("", 0) };
+    start_part(lane, body, 0);
+}
+
+static void on_packed(void *context, int r, const struct error *err)
+{
+    struct lane *lane = context;
+    const struct part_made *part = &lane->ahead.part;
+
+    if (lane->sending->result != 0)
+        lane_end(lane);
+    else if (r == -ESTALE)
+        fail(lane, PUSH_SEND_CHANGED, NULL);
+    else if (r < 0)
+        fail(lane, r == -ECANCELED ? r : transfer_local(lane->sending->options->transfer, r), err);
+    else if (part->packed)
+        start_part(lane,
+                   (struct http_body){ .kind = HTTP_BODY_SPAN,
+                                       .span = buf_span(&part->bytes),
+                                       .size = part->bytes.size },
+                   part->size);
+    else
+        start_plain(lane, part->size);
+}
+
+/* Whether there are threads for it; without them parts go as they are. */
+static bool can_pack(struct sending *sending)
+{
+    return sending->workers != NULL ||
+           workers_new(&sending->workers, PACKERS, sending->lane_count, NULL) == 0;
+}
+
+static void send_packed(struct lane *lane)
+{
+    struct sending *sending = lane->sending;
+    uint64_t part_size = sending->options->part_size;
+
+    if (!lane->has_turn && sending->packers == PACKERS) {
+        lane->waits = true;
+        return;
+    }
+    if (!lane->has_turn) {
+        lane->has_turn = true;
+        sending->packers++;
+        lane->ahead.workers = sending->workers;
+        part_ahead_begin(&lane->ahead, lane->fd, lane->file.size,
+                         part_size < PART_CODING_SIZE_MAX ? part_size : PART_CODING_SIZE_MAX);
+    }
+    part_ahead_ask(&lane->ahead, lane->offset);
+}
+
+static void send_part(struct lane *lane)
+{
+    bool packed = lane->packs && lane->offset < lane->file.size && can_pack(lane->sending);
+    uint64_t left = lane->file.size - lane->offset;
+    uint64_t size = lane->sending->options->part_size;
+
+    if (packed && size > PART_CODING_SIZE_MAX)
+        size = PART_CODING_SIZE_MAX;
+    if (size > left)
+        size = left;
+    if (!is_named(lane, size))
+        return;
+    if (packed)
+        send_packed(lane);
+    else
+        start_plain(lane, size);
+}
+
+/* Those whose digest may have come. */
+static void send_named(struct sending *sending)
+{
+    for (size_t i = 0; i < sending->lane_count && sending->result == 0; i++) {
+        struct lane *lane = &sending->lanes[i];
+
+        if (lane->unnamed) {
+            lane->unnamed = false;
+            send_part(lane);
+        }
+    }
+}
+
+/* Asked before each turn of the loop. */
+static bool is_over(void *context)
+{
+    struct sending *sending = context;
+
+    send_named(sending);
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        const struct lane *lane = &sending->lanes[i];
+
+        if (lane->has_file || part_ahead_busy(&lane->ahead))
+            return sending->result != 0;
+    }
+    return true;
+}
+
+static bool is_busy(const struct sending *sending)
+{
+    for (size_t i = 0; i < sending->lane_count; i++)
+        if (part_ahead_busy(&sending->lanes[i].ahead))
+            return true;
+    return false;
+}
+
+static int run(struct sending *sending, struct error *err)
+{
+    int r = 0;
+
+    while (r == 0 && !is_over(sending)) {
+        r = http_loop_run_until(sending->loop, is_over, sending, clock_monotonic_ms() + TURN_MS,
+                                err);
+        if (r == -ETIMEDOUT)
+            r = transfer_stopped(sending->options->transfer, err);
+    }
+    if (r < 0 && sending->result == 0)
+        sending->result = r, sending->error = *err;
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        struct lane *lane = &sending->lanes[i];
+        if (lane->call != NULL)
+            api_call_cancel(lane->call);
+        lane_end(lane);
+    }
+    /* What is at a thread comes back to the loop before its lane may go. */
+    if (sending->workers != NULL)
+        workers_drain(sending->workers);
+    while (is_busy(sending))
+        http_loop_run_once(sending->loop, 0, NULL);
+    return r;
+}
+
+int push_lanes_run(const struct push_lanes_options *options, const char **out_path,
+                   struct error *err)
+{
+    struct sending sending = { .options = options };
+    cleanup_memory struct lane *lanes = NULL;
+    struct error run_error;
+
+    sending.loop = api_client_loop(options->transfer->client);
+    sending.lane_count = options->transfer->concurrency;
+    sending.lanes = lanes = memory_array(sending.lane_count, sizeof(*lanes));
+    if (lanes == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < sending.lane_count; i++) {
+        lanes[i].sending = &sending;
+        lanes[i].fd = -1;
+        push_retry_init(&lanes[i].retry, sending.loop, on_timer, &lanes[i]);
+        lanes[i].ahead = (struct part_ahead){ .loop = sending.loop,
+                                              .stop = options->transfer->stop,
+                                              .on_ready = on_packed,
+                                              .on_idle = on_idle,
+                                              .context = &lanes[i] };
+    }
+    for (size_t i = 0; i < sending.lane_count; i++)
+        fill_lane(&lanes[i]);
+    run(&sending, &run_error);
+    workers_free(sending.workers);
+    if (sending.result < 0)
+        return error_set(err, sending.result, "%s", sending.error.text);
+    if (sending.result > 0)
+        *out_path = sending.changed;
+    return sending.result;
+}
