@@ -16,10 +16,9 @@ import time
 
 from agent import Agent
 from lab import APP, GIB, PROJECT
-from proxies import CountingProxy
+from lines import Lines
 from rsync_peer import RsyncDaemon
 from server import ROOT
-from slow_network import DelayingProxy, SlowNetwork
 from warm import warm_memory
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -85,23 +84,6 @@ class OneOfMany:
 
 # ---------------------------------------------------------------- the two ways
 
-class Lines:
-    """What leads to the server and to rsync's daemon, counted; slow when the lab is."""
-
-    def __init__(self, lab, daemon, stack):
-        if lab.slow_network:
-            self.prefix = stack.enter_context(SlowNetwork()).prefix
-            kind = DelayingProxy
-        else:
-            self.prefix, kind = [], CountingProxy
-        self.server = stack.enter_context(kind(lab.server.port))
-        self.daemon = stack.enter_context(kind(daemon.port))
-
-    @staticmethod
-    def port_of(proxy):
-        return f"{proxy.host}:{proxy.listens}"
-
-
 class Places:
     """A tree, and what follows it: a version and a pulled directory, and rsync's two copies."""
 
@@ -116,7 +98,7 @@ class Places:
 
     def new_agent(self, name):
         """One that knows nothing."""
-        return Agent(self.directory / name, f"http://{Lines.port_of(self.lines.server)}",
+        return Agent(self.directory / name, self.lines.server_url,
                      self.lab.token, insecure=bool(self.lines.prefix))
 
     def begin(self):
@@ -148,7 +130,7 @@ class Places:
 
     def rsync(self, verb):
         self.lines.daemon.reset()
-        words = self._rsync_words(f"rsync://{Lines.port_of(self.lines.daemon)}")[verb == "pull"]
+        words = self._rsync_words(self.lines.daemon_url)[verb == "pull"]
         start = time.perf_counter()
         subprocess.run([*self.lines.prefix, "rsync", *self.rsync_flags, *words], check=True,
                        stdin=subprocess.DEVNULL)
