@@ -116,6 +116,13 @@ static int on_body(void *context, struct span bytes, struct error *err)
     return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
 
+static void on_sent(void *context)
+{
+    struct api_call *call = context;
+
+    call->spec.on_sent(call->spec.context);
+}
+
 static void call_try(void *context);
 static void on_done(void *context, const struct http_result *result);
 
@@ -211,6 +218,7 @@ static int send_try(struct api_call *call, struct error *err)
         spec.total_ms = timeout_ms;
     spec.on_headers = on_headers;
     spec.on_body = on_body;
+    spec.on_sent = call->spec.on_sent != NULL ? on_sent : NULL;
     spec.on_done = on_done;
     spec.context = call;
     call->tries++;

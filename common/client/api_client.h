@@ -121,6 +121,7 @@ struct api_call_spec {
     http_on_body *on_body;
     void (*on_restart)(void *context);
 
+    http_on_sent *on_sent; /* of each try; or NULL */
     api_call_done *done;
     void *context;
 };

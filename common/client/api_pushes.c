@@ -325,6 +325,7 @@ int api_push_part_start(struct api_client *client, const struct api_push_spec *s
                                   .headers = headers,
                                   .body = body,
                                   .once = true,
+                                  .on_sent = part->on_sent,
                                   .done = done,
                                   .context = context };
     int r;

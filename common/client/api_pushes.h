@@ -72,6 +72,9 @@ struct api_push_part {
     /* The body is one zstd frame of so many bytes (upload_windows.h); 0: the body is the part. A
      * server that takes none answers 415. */
     uint64_t unpacked;
+    /* Its bytes are on their way: the next part may begin, the server makes it wait for this one
+     * (or refuses it with push-busy). NULL: it does not matter. */
+    http_on_sent *on_sent;
 };
 
 /* Sends one part. done: answer->problem has expected_offset after an offset-mismatch. A part is

@@ -69,6 +69,7 @@ struct http_request {
     int stopped; /* what a callback of the spec's returned, or a limit */
     struct error stopped_err;
     uint64_t body_at; /* position in the request's body */
+    bool is_taken;    /* all of it, and on_sent is to be called */
     uint64_t sent, received;
     char origin[280]; /* "host:port", for errors */
 };

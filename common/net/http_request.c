@@ -80,6 +80,18 @@ static void resume_now(struct http_request *request)
         http_request_finish(request, code);
 }
 
+/* It may cancel the request: the flag keeps that from freeing it here. */
+static void tell_sent(struct http_request *request)
+{
+    http_on_sent *on_sent = request->spec.on_sent;
+
+    request->is_taken = false;
+    request->spec.on_sent = NULL;
+    request->is_changed = true;
+    on_sent(request->spec.context);
+    request->is_changed = false;
+}
+
 void http_request_apply(struct http_request *request)
 {
     if (request->is_over) {
@@ -99,7 +111,11 @@ void http_request_apply(struct http_request *request)
         }
         request->is_added = true;
     }
-    if (request->wants_resume)
+    if (request->is_taken)
+        tell_sent(request);
+    if (request->is_over)
+        request_free(request);
+    else if (request->wants_resume)
         resume_now(request);
 }
 

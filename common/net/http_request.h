@@ -85,6 +85,10 @@ typedef int http_on_headers(void *context, int status, const struct http_headers
  * http_request_resume. */
 typedef int http_on_body(void *context, struct span bytes, struct error *err);
 #define HTTP_PAUSE 1
+/* The last byte of the body has been taken from its source: most of it is on the line or beyond,
+ * and the answer may come. Not for a body of no bytes, and not when it failed before. At most
+ * once, before on_done. */
+typedef void http_on_sent(void *context);
 typedef void http_on_done(void *context, const struct http_result *result);
 
 struct http_request_spec {
@@ -109,6 +113,7 @@ struct http_request_spec {
 
     http_on_headers *on_headers; /* may be NULL */
     http_on_body *on_body;       /* may be NULL: the body is dropped */
+    http_on_sent *on_sent;       /* may be NULL */
     http_on_done *on_done;
     void *context;
 };

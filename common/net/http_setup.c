@@ -198,6 +198,10 @@ static size_t give_body(char *out, size_t size, size_t count, void *context)
         return CURL_READFUNC_ABORT;
     }
     request->body_at += given;
+    if (request->body_at == body->size && request->spec.on_sent != NULL) {
+        request->is_taken = true;
+        http_request_change(request);
+    }
     return given;
 }
 

@@ -168,7 +168,8 @@ int blob_upload_enter(struct blob_upload *upload, const struct digest *sha256, s
 
     memcpy(upload->name, &upload->push_number, sizeof(upload->push_number));
     memcpy(upload->name + sizeof(upload->push_number), sha256->bytes, DIGEST_SIZE);
-    r = busy_enter(upload->services, span_of(upload->name, sizeof(upload->name)), why, err);
+    r = busy_enter_part(upload->services, span_of(upload->name, sizeof(upload->name)),
+                        upload->offset, upload->offset + upload->part_size, why, err);
     if (r == 0)
         upload->busy = true;
     return r;

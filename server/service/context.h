@@ -11,6 +11,7 @@
 #include "server/db/store.h"
 #include "server/service/services.h"
 
+struct busy;
 struct delta_later;
 struct error;
 struct file_cache;
@@ -25,8 +26,7 @@ struct workers;
  *
  * The memos hold facts that do not change: what is behind a version's name, where
  * a blob's bytes are, open objects and trees. Each is asked first and filled
- * from the database when it does not know. `busy` holds the names of what one
- * request works on alone (a blob of a push); it is the guard inside this process,
+ * from the database when it does not know. `busy` is the guard inside this process,
  * the store's own guards unfinished objects between processes.
  */
 struct services {
@@ -53,10 +53,10 @@ struct services {
     struct memo *delta_facts;  /* pairs of which something is known (delta_pair.c) */
     struct delta_later *deltas_later;
     struct workers *side_workers; /* for side_task.h; may be NULL */
+    struct busy *busy;            /* what one request works on alone */
 
     pthread_mutex_t lock; /* the maps below */
     struct map merkles;   /* of unfinished uploads (upload_merkle.h) */
-    struct map busy;
     struct map used_tokens; /* ids used since the last flush */
 
     pthread_mutex_t event_lock;
@@ -72,4 +72,7 @@ void event_written(struct services *services);
 
 /* 0, or -EBUSY with REFUSAL_PUSH_BUSY when somebody else is at it. */
 int busy_enter(struct services *services, struct span name, struct refusal *why, struct error *err);
+/* For the part [from, to) of an upload, perhaps after waiting for the one before it. */
+int busy_enter_part(struct services *services, struct span name, uint64_t from, uint64_t to,
+                    struct refusal *why, struct error *err);
 void busy_leave(struct services *services, struct span name);

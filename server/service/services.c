@@ -13,6 +13,7 @@
 #include "server/db/blobs.h"
 #include "server/db/database.h"
 #include "server/security/token_verifier.h"
+#include "server/service/busy.h"
 #include "server/service/context.h"
 #include "server/service/delta_later.h"
 #include "server/service/file_cache.h"
@@ -69,12 +70,17 @@ static int make_gate(unsigned threads, struct gate **out, struct error *err)
     return gate_new(out, making, threads - making, err);
 }
 
+static unsigned workers_of(const struct services_settings *settings)
+{
+    return settings->workers > 0 ? settings->workers : WORKERS_DEFAULT;
+}
+
 /* Half of the workers, in two parts, so that those who pull and those who push do not hold up each
  * other; the larger one for those who pull, of whom many may wait for the same. Of so few workers
  * that half is one, both have that one. */
 static int make_gates(struct services *services, unsigned workers, struct error *err)
 {
-    const unsigned half = (workers > 0 ? workers : WORKERS_DEFAULT) / 2;
+    const unsigned half = workers / 2;
     const unsigned pushing = half < 4 ? 1 : half * 3 / 8;
     int r;
 
@@ -90,7 +96,7 @@ static int make_gates(struct services *services, unsigned workers, struct error 
 static int make_delta_parts(struct services *services, const struct services_settings *settings,
                             struct error *err)
 {
-    int r = make_gates(services, settings->workers, err);
+    int r = make_gates(services, workers_of(settings), err);
 
     if (r == 0)
         r = delta_later_new(&services->deltas_later, err);
@@ -127,7 +133,6 @@ int services_new(const struct services_settings *settings, struct services **out
     pthread_mutex_init(&services->lock, NULL);
     pthread_mutex_init(&services->event_lock, NULL);
     services->merkles = map_init();
-    services->busy = map_init();
     services->used_tokens = map_init();
     services->database = settings->database;
     services->store = settings->store;
@@ -149,6 +154,8 @@ int services_new(const struct services_settings *settings, struct services **out
         r = make_delta_parts(services, settings, err);
     if (r == 0)
         r = side_task_workers_new(&services->side_workers, err);
+    if (r == 0)
+        r = busy_new(workers_of(settings) / 4, BUSY_WAIT_MS, &services->busy, err);
     if (r == 0)
         r = token_verifier_new(TOKENS_MAX,
                                settings->password_checks > 0 ? settings->password_checks : 2,
@@ -177,7 +184,7 @@ struct services *services_free(struct services *services)
     workers_free(services->side_workers);
     token_verifier_free(services->verifier);
     upload_merkles_release(services);
-    map_release(&services->busy);
+    busy_free(services->busy);
     map_release(&services->used_tokens);
     memory_free(services->scratch_path);
     pthread_mutex_destroy(&services->event_lock);
@@ -188,6 +195,7 @@ struct services *services_free(struct services *services)
 void services_stop(struct services *services)
 {
     atomic_store(&services->stopping, true);
+    busy_stop(services->busy);
 }
 
 int services_go_on(const struct services *services, struct error *err)
@@ -238,27 +246,23 @@ void event_written(struct services *services)
     pthread_mutex_unlock(&services->event_lock);
 }
 
+static int busy_result(int r, struct refusal *why)
+{
+    return r == -EBUSY ? refusal_set(why, REFUSAL_PUSH_BUSY, r) : r;
+}
+
 int busy_enter(struct services *services, struct span name, struct refusal *why, struct error *err)
 {
-    bool taken;
-    int r = 0;
+    return busy_result(busy_take(services->busy, name, err), why);
+}
 
-    pthread_mutex_lock(&services->lock);
-    taken = map_has(&services->busy, name);
-    if (!taken)
-        r = map_set(&services->busy, name, services, NULL);
-    pthread_mutex_unlock(&services->lock);
-    if (taken)
-        return refusal_set(why, REFUSAL_PUSH_BUSY,
-                           error_set(err, -EBUSY, "another request is at work on this"));
-    if (r < 0)
-        return error_set(err, r, "out of memory");
-    return 0;
+int busy_enter_part(struct services *services, struct span name, uint64_t from, uint64_t to,
+                    struct refusal *why, struct error *err)
+{
+    return busy_result(busy_take_part(services->busy, name, from, to, err), why);
 }
 
 void busy_leave(struct services *services, struct span name)
 {
-    pthread_mutex_lock(&services->lock);
-    map_remove(&services->busy, name);
-    pthread_mutex_unlock(&services->lock);
+    busy_give(services->busy, name);
 }

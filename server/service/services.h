@@ -38,7 +38,8 @@ struct services_settings {
     uint64_t delta_cache_size; /* bytes of it; 0: not kept */
     unsigned password_checks;  /* argon2 computations at once; 0: 2 */
     unsigned workers; /* threads that call these services: work on deltas and chunk lists never
-                         holds more than half of them, but one at a time; 0: 16 */
+                         holds more than half of them, but one at a time, and parts of uploads that
+                         wait for the one before them a quarter; 0: 16 */
 };
 
 int services_new(const struct services_settings *settings, struct services **out_services,

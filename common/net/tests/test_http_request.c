@@ -516,6 +516,55 @@ static void bodies_are_sent(void **state)
     close(fd);
 }
 
+struct sent_seen {
+    struct seen seen; /* first: the other callbacks' context */
+    struct http_request *request;
+    unsigned count;
+    bool was_over, cancels;
+};
+
+static void note_sent(void *context)
+{
+    struct sent_seen *sent = context;
+
+    sent->count++;
+    sent->was_over = sent->seen.done_calls > 0;
+    if (sent->cancels)
+        http_request_cancel(sent->request);
+}
+
+static void it_is_told_when_a_body_has_left(void **state)
+{
+    struct world *world = *state;
+    struct sent_seen sent = { 0 };
+    struct http_request_spec spec = spec_for(&sent.seen, at(world, "/take"));
+    static uint8_t bytes[300000];
+
+    spec.method = HTTP_PUT;
+    spec.on_sent = note_sent;
+    spec.body = (struct http_body){ .kind = HTTP_BODY_SPAN,
+                                    .size = sizeof(bytes),
+                                    .span = span_of(bytes, sizeof(bytes)) };
+    assert_int_equal(http_request_start(world->loop, &spec, &sent.request, NULL), 0);
+    run(world->loop, &sent.seen);
+    assert_int_equal(sent.seen.status, 201);
+    assert_int_equal(sent.count, 1);
+    assert_false(sent.was_over);
+    /* it may be given up from there */
+    sent = (struct sent_seen){ .cancels = true };
+    assert_int_equal(http_request_start(world->loop, &spec, &sent.request, NULL), 0);
+    run(world->loop, &sent.seen);
+    assert_int_equal(sent.seen.result.code, -ECANCELED);
+    assert_int_equal(sent.count, 1);
+    /* no body, nothing to tell */
+    sent = (struct sent_seen){ 0 };
+    spec.body = (struct http_body){ 0 };
+    assert_int_equal(http_request_start(world->loop, &spec, &sent.request, NULL), 0);
+    run(world->loop, &sent.seen);
+    assert_int_equal(sent.seen.status, 201);
+    assert_int_equal(sent.count, 0);
+}
+
 static void a_token_stays_where_it_belongs(void **state)
 {
     struct world *world = *state;
@@ -646,6 +695,7 @@ int main(void)
         CASE(at_most_so_many_at_once),
         CASE(a_limit_is_shared),
         CASE(bodies_are_sent),
+        CASE(it_is_told_when_a_body_has_left),
         CASE(a_token_stays_where_it_belongs),
         CASE(proxies_of_the_environment_are_not_used),
         CASE(no_memory_is_an_error),
