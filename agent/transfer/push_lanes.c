@@ -6,6 +6,7 @@
 
 #include "agent/transfer/part_ahead.h"
 #include "agent/transfer/part_coding.h"
+#include "agent/transfer/part_pair.h"
 #include "agent/transfer/push_packs.h"
 #include "agent/transfer/push_retry.h"
 #include "agent/transfer/stat_cache.h"
@@ -16,37 +17,23 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/base/workers.h"
-#include "common/client/api_pushes.h"
 #include "common/model/problem.h"
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200 /* how long a wait for the network lasts before stopping is looked for */
 #define PACKERS 2   /* files whose parts are packed at a time: each has two parts in memory */
 
-/* A request with a part. */
-struct part_call {
-    struct lane *lane;
-    struct api_call *call; /* NULL: it is not on its way */
-    uint64_t offset, size; /* in the file */
-    bool is_taken;         /* the last of its bytes has left */
-    bool was_ahead;        /* it left before the one in front of it was answered */
-    bool is_done;          /* before that one was */
-    uint64_t done_offset;  /* what the server said then */
-};
-
-/* One file on its way at a time: the part that the server is to take next, and perhaps the one
- * behind it, which the server makes wait (server/service/busy.h) while the line is not idle. */
+/* One file on its way at a time. */
 struct lane {
     struct sending *sending;
-    struct part_call parts[2];
-    size_t current; /* index of the former; the other one is ahead */
-    bool has_file;  /* or it is idle */
+    bool has_file; /* or it is idle */
     struct push_file file;
     struct digest sha256; /* of one that had none when it began */
     int fd;
     uint64_t offset;
     uint64_t sent; /* counted in the meter */
     bool damaged;  /* the server found other bytes once */
+    struct part_pair pair;
     struct push_retry retry;
     bool packs;    /* its parts go in zstd */
     bool has_turn; /* one of PACKERS */
@@ -85,31 +72,11 @@ static void pass_turn(struct sending *sending)
     }
 }
 
-static struct part_call *current_of(struct lane *lane)
-{
-    return &lane->parts[lane->current];
-}
-
-static struct part_call *ahead_of(struct lane *lane)
-{
-    return &lane->parts[1 - lane->current];
-}
-
-/* What was sent ahead is not counted on any more. */
-static void drop_ahead(struct lane *lane)
-{
-    struct part_call *ahead = ahead_of(lane);
-
-    if (ahead->call != NULL)
-        api_call_cancel(ahead->call); /* on_part() forgets it */
-    ahead->is_done = false;
-}
-
 static void lane_end(struct lane *lane)
 {
     bool had_turn = lane->has_turn;
 
-    drop_ahead(lane);
+    part_pair_end(&lane->pair);
     lane->has_turn = lane->waits = lane->unnamed = lane->packs = false;
     part_ahead_end(&lane->ahead);
     if (!part_ahead_busy(&lane->ahead))
@@ -181,6 +148,7 @@ static void fill_lane(struct lane *lane)
     }
     lane->packs =
         lane->file.size > PUSH_PACKS_FILE_MAX && part_coding_pays(lane->fd, lane->file.size);
+    part_pair_begin(&lane->pair, lane->fd);
     send_part(lane);
 }
 
@@ -250,49 +218,6 @@ static void bytes_differ(struct lane *lane, uint64_t offset, const struct api_an
     try_again(lane, answer->code, &answer->err);
 }
 
-static bool is_busy_answer(const struct api_answer *answer)
-{
-    return strcmp(answer->problem.code, "push-busy") == 0;
-}
-
-/* What a part is told that came before the one in front of it, or was not let wait. */
-static bool is_too_early(const struct api_answer *answer)
-{
-    return is_busy_answer(answer) || strcmp(answer->problem.code, "offset-mismatch") == 0;
-}
-
-/* The one ahead was answered first: it is done (the other answer is late), or it was refused, or it
- * broke off; then it goes again when its turn comes. */
-static void on_ahead(struct part_call *part, const struct api_answer *answer)
-{
-    part->is_done =
-        answer->code == 0 && api_push_part_offset(answer, &part->done_offset, NULL) == 0;
-    if (is_busy_answer(answer))
-        part->lane->sending->in_order = true;
-}
-
-static void send_ahead(struct lane *lane);
-
-/* The server holds `offset` bytes: the part ahead is the next one, when it begins there. */
-static void part_is_taken(struct lane *lane, uint64_t offset)
-{
-    struct part_call *ahead = ahead_of(lane);
-    bool fits = ahead->offset == offset;
-
-    if (fits && ahead->is_done && ahead->done_offset > offset &&
-        ahead->done_offset <= lane->file.size) {
-        offset = ahead->done_offset;
-    } else if (fits && ahead->call != NULL) {
-        advance(lane, offset);
-        lane->current = 1 - lane->current;
-        if (ahead->is_taken)
-            send_ahead(lane);
-        return;
-    }
-    drop_ahead(lane);
-    go_on_at(lane, offset);
-}
-
 static void on_refusal(struct lane *lane, const struct api_answer *answer)
 {
     if (!file_is_unchanged(lane)) { /* cut, perhaps, so that the part ended early */
@@ -313,58 +238,52 @@ static void on_refusal(struct lane *lane, const struct api_answer *answer)
     } else if (answer->status == 422 && lane->packs) {
         bytes_differ(lane, lane->offset, answer);
     } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT ||
-               is_busy_answer(answer)) { /* a part that broke off still ends there */
+               part_pair_is_busy(answer)) { /* a part that broke off still ends there */
         try_again(lane, answer->code, &answer->err);
     } else {
         fail(lane, answer->code, &answer->err);
     }
 }
 
-static void on_part(void *context, const struct api_answer *answer)
+/* part_pair */
+static void on_taken(void *context, uint64_t offset, bool goes_on)
 {
-    struct part_call *part = context;
-    struct lane *lane = part->lane;
-    uint64_t offset = 0;
-    struct error err;
-    int r;
+    struct lane *lane = context;
 
-    part->call = NULL;
-    if (part != current_of(lane)) {
-        on_ahead(part, answer);
-        return;
-    }
     if (lane->sending->result != 0) {
         lane_end(lane);
         return;
     }
-    if (answer->code != 0) {
-        drop_ahead(lane);
-        if (part->was_ahead && is_too_early(answer)) {
-            lane->sending->in_order |= is_busy_answer(answer);
-            send_part(lane); /* it is not any more */
-        } else {
-            on_refusal(lane, answer);
-        }
-        return;
-    }
-    r = api_push_part_offset(answer, &offset, &err);
-    if (r == 0 && (offset > lane->file.size || offset <= lane->offset) && lane->file.size > 0)
-        r = error_set(&err, -EBADMSG, "the server tells an impossible offset");
-    if (r < 0) {
-        fail(lane, r, &err);
-        return;
-    }
     lane->retry.tries = 0;
-    part_is_taken(lane, offset);
+    if (goes_on)
+        advance(lane, offset);
+    else
+        go_on_at(lane, offset);
 }
 
-static void on_sent(void *context)
+/* part_pair */
+static void on_refused(void *context, const struct api_answer *answer, bool too_early)
 {
-    struct part_call *part = context;
+    struct lane *lane = context;
 
-    part->is_taken = true;
-    if (part == current_of(part->lane))
-        send_ahead(part->lane);
+    if (lane->sending->result != 0)
+        lane_end(lane);
+    else if (too_early)
+        send_part(lane);
+    else
+        on_refusal(lane, answer);
+}
+
+/* As many requests at a time as there are lanes. */
+static bool may_send_ahead(void *context)
+{
+    const struct lane *lane = context;
+    const struct sending *sending = lane->sending;
+    size_t calls = 0;
+
+    for (size_t i = 0; i < sending->lane_count; i++)
+        calls += part_pair_calls(&sending->lanes[i].pair);
+    return calls < sending->lane_count && sending->result == 0;
 }
 
 /* Whether a part of so many bytes may go: the last one of a file without a digest needs that.
@@ -386,77 +305,24 @@ static bool is_named(struct lane *lane, uint64_t size)
     return true;
 }
 
-static int start_call(struct part_call *part, uint64_t offset, uint64_t size, struct http_body body,
-                      uint64_t unpacked, struct error *err)
+static void start_part(struct lane *lane, uint64_t size, struct http_body body, uint64_t unpacked)
 {
-    struct lane *lane = part->lane;
-    const struct push_lanes_options *options = lane->sending->options;
-    struct api_push_part sent = { .sha256 = lane->file.sha256,
-                                  .is_new = lane->file.is_new,
-                                  .number = lane->file.number,
-                                  .offset = offset,
-                                  .total = lane->file.size,
-                                  .unpacked = unpacked,
-                                  .on_sent = on_sent };
-
-    part->offset = offset;
-    part->size = size;
-    part->is_taken = part->is_done = false;
-    part->was_ahead = part != current_of(lane);
-    return api_push_part_start(options->transfer->client, options->spec, options->id, &sent, body,
-                               on_part, part, &part->call, err);
-}
-
-static void start_part(struct lane *lane, struct http_body body, uint64_t size, uint64_t unpacked)
-{
+    const struct api_push_part part = { .sha256 = lane->file.sha256,
+                                        .is_new = lane->file.is_new,
+                                        .number = lane->file.number,
+                                        .offset = lane->offset,
+                                        .total = lane->file.size,
+                                        .unpacked = unpacked };
     struct error err;
-    int r = start_call(current_of(lane), lane->offset, size, body, unpacked, &err);
+    int r = part_pair_start(&lane->pair, &part, size, body, &err);
 
     if (r < 0)
         fail(lane, r, &err);
 }
 
-static struct http_body plain_body(const struct lane *lane, uint64_t offset, uint64_t size)
-{
-    if (size == 0)
-        return (struct http_body){ .kind = HTTP_BODY_SPAN, .span = span_of("", 0) };
-    return (
-        struct http_body){ .kind = HTTP_BODY_FILE, .size = size, .fd = lane->fd, .offset = offset };
-}
-
-/* As many requests at a time as there are lanes. */
-static bool has_idle_line(const struct sending *sending)
-{
-    size_t calls = 0;
-
-    for (size_t i = 0; i < sending->lane_count; i++)
-        calls +=
-            (sending->lanes[i].parts[0].call != NULL) + (sending->lanes[i].parts[1].call != NULL);
-    return calls < sending->lane_count;
-}
-
-/* The part behind the current one, whose bytes have left. What goes in zstd is made one at a time,
- * and what has no digest yet needs one for its last part. */
-static void send_ahead(struct lane *lane)
-{
-    const struct part_call *current = current_of(lane);
-    struct part_call *ahead = ahead_of(lane);
-    uint64_t offset = current->offset + current->size, left = lane->file.size - offset;
-    uint64_t size = lane->sending->options->part_size;
-
-    if (size > left)
-        size = left;
-    if (size == 0 || lane->packs || lane->sending->in_order || lane->sending->result != 0 ||
-        ahead->call != NULL || (size == left && lane->file.sha256 == NULL) ||
-        !has_idle_line(lane->sending))
-        return;
-    /* Without it the part goes when its turn has come. */
-    start_call(ahead, offset, size, plain_body(lane, offset, size), 0, NULL);
-}
-
 static void start_plain(struct lane *lane, uint64_t size)
 {
-    start_part(lane, plain_body(lane, lane->offset, size), size, 0);
+    start_part(lane, size, part_pair_body(lane->fd, lane->offset, size), 0);
 }
 
 static void on_packed(void *context, int r, const struct error *err)
@@ -471,11 +337,11 @@ static void on_packed(void *context, int r, const struct error *err)
     else if (r < 0)
         fail(lane, r == -ECANCELED ? r : transfer_local(lane->sending->options->transfer, r), err);
     else if (part->packed)
-        start_part(lane,
+        start_part(lane, part->size,
                    (struct http_body){ .kind = HTTP_BODY_SPAN,
                                        .span = buf_span(&part->bytes),
                                        .size = part->bytes.size },
-                   part->size, part->size);
+                   part->size);
     else
         start_plain(lane, part->size);
 }
@@ -572,14 +438,8 @@ static int run(struct sending *sending, struct error *err)
     }
     if (r < 0 && sending->result == 0)
         sending->result = r, sending->error = *err;
-    for (size_t i = 0; i < sending->lane_count; i++) {
-        struct lane *lane = &sending->lanes[i];
-
-        drop_ahead(lane);
-        if (current_of(lane)->call != NULL)
-            api_call_cancel(current_of(lane)->call);
-        lane_end(lane);
-    }
+    for (size_t i = 0; i < sending->lane_count; i++)
+        lane_end(&sending->lanes[i]);
     /* What is at a thread comes back to the loop before its lane may go. */
     if (sending->workers != NULL)
         workers_drain(sending->workers);
@@ -602,7 +462,16 @@ int push_lanes_run(const struct push_lanes_options *options, const char **out_pa
         return error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < sending.lane_count; i++) {
         lanes[i].sending = &sending;
-        lanes[i].parts[0].lane = lanes[i].parts[1].lane = &lanes[i];
+        lanes[i].pair = (struct part_pair){ .client = options->transfer->client,
+                                            .spec = options->spec,
+                                            .id = options->id,
+                                            .part_size = options->part_size,
+                                            .in_order = &sending.in_order,
+                                            .may_send_ahead = may_send_ahead,
+                                            .on_taken = on_taken,
+                                            .on_refused = on_refused,
+                                            .context = &lanes[i],
+                                            .fd = -1 };
         lanes[i].fd = -1;
         push_retry_init(&lanes[i].retry, sending.loop, on_timer, &lanes[i]);
         lanes[i].ahead = (struct part_ahead){ .loop = sending.loop,
