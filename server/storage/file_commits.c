@@ -28,6 +28,7 @@ struct file_commits {
     struct request **last;
     struct request *named; /* they wait for nothing but that their names are durable */
     bool is_led;           /* someone commits now */
+    bool has_new_folder;   /* who leads: blobs/ has to be synced for it */
 };
 
 int file_commits_new(const struct file_tree *tree, struct file_commits **out, struct error *err)
@@ -95,22 +96,43 @@ static int data_check(struct file_commits *commits, struct file_commit *item, st
 
 static int name_give(struct file_commits *commits, struct file_commit *item, struct error *err)
 {
-    int r =
-        file_tree_folder_open(commits->tree, item->key, true, &item->folder_fd, &item->made, err);
+    bool made = false;
+    int r = file_tree_folder_open(commits->tree, item->key, true, &item->folder_fd, &made, err);
 
+    commits->has_new_folder |= made;
     if (r < 0)
         return r;
     if (renameat2(commits->tree->tmp_fd, item->key, item->folder_fd, item->key, RENAME_NOREPLACE) !=
         0)
         return file_tree_error(err, errno, "naming an object");
+    item->is_named = true;
     return 0;
 }
 
 static int names_sync(struct file_commits *commits, struct file_commit *item, struct error *err)
 {
-    if (fsync(item->folder_fd) != 0 || (item->made && fsync(commits->tree->blobs_fd) != 0))
+    if (fsync(item->folder_fd) != 0 ||
+        (commits->has_new_folder && fsync(commits->tree->blobs_fd) != 0))
         return file_tree_error(err, errno, "syncing an object's name");
+    commits->has_new_folder = false;
     return 0;
+}
+
+static void name_take_back(struct file_commits *commits, struct file_commit *item)
+{
+    cleanup_fd int folder = -1;
+
+    if (item->is_named &&
+        file_tree_folder_open(commits->tree, item->key, false, &folder, NULL, NULL) == 0)
+        unlinkat(folder, item->key, 0);
+    item->is_named = false;
+}
+
+static void names_take_back(struct file_commits *commits, struct request *first)
+{
+    for (struct request *request = first; request != NULL; request = request->next)
+        for (size_t i = 0; i < request->count && request->result < 0; i++)
+            name_take_back(commits, &request->items[i]);
 }
 
 static size_t item_count(const struct request *first)
@@ -128,6 +150,7 @@ static void few_run(struct file_commits *commits, struct request *batch)
     each_item(commits, batch, data_sync);
     each_item(commits, batch, name_give);
     each_item(commits, batch, names_sync);
+    names_take_back(commits, batch);
 }
 
 static void requests_fail(struct request *first, int result, const struct error *error)
@@ -147,9 +170,13 @@ static void many_run(struct file_commits *commits, struct request *batch, struct
     if (r < 0) {
         requests_fail(batch, r, &error);
         requests_fail(named, r, &error);
+    } else {
+        commits->has_new_folder = false;
     }
+    names_take_back(commits, named);
     each_item(commits, batch, data_check);
     each_item(commits, batch, name_give);
+    names_take_back(commits, batch);
 }
 
 static void folders_close(struct request *first)
@@ -216,7 +243,7 @@ int file_commits_run(struct file_commits *commits, struct file_commit *items, si
     struct request request = { .items = items, .count = count };
 
     for (size_t i = 0; i < count; i++)
-        items[i].folder_fd = -1;
+        items[i].folder_fd = -1, items[i].is_named = false;
     pthread_mutex_lock(&commits->lock);
     *commits->last = &request;
     commits->last = &request.next;
