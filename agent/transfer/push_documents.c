@@ -141,7 +141,7 @@ static int put(const struct push_documents_options *options, enum document docum
     struct http_body body = { .kind = HTTP_BODY_SPAN, .span = bytes, .size = bytes.size };
     const char *id = options->push->id;
     struct api_problem problem;
-    uint32_t tries = 0;
+    uint64_t busy_since_ms = 0;
     int r;
 
     do {
@@ -149,7 +149,7 @@ static int put(const struct push_documents_options *options, enum document docum
         r = document == DOCUMENT_TIMES
                 ? api_push_put_times(client, options->spec, id, body, coding, &problem, err)
                 : api_push_put_listing(client, options->spec, id, body, coding, &problem, err);
-    } while (r < 0 && push_busy_wait(options->transfer, &problem, &tries));
+    } while (r < 0 && push_busy_wait(options->transfer, &problem, &busy_since_ms));
     *out_damaged = r < 0 && (strcmp(problem.code, "validation") == 0 ||
                              strcmp(problem.code, "digest-mismatch") == 0);
     return r;

@@ -35,6 +35,8 @@ struct lane {
     bool damaged;  /* the server found other bytes once */
     struct part_pair pair;
     struct push_retry retry;
+    int cause; /* why it tries again: a code, 0: it does not */
+    struct error cause_error;
     bool packs;    /* its parts go in zstd */
     bool has_turn; /* one of PACKERS */
     bool waits;    /* for a turn */
@@ -139,7 +141,8 @@ static void fill_lane(struct lane *lane)
     if (!lane->has_file)
         return;
     lane->offset = lane->sent = 0;
-    lane->retry.tries = 0;
+    push_retry_reset(&lane->retry);
+    lane->cause = 0;
     lane->damaged = false;
     r = open_file(lane, &err);
     if (r != 0) {
@@ -169,8 +172,21 @@ static void on_timer(void *context)
 /* Another try after a pause, or the end. */
 static void try_again(struct lane *lane, int code, const struct error *cause)
 {
+    lane->cause = code;
+    lane->cause_error = *cause;
     if (!push_retry_later(&lane->retry, lane->sending->options->transfer))
         fail(lane, code, cause);
+}
+
+/* Once the server has ended what broke off. One that does not is told by what broke it off. */
+static void try_when_free(struct lane *lane, const struct api_answer *answer)
+{
+    if (push_retry_when_free(&lane->retry))
+        return;
+    if (lane->cause != 0)
+        fail(lane, lane->cause, &lane->cause_error);
+    else
+        fail(lane, answer->code, &answer->err);
 }
 
 static void file_is_sent(struct lane *lane)
@@ -237,8 +253,9 @@ static void on_refusal(struct lane *lane, const struct api_answer *answer)
         bytes_differ(lane, 0, answer);
     } else if (answer->status == 422 && lane->packs) {
         bytes_differ(lane, lane->offset, answer);
-    } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT ||
-               part_pair_is_busy(answer)) { /* a part that broke off still ends there */
+    } else if (part_pair_is_busy(answer)) {
+        try_when_free(lane, answer);
+    } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT) {
         try_again(lane, answer->code, &answer->err);
     } else {
         fail(lane, answer->code, &answer->err);
@@ -254,7 +271,8 @@ static void on_taken(void *context, uint64_t offset, bool goes_on)
         lane_end(lane);
         return;
     }
-    lane->retry.tries = 0;
+    push_retry_reset(&lane->retry);
+    lane->cause = 0;
     if (goes_on)
         advance(lane, offset);
     else

@@ -173,7 +173,7 @@ static void fill_lane(struct lane *lane)
 
     lane->count = 0;
     lane->bytes = 0;
-    lane->retry.tries = 0;
+    push_retry_reset(&lane->retry);
     if (packing->result != 0 || packing->refused)
         return;
     while (lane->count < PACK_FILES && lane->bytes < PACK_BYTES &&

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/push_retry.h"
 
+#include "agent/transfer/push_busy.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
@@ -22,6 +23,19 @@ bool push_retry_later(struct push_retry *retry, const struct transfer *transfer)
     return random_bytes(&random, sizeof(random), NULL) == 0 &&
            retry_wait(&transfer->retry, retry->tries + 1, 0, random, &wait_ms) &&
            http_timer_set(retry->loop, &retry->timer, clock_monotonic_ms() + wait_ms) == 0;
+}
+
+void push_retry_reset(struct push_retry *retry)
+{
+    retry->tries = 0;
+    retry->busy_since_ms = 0;
+}
+
+bool push_retry_when_free(struct push_retry *retry)
+{
+    return push_busy_goes_on(&retry->busy_since_ms) &&
+           http_timer_set(retry->loop, &retry->timer, clock_monotonic_ms() + PUSH_BUSY_STEP_MS) ==
+               0;
 }
 
 void push_retry_clear(struct push_retry *retry)

@@ -192,6 +192,28 @@ def test_nothing_but_errors(verb, rule, world, server):
         world.check(verb, 7)
 
 
+@pytest.mark.parametrize("what", [r"/blobs/[0-9a-f]{64}$", r"/commit$"])
+def test_busy_with_what_broke_off(what, world, server):
+    """The server is still at a request that broke off, for longer than the retries of failures: that
+    is waited for."""
+    began = []
+
+    def refuse(reply):
+        began.append(time.monotonic())
+        if began[-1] - began[0] < 4:
+            reply.status, reply.body = 409, b'{"code":"push-busy","status":409}'
+            reply.headers = [("Content-Type", "application/problem+json")]
+
+    world.agent.settings["retries"] = 1
+    world.agent.write_config()
+    with LyingProxy(server) as origin:
+        world.next("push")
+        origin.lie(what, refuse, method="POST" if "commit" in what else "PATCH")
+        world.run("push", "--server", origin.url)
+        assert began[-1] - began[0] >= 4
+        world.check("push", 0)
+
+
 # ------------------------------------------------------------------ slow, or not at all
 
 @pytest.mark.parametrize("after", [0, 500 * KIB])
