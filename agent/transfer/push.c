@@ -245,7 +245,8 @@ static int send_and_commit(struct round *round, const struct api_push_spec *spec
         do {
             api_push_release(out_done);
             r = api_push_commit(client, spec, push->id, out_done, err);
-        } while (r < 0 && push_busy_wait(round->options->transfer, &out_done->problem, &busy_since_ms));
+        } while (r < 0 &&
+                 push_busy_wait(round->options->transfer, &out_done->problem, &busy_since_ms));
         if (r == 0 || !blobs_are_missing(out_done))
             break;
     }

@@ -15,6 +15,7 @@
 
 /* Of a copy. Hundreds of objects are open at a time: what is larger goes into a file. */
 #define OBJECT_MEMORY_MAX ((uint64_t)64 << 10)
+#define OBJECT_MEMORY_FULL_MAX ((uint64_t)32 << 20) /* when there is no room on the disk */
 #define LOAD_PIECE ((size_t)1 << 20)
 
 struct object {
@@ -115,7 +116,7 @@ int object_read(struct object *object, uint64_t offset, void *out, size_t size, 
 
 /* In our own memory or a file without a name: a mapping of the store's file would end the server by
  * a signal when that file is cut, or a page of it cannot be read. A disk too full for the copy does
- * not stop reading: then it is memory. */
+ * not stop reading: then it is memory, unless that is too much of it. */
 static int load(struct object *object, struct error *err)
 {
     const uint64_t size = object->reader.size;
@@ -123,7 +124,7 @@ static int load(struct object *object, struct error *err)
     int r =
         scratch_map_file(size > OBJECT_MEMORY_MAX ? object->scratch_path : NULL, size, &copy, err);
 
-    if (r == -ENOSPC || r == -EDQUOT)
+    if ((r == -ENOSPC || r == -EDQUOT) && size <= OBJECT_MEMORY_FULL_MAX)
         r = scratch_map_file(NULL, size, &copy, err);
     for (uint64_t at = 0; r == 0 && at < size; at += LOAD_PIECE) {
         const uint64_t left = size - at;

@@ -32,7 +32,7 @@ struct file_commit {
 int file_commits_new(const struct file_tree *tree, struct file_commits **out, struct error *err);
 struct file_commits *file_commits_free(struct file_commits *commits); /* NULL is fine */
 
-/* 0 when every item is durable under its key; else none of them is there but for what the disk would
- * not let go of. */
+/* 0 when every item is durable under its key; else none of them is there, but for what the disk
+ * would not let go of. */
 int file_commits_run(struct file_commits *commits, struct file_commit *items, size_t count,
                      struct error *err);

@@ -194,8 +194,8 @@ def test_nothing_but_errors(verb, rule, world, server):
 
 @pytest.mark.parametrize("what", [r"/blobs/[0-9a-f]{64}$", r"/commit$"])
 def test_busy_with_what_broke_off(what, world, server):
-    """The server is still at a request that broke off, for longer than the retries of failures: that
-    is waited for."""
+    """The server is still at a request that broke off, for longer than the retries of failures:
+    that is waited for."""
     began = []
 
     def refuse(reply):
