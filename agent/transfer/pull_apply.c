@@ -122,16 +122,29 @@ static int apply_makes(struct applying *applying, struct error *err)
     return r;
 }
 
-/* One staged file, with mode and time, under its name. */
+static int set_state(struct directory *at, const char *path, const struct tree_record *record,
+                     const struct file_info *info, struct error *err)
+{
+    int r = 0;
+
+    if ((info->mode & 0777) != record->mode)
+        r = directory_set_mode(at, path, record->mode, err);
+    if (r == 0 && info->mtime_s != record->mtime)
+        r = directory_set_mtime(at, path, record->mtime, err);
+    return r;
+}
+
+/* One staged file, with mode and time (which whoever made it may have given it), under its name. */
 static int place(struct applying *applying, const char *staged, uint32_t index, struct error *err)
 {
     const struct pull_apply_options *options = applying->options;
     struct tree_record record = tree_record(options->tree, index);
     const char *path = path_of(applying, index);
-    int r = directory_set_mtime(options->stage, staged, record.mtime, err);
+    struct file_info info;
+    int r = directory_info(options->stage, staged, &info, err);
 
     if (r == 0)
-        r = directory_set_mode(options->stage, staged, record.mode, err);
+        r = set_state(options->stage, staged, &record, &info, err);
     if (r == 0)
         r = directory_rename(options->stage, staged, options->dest, path, err);
     if (r == -EACCES && open_parent(applying, path))
@@ -215,19 +228,6 @@ static int apply_links(struct applying *applying, struct error *err)
     return r;
 }
 
-static int set_state(struct applying *applying, const char *path, const struct tree_record *record,
-                     const struct file_info *info, struct error *err)
-{
-    struct directory *dest = applying->options->dest;
-    int r = 0;
-
-    if ((info->mode & 0777) != record->mode)
-        r = directory_set_mode(dest, path, record->mode, err);
-    if (r == 0 && info->mtime_s != record->mtime)
-        r = directory_set_mtime(dest, path, record->mtime, err);
-    return r;
-}
-
 static int apply_touches(struct applying *applying, struct error *err)
 {
     const struct pull_plan *plan = applying->options->plan;
@@ -240,7 +240,7 @@ static int apply_touches(struct applying *applying, struct error *err)
         struct file_info info;
         r = directory_info(applying->options->dest, path, &info, err);
         if (r == 0 && info.kind == FILE_REGULAR)
-            r = set_state(applying, path, &record, &info, err);
+            r = set_state(applying->options->dest, path, &record, &info, err);
     }
     return r;
 }
@@ -337,7 +337,7 @@ static int set_directories(struct applying *applying, struct error *err)
             continue;
         r = directory_looker_info(looker, path, &info, err);
         if (r == 0 && info.kind == FILE_DIRECTORY)
-            r = set_state(applying, path, &record, &info, err);
+            r = set_state(applying->options->dest, path, &record, &info, err);
         else if (r == -ENOENT)
             r = 0; /* the plan was for a part of the tree */
     }

@@ -29,7 +29,9 @@ struct transfer;
 struct pull_blob {
     struct digest sha256;
     uint64_t size;
-    bool is_here;           /* nothing to do; set once it is */
+    int64_t mtime; /* of the file that it becomes, and its mode: whoever makes it may give it */
+    uint16_t mode; /* both, which spares doing so by its name */
+    bool is_here;  /* nothing to do; set once it is */
     struct pull_base *base; /* of a large one (pull_base.h); or NULL */
 };
 

@@ -91,7 +91,8 @@ static struct pull_blob *find(struct lane *lane, const struct digest *sha256)
 
 /* A half-written file of that name does no harm: what an earlier pull left is checked before it is
  * used. */
-static int write_blob(struct lane *lane, const struct pack_member *member, struct error *err)
+static int write_blob(struct lane *lane, const struct pull_blob *blob,
+                      const struct pack_member *member, struct error *err)
 {
     struct directory *stage = lane->asking->options->stage;
     cleanup_fd int fd = -1;
@@ -99,15 +100,17 @@ static int write_blob(struct lane *lane, const struct pack_member *member, struc
     int r;
 
     digest_hex(&member->sha256, hex);
-    r = directory_create(stage, hex, 0600, &fd, err);
+    r = directory_create(stage, hex, blob->mode, &fd, err);
     if (r == -EEXIST) {
         directory_remove_file(stage, hex, NULL);
-        r = directory_create(stage, hex, 0600, &fd, err);
+        r = directory_create(stage, hex, blob->mode, &fd, err);
     }
     if (r == 0)
         r = file_write_at(fd, 0, member->bytes.bytes, member->bytes.size, err);
     if (r < 0)
         lane->disk_failed = true;
+    else
+        file_set_mtime(fd, blob->mtime, NULL); /* else it is given with the name */
     return r;
 }
 
@@ -131,7 +134,7 @@ static int on_member(void *context, const struct pack_member *member, struct err
 
     if (member->damage != NULL)
         return 0; /* left for pull_fetch() */
-    r = write_blob(lane, member, err);
+    r = write_blob(lane, blob, member, err);
     if (r < 0)
         return r;
     blob->is_here = true;

@@ -38,11 +38,14 @@ static int collect(struct staging *staging, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < writes; i++) {
         const struct pull_write *write = pull_plan_write(plan, i);
-        if (i > 0 && digest_equal(&write->sha256, &pull_plan_write(plan, i - 1)->sha256))
-            continue;
-        staging->blobs[staging->count++] =
-            (struct pull_blob){ .sha256 = write->sha256,
-                                .size = tree_record(staging->options->tree, write->index).size };
+        const struct tree_record record = tree_record(staging->options->tree, write->index);
+        bool again = i > 0 && digest_equal(&write->sha256, &pull_plan_write(plan, i - 1)->sha256);
+
+        staging->count += !again;
+        /* Of several files with these bytes the last one becomes what is staged (pull_apply.c). */
+        staging->blobs[staging->count - 1] = (struct pull_blob){
+            .sha256 = write->sha256, .size = record.size, .mtime = record.mtime, .mode = record.mode
+        };
     }
     return 0;
 }

@@ -61,6 +61,9 @@ void file_sync_begin(int fd, uint64_t offset, uint64_t size);
  * where it can. -EIO when `from` is shorter. */
 int file_copy(int from, int to, uint64_t size, struct error *err);
 
+/* Whole seconds. -EINVAL: a time that the system cannot hold. */
+int file_set_mtime(int fd, int64_t mtime_s, struct error *err);
+
 /* Takes the lock of an open file for this opening of it, until it is closed; -EBUSY when another
  * has it. */
 int file_lock(int fd, struct error *err);

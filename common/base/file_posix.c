@@ -159,6 +159,13 @@ int file_sync(int fd, struct error *err)
     return fsync(fd) != 0 ? error_system(err, errno, "cannot sync") : 0;
 }
 
+int file_set_mtime(int fd, int64_t mtime_s, struct error *err)
+{
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)mtime_s } };
+
+    return futimens(fd, times) != 0 ? error_system(err, errno, "cannot set the time") : 0;
+}
+
 void file_sync_begin(int fd, uint64_t offset, uint64_t size)
 {
 #ifdef __linux__

@@ -215,6 +215,18 @@ int file_sync(int fd, struct error *err)
     return _commit(fd) != 0 ? error_system(err, errno, "cannot sync") : 0;
 }
 
+int file_set_mtime(int fd, int64_t mtime_s, struct error *err)
+{
+    const int64_t steps = (mtime_s + SECONDS_TO_1970) * 10000000;
+    const FILETIME time = { (DWORD)steps, (DWORD)(steps >> 32) };
+
+    if (mtime_s < -SECONDS_TO_1970 || mtime_s > INT64_MAX / 10000000 - SECONDS_TO_1970)
+        return error_set(err, -EINVAL, "a time that Windows cannot hold");
+    if (!SetFileTime(handle_of(fd), NULL, NULL, &time))
+        return widepath_failed(GetLastError(), "cannot set the time", err);
+    return 0;
+}
+
 void file_sync_begin(int fd, uint64_t offset, uint64_t size)
 {
     /* The system writes out by itself. */

@@ -167,6 +167,22 @@ static void copies(void **state)
     assert_true(file_copy(pipe_read, to, 1, NULL) < 0);
 }
 
+static void times_are_given(void **state)
+{
+    static const int64_t times[] = { 0, 1, 1700000000, -1, 4102444800 };
+    cleanup(buf_release) struct buf path = buf_init(4096);
+    cleanup_fd int fd = open(in(state, "timed", &path), O_RDWR | O_CREAT, 0600);
+    struct file_info info;
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        assert_int_equal(file_set_mtime(fd, times[i], NULL), 0);
+        assert_int_equal(file_info(fd, &info, NULL), 0);
+        assert_int_equal(info.mtime_s, times[i]);
+        assert_int_equal(info.mtime_ns, 0);
+    }
+    assert_true(file_set_mtime(-1, 0, NULL) < 0);
+}
+
 static void one_holder_of_a_lock(void **state)
 {
     cleanup(buf_release) struct buf path = buf_init(4096);
@@ -244,6 +260,7 @@ int main(void)
         IN_A_PLACE(reads_and_writes_at_offsets),
         IN_A_PLACE(a_full_device_is_told),
         IN_A_PLACE(copies),
+        IN_A_PLACE(times_are_given),
         IN_A_PLACE(one_holder_of_a_lock),
         IN_A_PLACE(maps),
         IN_A_PLACE(directories_with_parents),
