@@ -22,7 +22,7 @@ struct hasher {
     struct directory *root;
     hasher_done *done;
     void *context;
-    atomic_bool uncounted;
+    atomic_bool uncounted, dropped;
     pthread_mutex_t lock;
     pthread_cond_t added, taken;
     struct scan_entry *queue[QUEUE_SIZE]; /* a ring */
@@ -37,8 +37,14 @@ struct hasher {
 
 CLEANUP_DEFINE(hasher, hasher_free);
 
-int hasher_read(int fd, uint64_t size, uint8_t *buffer, size_t buffer_size, const atomic_bool *stop,
-                struct digest *out_sha256, struct error *err)
+static bool is_set(const atomic_bool *stop)
+{
+    return stop != NULL && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
+static int read_all(int fd, uint64_t size, uint8_t *buffer, size_t buffer_size,
+                    const atomic_bool *stop, const atomic_bool *dropped, struct digest *out_sha256,
+                    struct error *err)
 {
     struct digest_stream stream;
     uint64_t offset = 0;
@@ -52,13 +58,19 @@ int hasher_read(int fd, uint64_t size, uint8_t *buffer, size_t buffer_size, cons
             return r;
         if (n < step)
             return error_set(err, -EIO, "is shorter than it was");
-        if (stop != NULL && atomic_load_explicit(stop, memory_order_relaxed))
+        if (is_set(stop) || is_set(dropped))
             return error_set(err, -ECANCELED, "interrupted");
         digest_stream_add(&stream, buffer, n);
         offset += n;
     }
     *out_sha256 = digest_stream_end(&stream);
     return 0;
+}
+
+int hasher_read(int fd, uint64_t size, uint8_t *buffer, size_t buffer_size, const atomic_bool *stop,
+                struct digest *out_sha256, struct error *err)
+{
+    return read_all(fd, size, buffer, buffer_size, stop, NULL, out_sha256, err);
 }
 
 /* One try: 0, HASHER_UNSTEADY, or an error. */
@@ -76,8 +88,8 @@ static int hash_once(struct hasher *hasher, struct scan_entry *entry, uint8_t *b
     if (r < 0)
         return r;
     scan_entry_set(entry, &before);
-    r = hasher_read(fd, before.size, buffer, BUFFER_SIZE, hasher->transfer->stop, &entry->sha256,
-                    err);
+    r = read_all(fd, before.size, buffer, BUFFER_SIZE, hasher->transfer->stop, &hasher->dropped,
+                 &entry->sha256, err);
     if (r == -EIO && file_info(fd, &after, NULL) == 0 && after.size < before.size)
         return HASHER_UNSTEADY;
     if (r < 0)
@@ -214,6 +226,7 @@ struct hasher *hasher_free(struct hasher *hasher)
 {
     if (hasher == NULL)
         return NULL;
+    atomic_store(&hasher->dropped, true);
     pthread_mutex_lock(&hasher->lock);
     hasher->waiting = 0;
     pthread_mutex_unlock(&hasher->lock);

@@ -38,7 +38,7 @@ void hasher_add(struct hasher *hasher, struct scan_entry *entry);
 /* Waits for all of it: 0, HASHER_UNSTEADY with *out_path the name of a file that changes or
  * has gone (the entry's), or the first error. */
 int hasher_finish(struct hasher *hasher, const char **out_path, struct error *err);
-/* Without hasher_finish what still waits is dropped. NULL is fine; returns NULL. */
+/* Without hasher_finish what waits or is being read is dropped. NULL is fine; returns NULL. */
 struct hasher *hasher_free(struct hasher *hasher);
 
 /* Reads one open file of known size through `buffer`: its digest; -EIO when it ends early. */

@@ -84,6 +84,22 @@ static void each_file_is_told(void **state)
     assert_int_equal(meter.bytes_done, 0);
 }
 
+/* A terabyte of nothing: it would take many minutes. */
+static void a_file_that_is_dropped_is_not_read_to_its_end(void **state)
+{
+    struct place *place = *state;
+    struct transfer transfer = { .threads = 1 };
+    struct hasher *hasher = NULL;
+    struct scan_entry entry = file_entry("huge");
+    cleanup_fd int fd = -1;
+
+    assert_int_equal(directory_create(place->at, "huge", 0600, &fd, NULL), 0);
+    assert_int_equal(file_truncate(fd, (uint64_t)1 << 40, NULL), 0);
+    assert_int_equal(hasher_new(&transfer, place->at, NULL, NULL, &hasher, NULL), 0);
+    hasher_add(hasher, &entry);
+    hasher_free(hasher);
+}
+
 static void what_is_gone_is_unsteady(void **state)
 {
     struct place *place = *state;
@@ -119,6 +135,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         IN_A_PLACE(files_are_hashed),
         IN_A_PLACE(each_file_is_told),
+        IN_A_PLACE(a_file_that_is_dropped_is_not_read_to_its_end),
         IN_A_PLACE(what_is_gone_is_unsteady),
         IN_A_PLACE(reading_stops_and_sees_short_files),
     };
