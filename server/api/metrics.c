@@ -8,6 +8,7 @@
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_metrics.h"
+#include "server/service/services.h"
 
 #define METRICS_MAX ((size_t)8 << 20)
 
@@ -33,6 +34,11 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
                "# TYPE kkartifact_workers_waiting gauge\n"
                "kkartifact_workers_waiting %zu\n",
                workers_waiting(api->options.workers));
+    buf_format(&body,
+               "# HELP kkartifact_wrong_deltas_total Deltas that did not make their blob.\n"
+               "# TYPE kkartifact_wrong_deltas_total counter\n"
+               "kkartifact_wrong_deltas_total %llu\n",
+               (unsigned long long)services_wrong_deltas(api->options.services));
     return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
                             err);
 }

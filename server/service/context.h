@@ -52,6 +52,7 @@ struct services {
     struct file_cache *deltas; /* that were made (delta_pair.h); NULL: not kept */
     struct memo *delta_facts;  /* pairs of which something is known (delta_pair.c) */
     struct delta_later *deltas_later;
+    atomic_uint_fast64_t wrong_deltas; /* so far */
     struct workers *side_workers; /* for side_task.h; may be NULL */
     struct busy *busy;            /* what one request works on alone */
 

@@ -8,6 +8,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/model/delta.h"
 #include "server/service/context.h"
@@ -110,6 +111,22 @@ static bool take_last(struct delta_later *later, struct waiting *out)
     return found;
 }
 
+/* It costs nobody more than bytes; but a store that is damaged shows itself so, and one that is not
+ * has met two chunks of one hash. */
+static void tell_wrong(struct services *services, const struct delta_pair *pair,
+                       const struct error *reason)
+{
+    char base[DIGEST_HEX_SIZE], target[DIGEST_HEX_SIZE];
+
+    digest_hex(&pair->base.sha256, base);
+    digest_hex(&pair->target.sha256, target);
+    atomic_fetch_add(&services->wrong_deltas, 1);
+    log_warning(
+        "the delta from blob %s to blob %s does not make it, unless one of them is damaged; "
+        "it is given whole now: %s",
+        base, target, reason->text);
+}
+
 /* 1: it was wrong, and is gone. What cannot be read now says nothing of it. */
 static int prove(struct services *services, const struct delta_pair *pair, struct error *err)
 {
@@ -126,6 +143,7 @@ static int prove(struct services *services, const struct delta_pair *pair, struc
         delta_pair_is_right(services, pair);
     if (r != -EBADMSG)
         return r;
+    tell_wrong(services, pair, err);
     delta_pair_is_wrong(services, pair);
     return 1;
 }

@@ -218,6 +218,11 @@ int64_t services_now(const struct services *services)
     return database_now_s(services->database);
 }
 
+uint64_t services_wrong_deltas(const struct services *services)
+{
+    return atomic_load(&services->wrong_deltas);
+}
+
 int services_ready(struct services *services, struct error *err)
 {
     int r = database_check(services->database, err);

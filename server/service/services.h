@@ -54,6 +54,8 @@ void services_stop(struct services *services);
 const char *services_store_id(const struct services *services);
 uint32_t services_part_size(const struct services *services);
 int64_t services_now(const struct services *services);
+/* Deltas that were kept and found to be wrong, since the start. */
+uint64_t services_wrong_deltas(const struct services *services);
 
 /* 0 when the database and the store answer (healthz is nothing, readyz is this). Blocks. */
 int services_ready(struct services *services, struct error *err);

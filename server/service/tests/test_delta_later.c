@@ -236,7 +236,9 @@ static void test_a_wrong_one_goes(void **state)
 {
     world_restart(&world);
     assert_true(is_given());
+    assert_int_equal(services_wrong_deltas(world.services), 0);
     step(1);
+    assert_int_equal(services_wrong_deltas(world.services), 1);
     assert_false(is_given());
     step(0);
     assert_false(is_given());
