@@ -169,9 +169,9 @@ static void send_ahead(struct part_pair *pair)
     uint64_t offset = current->offset + current->size, left = pair->sent.total - offset;
     uint64_t size = left < pair->part_size ? left : pair->part_size;
 
-    if (size == 0 || pair->fd < 0 || pair->sent.unpacked > 0 || *pair->in_order ||
-        ahead_of(pair)->call != NULL || (size == left && pair->sent.sha256 == NULL) ||
-        !pair->may_send_ahead(pair->context))
+    if (size == 0 || current->size < PART_PAIR_MIN || pair->fd < 0 || pair->sent.unpacked > 0 ||
+        *pair->in_order || ahead_of(pair)->call != NULL ||
+        (size == left && pair->sent.sha256 == NULL) || !pair->may_send_ahead(pair->context))
         return;
     /* Without it the part goes when its turn has come. */
     start(ahead_of(pair), offset, size, part_pair_body(pair->fd, offset, size), NULL);

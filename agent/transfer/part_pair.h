@@ -16,9 +16,13 @@
  * The current part is the one that the owner started, or that was sent ahead behind one that was
  * taken. The part behind it is sent ahead when the current one has left; the server lets it
  * wait (server/service/busy.h). Where it does not, `in_order` is set and nothing is sent ahead any
- * more. Of what is sent ahead the owner hears only once it is the current part. Loop thread; the
- * struct does not move, and is zeroed but for the first group before begin.
+ * more. Small parts go one by one: they would be there before the server has begun with the one in
+ * front of them, and be sent twice. Of what is sent ahead the owner hears only once it is the
+ * current part. Loop thread; the struct does not move, and is zeroed but for the first group before
+ * begin.
  */
+#define PART_PAIR_MIN ((uint64_t)4 << 20) /* of a part that another one is sent behind */
+
 struct part_pair {
     struct api_client *client;
     const struct api_push_spec *spec;

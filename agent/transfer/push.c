@@ -334,13 +334,8 @@ static int open_push(struct round *round, const struct api_push_spec *spec,
                                   options->metadata, out, err);
     push_opening_adopt(opening, options->transfer, options->cache, spec, options->metadata,
                        out->id);
+    push_early_forget(round->early); /* the next run knows the files, and looks for this one */
     return 0;
-}
-
-static void forget_opening(struct round *round, struct push_opening *opening)
-{
-    push_opening_forget(opening);
-    push_early_forget(round->early);
 }
 
 static int send_round(struct round *round, const struct api_push_spec *spec,
@@ -380,7 +375,7 @@ static int send_round(struct round *round, const struct api_push_spec *spec,
     }
     full = r == -ENOSPC && options->transfer->exit_code == 0; /* the server's disk, not ours */
     if (r == 0 || r == ROUND_AGAIN || r == -EEXIST || r == -ENOENT || full)
-        forget_opening(round, &opening);
+        push_opening_forget(&opening);
     if (r == 0)
         return 0;
     if (r == ROUND_AGAIN || full)

@@ -59,7 +59,7 @@ int push_early_run(struct push_early *early, struct hasher *hasher, struct error
 
 /* The push that it opened, the caller's from here on; false: it opened none. */
 bool push_early_take(struct push_early *early, struct api_push *out);
-/* The push is over, or worth nothing: the next run opens a new one. NULL is fine. */
+/* The next run is not to go on here: the push is kept elsewhere, or worth nothing. NULL is fine. */
 void push_early_forget(struct push_early *early);
 /* The tree is another one than was sent: the push that was not taken goes. NULL is fine. */
 void push_early_give_up(struct push_early *early);

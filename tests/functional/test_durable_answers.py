@@ -21,28 +21,12 @@ CALLS = "fsync,fdatasync,syncfs,renameat2,sendmsg,sendto,write,writev,pwrite64"
 CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+)")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 UNFINISHED = re.compile(r"^(\d+) +(\w+)\((.*) <unfinished \.\.\.>$")
-ANSWERED = re.compile(r'"HTTP/1\.1 20.*= \d+$', re.MULTILINE)
 HALF = 64 << 10
 
 
-@contextlib.contextmanager
-def traced(server, tmp_path, calls):
-    """Fills `calls` with (call, what it was called with), in the order in which they ended."""
-    out = tmp_path / "calls"
-    tracer = subprocess.Popen(["strace", "-f", "-y", "-s", "64", "-e", f"trace={CALLS}", "-o", out,
-                               "-p", str(server.process.pid)], stderr=subprocess.PIPE, text=True)
-    try:
-        assert "attached" in tracer.stderr.readline()
-        yield
-        # the client has the answer before the tracer has noted the call
-        until = time.monotonic() + 20
-        while not ANSWERED.search(out.read_text(errors="replace")):
-            assert time.monotonic() < until
-            time.sleep(0.01)
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.communicate(timeout=60)
-    begun = {}
+def read(out):
+    """(call, what it was called with), in the order in which they ended."""
+    calls, begun = [], {}
     for text in out.read_text(errors="replace").splitlines():
         if found := UNFINISHED.match(text):
             begun[found[1]] = f"{found[1]} {found[2]}({found[3]}"
@@ -52,6 +36,27 @@ def traced(server, tmp_path, calls):
         found = CALL.match(text)
         if found and int(found[3]) >= 0:
             calls.append((found[1], found[2]))
+    return calls
+
+
+@contextlib.contextmanager
+def traced(server, tmp_path, calls):
+    """Fills `calls` with what the server did, up to its answer at least."""
+    out = tmp_path / "calls"
+    tracer = subprocess.Popen(["strace", "-f", "-y", "-s", "64", "-e", f"trace={CALLS}", "-o", out,
+                               "-p", str(server.process.pid)], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in tracer.stderr.readline()
+        yield
+        # the client has the answer before the tracer has noted the call
+        until = time.monotonic() + 20
+        while not any(call in SENT and '"HTTP/1.1 20' in said for call, said in read(out)):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate(timeout=60)
+    calls += read(out)
 
 
 def places(calls, *wanted):

@@ -17,7 +17,8 @@ from proxies import LyingProxy, _Handler
 from pushes import Push
 
 MIB = 1 << 20
-LARGE = 12 * MIB
+PART = 4 * MIB  # the smallest that another one is sent behind
+LARGE = 7 * PART  # a larger one would go before it is hashed
 HALF = 64 << 10  # of the data of a Push
 
 
@@ -101,7 +102,7 @@ def test_the_part_in_front_breaks_off(push):
 class World:
     def __init__(self, server, names, tmp_path):
         self.names, self.copy = names, tmp_path / "copy"
-        self.agent = Agent(tmp_path / "agent", server.url, server.all_rights, chunk_size="1MiB")
+        self.agent = Agent(tmp_path / "agent", server.url, server.all_rights, chunk_size="4MiB")
         self.source = tmp_path / "source"
         trees.write(self.source, "large", trees.random_bytes(LARGE + 77, f"{names.project}"))
 
@@ -170,7 +171,7 @@ def test_two_parts_are_on_their_way(world, server):
 def test_a_server_that_lets_none_wait(world, server):
     with PartsProxy(server, strict=True) as origin:
         world.push(origin.url)
-        assert 1 <= origin.refused <= 3, "what is on its way by then, not each of the twelve"
+        assert 1 <= origin.refused <= 3, "what is on its way by then, not each of the eight"
 
 
 def test_answers_in_another_order(world, server):
@@ -185,7 +186,7 @@ def test_answers_in_another_order(world, server):
     with PartsProxy(server) as origin:
         origin.lie(r"/blobs/[0-9a-f]+$", delay, method="PATCH")
         world.push(origin.url)
-        assert len(late) == 3
+        assert len(late) >= 3
 
 
 def test_a_part_ahead_that_is_lost(world, server):
@@ -193,7 +194,7 @@ def test_a_part_ahead_that_is_lost(world, server):
     lost = []
 
     def spoil(reply):
-        if reply.header("Upload-Offset") in (str(2 * MIB), str(5 * MIB)) and len(lost) < 2:
+        if reply.header("Upload-Offset") in (str(2 * PART), str(5 * PART)) and len(lost) < 2:
             lost.append(reply.status)
             reply.status, reply.body, reply.headers = 502, b"", []
 

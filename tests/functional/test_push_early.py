@@ -5,6 +5,7 @@ on, what changes meanwhile is told, and a server that takes none has them in the
 import os
 import random
 import signal
+import threading
 import time
 
 import pytest
@@ -148,12 +149,11 @@ def test_a_server_that_is_killed(new_server, names, tmp_path):
     for _ in range(3):
         world.next()
         with FaultyProxy(server.port) as proxy:
-            proxy.on_up = (chance.randrange(30 * MIB), server.kill)
+            dead = threading.Event()
+            proxy.on_up = (chance.randrange(30 * MIB), lambda: (server.kill(), dead.set()))
             with world.agent.start("push", world.source,
                                    *world.words("--server", proxy.url)) as pushing:
-                while server.process is not None:
-                    assert pushing.poll() is None
-                    time.sleep(0.01)
+                assert dead.wait(60)
                 server.start()
                 assert pushing.wait(120) == 0, pushing.stderr.read()
             assert proxy.up < 130 * MIB

@@ -69,12 +69,13 @@ def test_token_list_and_json(new_server, tmp_path):
                                      "--allow", "push", "--expires", "90d", "--json").stdout)
     listed = server.command("token", "list", "--json")
     assert listed.returncode == 0
-    assert made["token"] not in listed.stdout and made["token"].split("_")[2] not in listed.stdout
+    secret = made["token"].split("_", 2)[2]
+    assert made["token"] not in listed.stdout and secret not in listed.stdout
     entry = [item for item in json.loads(listed.stdout)["items"] if item["name"] == "ci"]
     assert len(entry) == 1 and entry[0]["project"] == "p"
     database = (server.data / "kkartifact.db").read_bytes() + b"".join(
         path.read_bytes() for path in server.data.glob("kkartifact.db-wal"))
-    assert made["token"].split("_")[2].encode() not in database
+    assert secret.encode() not in database
 
 
 def test_unknown_token_id(new_server):
