@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "server/db/blob_rows.h"
 #include "server/db/push_blobs.h"
+#include "server/db/push_holds.h"
 
 struct arrivals {
     int64_t number;
@@ -13,12 +14,16 @@ struct arrivals {
     size_t count;
 };
 
-static int row_find(struct transaction *tx, const char *sql, int64_t number,
-                    const struct digest *sha256, struct blob *out, struct error *err)
+/* 1 and another row of the same bytes that is not on its way, or 0. */
+static int other_find(struct transaction *tx, const struct blob *arrived, struct blob *out,
+                      struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
-    int r =
-        transaction_query(tx, sql, VALUES(value_digest(sha256), value_integer(number)), &rows, err);
+    int r = transaction_query(tx,
+                              "SELECT " BLOB_COLUMNS " FROM blobs b WHERE b.sha256 = $1"
+                              " AND b.state <> 'uploading' AND b.id <> $2",
+                              VALUES(value_digest(&arrived->sha256), value_integer(arrived->id)),
+                              &rows, err);
 
     if (r >= 0)
         r = rows_next(&rows, err);
@@ -86,19 +91,13 @@ static int arrive(struct transaction *tx, int64_t number, const struct blob_done
 {
     struct blob arrived;
     struct blob other;
-    int r = row_find(tx,
-                     "SELECT " BLOB_COLUMNS " FROM push_blobs h JOIN blobs b ON b.id = h.blob_id"
-                     " WHERE h.sha256 = $1 AND h.push = $2",
-                     number, &done->sha256, &arrived, err);
+    int r = push_hold_find(tx, number, &done->sha256, &arrived, err);
 
     if (r == 0)
         return error_set(err, -ENOENT, "the push does not want that blob");
     if (r < 0 || arrived.state != BLOB_UPLOADING)
         return r;
-    r = row_find(tx,
-                 "SELECT " BLOB_COLUMNS " FROM blobs b WHERE b.sha256 = $1"
-                 " AND b.state <> 'uploading' AND b.id <> $2",
-                 arrived.id, &done->sha256, &other, err);
+    r = other_find(tx, &arrived, &other, err);
     if (r < 0)
         return r;
     if (r == 0)

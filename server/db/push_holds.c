@@ -112,16 +112,15 @@ static int known_find(struct transaction *tx, const struct wanting *self,
     return r < 0 ? r : 1;
 }
 
-/* 1 and what the push has of that digest, or 0. */
-static int own_find(struct transaction *tx, const struct wanting *self, const struct digest *sha256,
-                    struct blob *out, struct error *err)
+int push_hold_find(struct transaction *tx, int64_t push_number, const struct digest *sha256,
+                   struct blob *out, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     int r =
         transaction_query(tx,
                           "SELECT " BLOB_COLUMNS " FROM push_blobs h"
                           " JOIN blobs b ON b.id = h.blob_id WHERE h.push = $1 AND h.sha256 = $2",
-                          VALUES(value_integer(self->number), value_digest(sha256)), &rows, err);
+                          VALUES(value_integer(push_number), value_digest(sha256)), &rows, err);
 
     if (r >= 0)
         r = rows_next(&rows, err);
@@ -170,7 +169,7 @@ static int want_one(struct transaction *tx, const struct wanting *self, size_t i
 {
     const struct blob_want *want = &self->wants[index];
     struct blob blob;
-    int r = own_find(tx, self, &want->sha256, &blob, err);
+    int r = push_hold_find(tx, self->number, &want->sha256, &blob, err);
 
     if (r == 0) {
         r = known_find(tx, self, &want->sha256, &blob, err);
@@ -339,7 +338,7 @@ static int hold_one(struct transaction *tx, void *context, struct error *err)
     if (r >= 0)
         r = scope_resolve(tx, wanting, err);
     if (r >= 0)
-        r = own_find(tx, wanting, self->sha256, &self->blob, err);
+        r = push_hold_find(tx, wanting->number, self->sha256, &self->blob, err);
     if (r == 0) {
         r = known_find(tx, wanting, self->sha256, &self->blob, err);
         if (r > 0)
@@ -349,7 +348,7 @@ static int hold_one(struct transaction *tx, void *context, struct error *err)
     if (r >= 0)
         r = blob_reprieve(tx, wanting->number, err);
     if (r >= 0)
-        r = own_find(tx, wanting, self->sha256, &self->blob, err);
+        r = push_hold_find(tx, wanting->number, self->sha256, &self->blob, err);
     if (r < 0)
         return r;
     return r > 0 && self->blob.state == BLOB_LIVE ? 0

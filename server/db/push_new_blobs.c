@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/random.h"
 #include "server/db/blob_rows.h"
-#include "server/db/push_new_rows.h"
+#include "server/db/push_holds.h"
 #include "server/db/push_rows.h"
 
 #define STAND_IN "kkartifact-new-blob-1"
@@ -166,27 +165,6 @@ struct naming {
     const struct digest *sha256;
 };
 
-/* 1 and what the push has of that digest, or 0. */
-static int own_find(struct transaction *tx, const struct naming *naming, struct blob *out,
-                    struct error *err)
-{
-    cleanup(rows_release) struct rows rows = { 0 };
-    int r =
-        transaction_query(tx,
-                          "SELECT " BLOB_COLUMNS
-                          " FROM push_blobs h JOIN blobs b ON b.id = h.blob_id"
-                          " WHERE h.push = $1 AND h.sha256 = $2",
-                          VALUES(value_integer(naming->lookup.push), value_digest(naming->sha256)),
-                          &rows, err);
-
-    if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r <= 0)
-        return r;
-    r = blob_read(&rows, 0, out, err);
-    return r < 0 ? r : 1;
-}
-
 /* The name stays, the row is nobody's here any more. */
 static int let_go(struct transaction *tx, const struct naming *naming, struct error *err)
 {
@@ -266,7 +244,7 @@ static int name(struct transaction *tx, void *context, struct error *err)
         return r;
     r = let_go(tx, naming, err);
     if (r >= 0)
-        r = own_find(tx, naming, &own, err);
+        r = push_hold_find(tx, naming->lookup.push, naming->sha256, &own, err);
     if (r < 0)
         return r;
     if (r > 0)
@@ -375,52 +353,4 @@ int push_new_blob_drop(struct database *database, int64_t push_number, const str
     struct dropping dropping = { .push = push_number, .sha256 = sha256 };
 
     return transaction_write(database, drop, &dropping, err);
-}
-
-static void fill_id(void *context, size_t index, struct value *values)
-{
-    const struct buf *ids = context;
-    int64_t id;
-
-    memcpy(&id, ids->bytes + index * sizeof(id), sizeof(id));
-    values[0] = value_integer(id);
-}
-
-static int unnamed_collect(struct transaction *tx, int64_t push, struct buf *ids, struct error *err)
-{
-    cleanup(rows_release) struct rows rows = { 0 };
-    int64_t id;
-    int r = transaction_query(tx,
-                              "SELECT blob_id FROM push_new_blobs WHERE push = $1"
-                              " AND blob_id IS NOT NULL ORDER BY blob_id",
-                              VALUES(value_integer(push)), &rows, err);
-
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
-        id = rows_integer(&rows, 0);
-        buf_add(ids, &id, sizeof(id));
-    }
-    return r < 0 ? r : buf_check(ids, err);
-}
-
-int push_new_blobs_end(struct transaction *tx, int64_t push_number, struct error *err)
-{
-    cleanup(buf_release) struct buf ids = buf_init(BUF_UNLIMITED);
-    int r = unnamed_collect(tx, push_number, &ids, err);
-
-    if (r >= 0)
-        r = transaction_run(tx,
-                            "INSERT INTO tombstones (storage_key, created_at)"
-                            " SELECT b.storage_key, $2 FROM push_new_blobs n"
-                            " JOIN blobs b ON b.id = n.blob_id WHERE n.push = $1"
-                            " ON CONFLICT DO NOTHING",
-                            VALUES(value_integer(push_number),
-                                   value_integer(transaction_now_s(tx))),
-                            err);
-    if (r >= 0)
-        r = transaction_run(tx, "DELETE FROM push_new_blobs WHERE push = $1",
-                            VALUES(value_integer(push_number)), err);
-    if (r >= 0)
-        r = transaction_run_many(tx, "DELETE FROM blobs WHERE id = $1 AND state = 'uploading'",
-                                 ids.size / sizeof(int64_t), 1, fill_id, &ids, err);
-    return r;
 }

@@ -8,7 +8,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/push_new_rows.h"
 
 struct push push_empty(void)
 {
@@ -85,19 +84,20 @@ int push_require_alive(struct transaction *tx, int64_t number, struct error *err
     return r == -ENOENT ? error_set(err, r, "the push has ended") : r;
 }
 
-/* What is held without being sent was there: only among the sent ones is anything unfinished. */
-#define UNFINISHED " WHERE h.push = $1 AND h.sent = 1 AND b.state = 'uploading'"
+/* Of blobs, the rows whose bytes are not all there, of the push $1. What is held without being sent
+ * was there: only among the sent ones is anything unfinished; and all that has no name yet is. */
+#define UNFINISHED                                                                       \
+    " FROM blobs b WHERE b.id IN (SELECT h.blob_id FROM push_blobs h WHERE h.push = $1"  \
+    " AND h.sent = 1 UNION ALL SELECT n.blob_id FROM push_new_blobs n WHERE n.push = $1" \
+    " AND n.blob_id IS NOT NULL) AND b.state = 'uploading'"
 
 static int unfinished_collect(struct transaction *tx, int64_t number, struct buf *ids,
                               struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     int64_t id;
-    int r = transaction_query(
-        tx,
-        "SELECT b.id FROM push_blobs h JOIN blobs b ON b.id = h.blob_id" UNFINISHED
-        " ORDER BY b.id",
-        VALUES(value_integer(number)), &rows, err);
+    int r = transaction_query(tx, "SELECT b.id" UNFINISHED " ORDER BY b.id",
+                              VALUES(value_integer(number)), &rows, err);
 
     while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
         id = rows_integer(&rows, 0);
@@ -129,8 +129,7 @@ static int tombstones_add(struct transaction *tx, int64_t number, struct error *
 {
     return transaction_run(tx,
                            "INSERT INTO tombstones (storage_key, created_at)"
-                           " SELECT b.storage_key, $2 FROM push_blobs h"
-                           " JOIN blobs b ON b.id = h.blob_id" UNFINISHED " ON CONFLICT DO NOTHING",
+                           " SELECT b.storage_key, $2" UNFINISHED " ON CONFLICT DO NOTHING",
                            VALUES(value_integer(number), value_integer(transaction_now_s(tx))),
                            err);
 }
@@ -165,7 +164,8 @@ int push_end(struct transaction *tx, int64_t number, bool abandoned, struct erro
     if (r >= 0)
         r = bases_drop(tx, number, err);
     if (r >= 0)
-        r = push_new_blobs_end(tx, number, err);
+        r = transaction_run(tx, "DELETE FROM push_new_blobs WHERE push = $1",
+                            VALUES(value_integer(number)), err);
     if (r >= 0)
         r = transaction_run(tx, "DELETE FROM push_blobs WHERE push = $1",
                             VALUES(value_integer(number)), err);
