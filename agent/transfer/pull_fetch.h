@@ -29,10 +29,12 @@ struct transfer;
 struct pull_blob {
     struct digest sha256;
     uint64_t size;
-    int64_t mtime; /* of the file that it becomes, and its mode: whoever makes it may give it */
-    uint16_t mode; /* both, which spares doing so by its name */
-    bool is_here;  /* nothing to do; set once it is */
+    bool is_here;           /* nothing to do; set once it is */
     struct pull_base *base; /* of a large one (pull_base.h); or NULL */
+    /* Of the file that it becomes. Whoever makes it may give it both: then nobody has to do that by
+     * its name. */
+    int64_t mtime;
+    uint16_t mode;
 };
 
 /* Of blobs sorted by digest the one with this; NULL. */

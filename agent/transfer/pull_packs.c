@@ -89,21 +89,23 @@ static struct pull_blob *find(struct lane *lane, const struct digest *sha256)
     return NULL;
 }
 
-/* A half-written file of that name does no harm: what an earlier pull left is checked before it is
- * used. */
+/* For its owner to read, whatever its mode is to be: a second file of these bytes may be made of
+ * it. A half-written one of that name does no harm: what an earlier pull left is checked before it
+ * is used. */
 static int write_blob(struct lane *lane, const struct pull_blob *blob,
                       const struct pack_member *member, struct error *err)
 {
     struct directory *stage = lane->asking->options->stage;
+    const uint32_t mode = blob->mode | 0400u;
     cleanup_fd int fd = -1;
     char hex[DIGEST_HEX_SIZE];
     int r;
 
     digest_hex(&member->sha256, hex);
-    r = directory_create(stage, hex, blob->mode, &fd, err);
+    r = directory_create(stage, hex, mode, &fd, err);
     if (r == -EEXIST) {
         directory_remove_file(stage, hex, NULL);
-        r = directory_create(stage, hex, blob->mode, &fd, err);
+        r = directory_create(stage, hex, mode, &fd, err);
     }
     if (r == 0)
         r = file_write_at(fd, 0, member->bytes.bytes, member->bytes.size, err);

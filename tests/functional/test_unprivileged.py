@@ -1,19 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""Whoever is not root can run the unit tests: those that mount do it in a world of their own."""
+"""Whoever is not root can run the unit tests: those that mount do it in a world of their own. And
+he can pull what he may not read or write once it is there."""
 
 import re
 
 import pytest
 
+import trees
 from other_user import OtherUser
 
 
 @pytest.mark.plain_only
 @pytest.mark.parametrize("name", ["test_blob_cache", "test_blob_store_file", "test_file",
-                                  "test_session"])
+                                  "test_object", "test_session"])
 def test_unit_tests_of_mounts_run_without_root(name, keeper):
     with OtherUser(keeper) as user:
         user.environment["CMOCKA_MESSAGE_OUTPUT"] = "TAP"
         done = user.run(user.program(name), within=120).expect(0)
         assert re.search("^ok ", done.stdout, re.M), done
         assert "SKIP" not in done.stdout and "not ok" not in done.stdout, done
+
+
+@pytest.mark.plain_only
+def test_modes_that_keep_their_owner_out(agent, server, names, keeper, tmp_path):
+    """Twice the same bytes, so that one file is made from the other."""
+    source = tmp_path / "source"
+    for mode in (0o200, 0o100, 0o444, 0o000):
+        for number in range(2):
+            trees.write(source, f"{mode:o}-{number}", b"%o" % mode * 500, mode)
+    agent.push(source, names.project, names.app, "v1")
+    with OtherUser(keeper) as user:
+        token = user.write("token", server.all_rights + "\n")
+        config = user.write("agent.yml", f"server: {server.url}\ntoken_file: {token}\n"
+                                         f"project: {names.project}\napp: {names.app}\n")
+        for _ in range(2):
+            user.run(user.program("kkartifact-agent"), "pull", user.home / "copy", "--version",
+                     "v1", "--config", config).expect(0)
+            trees.assert_same(source, user.home / "copy")
