@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <time.h>
 
 #include "common/base/error.h"
 #include "common/base/map.h"
 #include "common/base/memory.h"
+#include "server/service/timed_wait.h"
 
 /* Who is at it. */
 struct holder {
@@ -28,15 +28,11 @@ struct busy {
 int busy_new(unsigned waiting_max, uint64_t wait_ms, struct busy **out_busy, struct error *err)
 {
     struct busy *busy = memory_new(sizeof(*busy));
-    pthread_condattr_t attributes;
 
     if (busy == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&busy->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&busy->given, &attributes);
-    pthread_condattr_destroy(&attributes);
+    timed_wait_init(&busy->given);
     busy->holders = map_init();
     busy->waiting_max = waiting_max;
     busy->wait_ms = wait_ms;
@@ -59,24 +55,10 @@ static int refuse(struct error *err)
     return error_set(err, -EBUSY, "another request is at work on this");
 }
 
-static struct timespec deadline_of(uint64_t wait_ms)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)(wait_ms / 1000);
-    at.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
-
 /* Locked: until the name is free. False: it is not, and is not waited for any more. */
 static bool wait_for(struct busy *busy, struct span name, struct holder *holder)
 {
-    const struct timespec deadline = deadline_of(busy->wait_ms);
+    const struct timespec deadline = timed_wait_deadline(busy->wait_ms);
     int r = 0;
 
     holder->is_awaited = true;

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <time.h>
 
 #include "common/base/error.h"
 #include "common/base/map.h"
 #include "common/base/memory.h"
+#include "server/service/timed_wait.h"
 
 struct gate {
     pthread_mutex_t lock;
@@ -21,15 +21,11 @@ struct gate {
 int gate_new(struct gate **out_gate, unsigned working_max, unsigned waiting_max, struct error *err)
 {
     struct gate *gate = memory_new(sizeof(*gate));
-    pthread_condattr_t attributes;
 
     if (gate == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&gate->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&gate->left, &attributes);
-    pthread_condattr_destroy(&attributes);
+    timed_wait_init(&gate->left);
     gate->working = map_init();
     gate->working_max = working_max;
     gate->waiting_max = waiting_max;
@@ -45,20 +41,6 @@ struct gate *gate_free(struct gate *gate)
     pthread_cond_destroy(&gate->left);
     pthread_mutex_destroy(&gate->lock);
     return memory_free(gate);
-}
-
-static struct timespec deadline_of(uint64_t wait_ms)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)(wait_ms / 1000);
-    at.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
 }
 
 /* Until somebody leaves. False: the time is over. */
@@ -89,7 +71,7 @@ static enum gate_turn enter(struct gate *gate, struct span name, const struct ti
 
 enum gate_turn gate_enter(struct gate *gate, struct span name, uint64_t wait_ms)
 {
-    const struct timespec deadline = deadline_of(wait_ms);
+    const struct timespec deadline = timed_wait_deadline(wait_ms);
     enum gate_turn turn;
 
     pthread_mutex_lock(&gate->lock);
