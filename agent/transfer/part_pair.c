@@ -81,7 +81,7 @@ static void on_current(struct part_pair *pair, uint64_t offset)
     if (fits && ahead->call != NULL) {
         pair->current = 1 - pair->current;
         pair->on_taken(pair->context, offset, true);
-        if (ahead->has_left)
+        if (ahead->call != NULL && ahead->has_left) /* not ended from there */
             send_ahead(pair);
         return;
     }

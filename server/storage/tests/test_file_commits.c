@@ -3,16 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/error.h"
-#include "tests/support/unit.h"
+#include "tests/support/place.h"
 
 #define FILES 6 /* more than FILE_COMMITS_SYNCFS */
 
@@ -40,7 +37,7 @@ int syncfs(int fd)
 }
 
 struct world {
-    char path[64];
+    struct place *place;
     struct file_tree tree;
     struct file_commits *commits;
     char keys[FILES][16];
@@ -50,11 +47,12 @@ struct world {
 static int setup(void **state)
 {
     struct world *world = memory_new(sizeof(*world));
+    void *place;
 
     memset(&disk, 0, sizeof(disk));
-    snprintf(world->path, sizeof(world->path), "/tmp/kkcommits-XXXXXX");
-    assert_non_null(mkdtemp(world->path));
-    assert_int_equal(file_tree_open(world->path, true, &world->tree, NULL), 0);
+    place_make(&place);
+    world->place = place;
+    assert_int_equal(file_tree_open(world->place->path, true, &world->tree, NULL), 0);
     assert_int_equal(file_commits_new(&world->tree, &world->commits, NULL), 0);
     for (int i = 0; i < FILES; i++)
         snprintf(world->keys[i], sizeof(world->keys[i]), "%c%c00key%d", 'a' + i, 'a', i);
@@ -63,18 +61,14 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct world *world = *state;
+    void *place = world->place;
 
     file_commits_free(world->commits);
     file_tree_close(&world->tree);
-    assert_int_equal(nftw(world->path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    place_remove(&place);
     memory_free(world);
     return 0;
 }
