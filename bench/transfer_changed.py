@@ -98,8 +98,8 @@ class Places:
 
     def new_agent(self, name):
         """One that knows nothing."""
-        return Agent(self.directory / name, self.lines.server_url,
-                     self.lab.token, insecure=bool(self.lines.prefix))
+        return Agent(self.directory / name, self.lines.server_url, self.lab.token,
+                     insecure=bool(self.lines.prefix))
 
     def begin(self):
         """The first version is everywhere; it goes past the lines."""
