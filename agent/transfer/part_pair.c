@@ -30,6 +30,7 @@ void part_pair_begin(struct part_pair *pair, int fd)
 {
     pair->parts[0] = pair->parts[1] = (struct part_call){ .pair = pair };
     pair->current = 0;
+    pair->is_welcome = false;
     pair->fd = fd;
 }
 
@@ -78,6 +79,7 @@ static void on_current(struct part_pair *pair, uint64_t offset)
     struct part_call *ahead = ahead_of(pair);
     bool fits = ahead->offset == offset;
 
+    pair->is_welcome = true;
     if (fits && ahead->call != NULL) {
         pair->current = 1 - pair->current;
         pair->on_taken(pair->context, offset, true);
@@ -169,8 +171,8 @@ static void send_ahead(struct part_pair *pair)
     uint64_t offset = current->offset + current->size, left = pair->sent.total - offset;
     uint64_t size = left < pair->part_size ? left : pair->part_size;
 
-    if (size == 0 || current->size < PART_PAIR_MIN || pair->fd < 0 || pair->sent.unpacked > 0 ||
-        *pair->in_order || ahead_of(pair)->call != NULL ||
+    if (size == 0 || !pair->is_welcome || current->size < PART_PAIR_MIN || pair->fd < 0 ||
+        pair->sent.unpacked > 0 || *pair->in_order || ahead_of(pair)->call != NULL ||
         (size == left && pair->sent.sha256 == NULL) || !pair->may_send_ahead(pair->context))
         return;
     /* Without it the part goes when its turn has come. */

@@ -14,10 +14,11 @@
  *     begin -> (start -> on_taken or on_refused) ... -> end
  *
  * The current part is the one that the owner started, or that was sent ahead behind one that was
- * taken. The part behind it is sent ahead when the current one has left; the server lets it
- * wait (server/service/busy.h). Where it does not, `in_order` is set and nothing is sent ahead any
- * more. Small parts go one by one: they would be there before the server has begun with the one in
- * front of them, and be sent twice. Of what is sent ahead the owner hears only once it is the
+ * taken. Once a part of the file was taken, so that the server is known to want it and to have
+ * room, the part behind the current one is sent ahead when that one has left; the server lets it
+ * wait (server/service/busy.h). Where it does not, `in_order` is set and nothing is sent ahead
+ * any more. Small parts go one by one: they would be there before the server has begun with the one
+ * in front of them, and be sent twice. Of what is sent ahead the owner hears only once it is the
  * current part. Loop thread; the struct does not move, and is zeroed but for the first group before
  * begin.
  */
@@ -48,6 +49,7 @@ struct part_pair {
         uint64_t done_offset; /* what the server said then */
     } parts[2];
     size_t current;            /* index; the other one is ahead */
+    bool is_welcome;           /* a part was taken */
     struct api_push_part sent; /* the current one, for the next */
     int fd;
 };

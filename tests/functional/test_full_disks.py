@@ -63,7 +63,7 @@ def test_push_that_cannot_fit(new_server, keeper, names, tmp_path):
         with CountingProxy(server.port) as proxy:
             agent = Agent(tmp_path / "agent", proxy.url, server.all_rights, retries=1)
             done = agent.push(source, names.project, names.app, "v1", code=7)
-            assert "507 Full" in done.stderr and proxy.up < 18 * MIB, "two parts at most"
+            assert "507 Full" in done.stderr and proxy.up < 10 * MIB, "a part at most"
         assert open_pushes(server) == 0
         remount(disk, "size=200m")
         agent = impatient(tmp_path / "again", server)

@@ -13,7 +13,7 @@ import pytest
 import trees
 import wire
 from agent import Agent
-from proxies import LyingProxy, _Handler
+from proxies import Handler, LyingProxy
 from pushes import Push
 
 MIB = 1 << 20
@@ -118,7 +118,7 @@ def world(server, names, tmp_path):
     return World(server, names, tmp_path)
 
 
-class _Counting(_Handler):
+class Counting(Handler):
     """Knows how many parts are on their way; `strict` says no to a second one, as a server does
     that lets none wait."""
 
@@ -154,7 +154,7 @@ class _Counting(_Handler):
 
 
 class PartsProxy(LyingProxy):
-    handler = _Counting
+    handler = Counting
 
     def __init__(self, server, *, strict=False):
         self.strict = strict

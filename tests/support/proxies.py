@@ -175,7 +175,7 @@ class LyingProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
-    handler = None  # a class of _Handler's kind
+    handler = None  # a kind of Handler
 
     def __init__(self, server):
         self.upstream = server
@@ -183,7 +183,7 @@ class LyingProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.spoilt = {}
         self.seen = []
         self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), self.handler or _Handler)
+        super().__init__(("127.0.0.1", 0), self.handler or Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -207,7 +207,7 @@ class LyingProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.server_close()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
 
