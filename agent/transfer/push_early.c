@@ -144,29 +144,39 @@ static uint64_t bytes_of(const struct push_early *early)
     return bytes;
 }
 
-/* Whether the app has no version. Where that cannot be told it does not matter. */
-static bool is_first(const struct push_early *early)
+/* The ordinary way would only find out once more, and wait as long for it. */
+static bool is_final(int r)
+{
+    return r == -EAGAIN || r == -ETIMEDOUT || r == -EIO || r == -ECANCELED || r == -ENOMEM;
+}
+
+/* Whether the app has no version: 1, 0 also where that cannot be told, or why nothing can. */
+static int is_first(const struct push_early *early, struct error *err)
 {
     const struct api_push_spec *spec = early->options.spec;
     struct api_version version = { 0 };
     int r = api_version_get(early->options.transfer->client, spec->project, spec->app, "latest",
-                            &version, NULL);
+                            &version, err);
 
     api_version_release(&version);
+    if (is_final(r))
+        return r;
     return r == -ENOENT;
 }
 
-/* A refusal is the ordinary push's to tell. */
-static int open_push(struct push_early *early)
+/* 1: it is open; 0: a refusal, which is the ordinary push's to tell; or why nothing can be. */
+static int open_push(struct push_early *early, struct error *err)
 {
     const struct push_early_options *options = &early->options;
     int r = push_opening_begin(&early->opening, options->transfer, options->cache, options->spec,
-                               options->place, options->metadata, &early->push, NULL);
+                               options->place, options->metadata, &early->push, err);
 
+    early->is_open = r == 0 && !early->push.exists;
     if (r < 0)
         api_push_release(&early->push);
-    early->is_open = r == 0 && !early->push.exists;
-    return r;
+    if (is_final(r))
+        return r;
+    return early->is_open;
 }
 
 /* What only says that this way is none, or that the file is another one now. */
@@ -207,10 +217,12 @@ static int send(struct push_early *early, struct error *err)
 
 int push_early_run(struct push_early *early, struct hasher *hasher, struct error *err)
 {
-    if (early->count == 0 || !is_first(early))
-        return 0;
-    if (open_push(early) < 0 || !early->is_open)
-        return transfer_stopped(early->options.transfer, err);
+    int r = early->count == 0 ? 0 : is_first(early, err);
+
+    if (r > 0)
+        r = open_push(early, err);
+    if (r <= 0)
+        return r;
     hasher_uncounted(hasher);
     return send(early, err);
 }

@@ -212,6 +212,19 @@ def test_a_server_that_takes_none(status, code, world, server):
         world.check()
 
 
+def test_a_server_that_is_not_there_is_asked_once(world, server):
+    """What could not be asked before hashing is not asked all over again after it."""
+    def refuse(reply):
+        reply.status, reply.body, reply.headers = 503, b"", []
+
+    world.agent.settings["retries"] = 3
+    world.agent.write_config()
+    with LyingProxy(server) as origin:
+        origin.lie("", refuse)
+        world.push("--server", origin.url, codes=(7,))
+        assert len(origin.seen) == 4, origin.seen
+
+
 def test_a_bit_on_the_way(world, server):
     """Once: it is sent again. Each time: the way is bad, and that is told as what it is."""
     spoilt = []
