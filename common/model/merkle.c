@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
+#include "common/codec/digest_blocks.h"
 
 #define DESCRIPTOR_SIZE 256
 
@@ -109,6 +110,25 @@ static int add_block(struct merkle_builder *builder, const uint8_t *block, struc
     return add_hash(builder, 0, &hash, err);
 }
 
+/* As many as belong under one block of the bottom level are hashed side by side. */
+static int add_blocks(struct merkle_builder *builder, const uint8_t *blocks, size_t count,
+                      struct error *err)
+{
+    struct digest hashes[MERKLE_BLOCK_HASHES];
+    int r = 0;
+
+    while (count > 0 && r == 0) {
+        size_t some = count < MERKLE_BLOCK_HASHES ? count : MERKLE_BLOCK_HASHES;
+
+        digest_blocks(blocks, MERKLE_BLOCK_SIZE, some, hashes);
+        for (size_t i = 0; i < some && r == 0; i++)
+            r = add_hash(builder, 0, &hashes[i], err);
+        blocks += some * MERKLE_BLOCK_SIZE;
+        count -= some;
+    }
+    return r;
+}
+
 int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t size,
                        struct error *err)
 {
@@ -121,11 +141,12 @@ int merkle_builder_add(struct merkle_builder *builder, const void *bytes, size_t
         size_t used = builder->added % MERKLE_BLOCK_SIZE;
         size_t more = MERKLE_BLOCK_SIZE - used;
         int r = 0;
-        if (more > size)
-            more = size;
-        if (more == MERKLE_BLOCK_SIZE) {
-            r = add_block(builder, at, err);
+        if (used == 0 && size >= MERKLE_BLOCK_SIZE) {
+            more = size - size % MERKLE_BLOCK_SIZE;
+            r = add_blocks(builder, at, more / MERKLE_BLOCK_SIZE, err);
         } else {
+            if (more > size)
+                more = size;
             memcpy(builder->block + used, at, more);
             if (used + more == MERKLE_BLOCK_SIZE)
                 r = add_block(builder, builder->block, err);

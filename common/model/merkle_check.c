@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/codec/digest_blocks.h"
 #include "common/model/merkle.h"
 
 struct merkle_range merkle_upper_range(const struct merkle_shape *shape)
@@ -150,18 +151,18 @@ int merkle_check_bottom(const struct merkle_shape *shape, const struct digest *v
     return r;
 }
 
-/* The hash of a data block, which may be short at the end. */
-static struct digest hash_data_block(struct span data, size_t offset)
+/* The hash of each block; the last may be short. */
+static void hash_data(struct span data, struct digest *out)
 {
     uint8_t padded[MERKLE_BLOCK_SIZE];
-    struct span block = span_slice(data, offset, MERKLE_BLOCK_SIZE);
+    size_t count = data.size / MERKLE_BLOCK_SIZE, rest = data.size % MERKLE_BLOCK_SIZE;
 
-    if (block.size == MERKLE_BLOCK_SIZE)
-        return digest_of_span(block);
+    digest_blocks(data.bytes, MERKLE_BLOCK_SIZE, count, out);
+    if (rest == 0)
+        return;
     memset(padded, 0, sizeof(padded));
-    if (block.size > 0)
-        memcpy(padded, block.bytes, block.size);
-    return digest_of(padded, sizeof(padded));
+    memcpy(padded, data.bytes + data.size - rest, rest);
+    out[count] = digest_of(padded, sizeof(padded));
 }
 
 static uint64_t piece_size(const struct merkle_shape *shape, uint64_t piece)
@@ -178,7 +179,7 @@ static int check_small(const struct merkle_shape *shape, const struct digest *ve
     struct digest root = { { 0 } };
 
     if (data.size > 0)
-        root = hash_data_block(data, 0);
+        hash_data(data, &root);
     return check_root(shape, verity, &root, err);
 }
 
@@ -186,7 +187,7 @@ int merkle_check_piece(const struct merkle_shape *shape, const struct digest *ve
                        struct span upper, uint64_t piece, struct span data, uint8_t *out_bottom,
                        struct error *err)
 {
-    uint8_t bottom[MERKLE_BLOCK_SIZE] = { 0 };
+    struct digest bottom[MERKLE_BLOCK_HASHES] = { { { 0 } } };
     int r;
 
     if (piece >= shape->piece_count && !(piece == 0 && shape->data_size == 0))
@@ -198,11 +199,8 @@ int merkle_check_piece(const struct merkle_shape *shape, const struct digest *ve
         return r;
     if (shape->level_count == 0)
         return check_small(shape, verity, data, err);
-    for (size_t offset = 0; offset < data.size; offset += MERKLE_BLOCK_SIZE) {
-        struct digest hash = hash_data_block(data, offset);
-        memcpy(bottom + offset / MERKLE_BLOCK_HASHES, hash.bytes, DIGEST_SIZE);
-    }
-    r = check_block(shape, verity, upper, 0, piece, bottom, err);
+    hash_data(data, bottom);
+    r = check_block(shape, verity, upper, 0, piece, bottom[0].bytes, err);
     if (r < 0)
         return error_prefix(err, r, "piece %llu", (unsigned long long)piece);
     if (out_bottom != NULL)
@@ -215,16 +213,18 @@ int merkle_check_blocks(const struct merkle_shape *shape, struct span bottom, ui
 {
     struct merkle_range whole = merkle_data_range(shape, offset, data.size);
     size_t first = offset % MERKLE_PIECE_SIZE / MERKLE_BLOCK_SIZE;
+    struct digest hashes[MERKLE_BLOCK_HASHES];
 
     if (shape->level_count == 0 || data.size == 0 || whole.offset != offset ||
         whole.size != data.size || data.size > MERKLE_PIECE_SIZE - offset % MERKLE_PIECE_SIZE)
         return error_set(err, -EINVAL, "data that is no run of whole blocks of one piece");
     if (bottom.size != MERKLE_BLOCK_SIZE)
         return error_set(err, -EINVAL, "a bottom block has %d bytes", MERKLE_BLOCK_SIZE);
+    hash_data(data, hashes);
     for (size_t at = 0; at < data.size; at += MERKLE_BLOCK_SIZE) {
-        struct digest hash = hash_data_block(data, at);
-        size_t index = first + at / MERKLE_BLOCK_SIZE;
-        if (memcmp(bottom.bytes + index * DIGEST_SIZE, hash.bytes, DIGEST_SIZE) != 0)
+        size_t index = at / MERKLE_BLOCK_SIZE;
+        if (memcmp(bottom.bytes + (first + index) * DIGEST_SIZE, hashes[index].bytes,
+                   DIGEST_SIZE) != 0)
             return refuse_block(err, "data block", (offset + at) / MERKLE_BLOCK_SIZE);
     }
     return 0;
