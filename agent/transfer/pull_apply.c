@@ -29,6 +29,7 @@ struct applying {
     const struct pull_apply_options *options;
     struct pull_counts counts;
     uint64_t large_ms; /* when the last large file got its name; 0: there was none */
+    struct directory_looker *looker; /* while files get their names */
     char path[PATH_MAX_SIZE + 1];
 };
 
@@ -140,13 +141,16 @@ static int place(struct applying *applying, const char *staged, uint32_t index, 
     const struct pull_apply_options *options = applying->options;
     struct tree_record record = tree_record(options->tree, index);
     const char *path = path_of(applying, index);
+    struct looker_spot spot;
     struct file_info info;
-    int r = directory_info(options->stage, staged, &info, err);
+    int r = directory_looker_spot(applying->looker, path, &spot, err);
 
+    if (r == 0)
+        r = directory_info(options->stage, staged, &info, err);
     if (r == 0)
         r = set_state(options->stage, staged, &record, &info, err);
     if (r == 0)
-        r = directory_rename(options->stage, staged, options->dest, path, err);
+        r = directory_rename(options->stage, staged, spot.at, spot.name, err);
     if (r == -EACCES && open_parent(applying, path))
         r = directory_rename(options->stage, staged, options->dest, path, err);
     if (r < 0)
@@ -175,23 +179,42 @@ static int place_copy(struct applying *applying, const char *staged, uint32_t in
     return r < 0 ? r : place(applying, "copy", index, err);
 }
 
-static int apply_writes(struct applying *applying, struct error *err)
+/* Whether it is the one of its digest that comes last, in the order of the tree too. */
+static bool is_last_of_digest(const struct pull_plan *plan, size_t at)
+{
+    return at + 1 == pull_plan_write_count(plan) ||
+           !digest_equal(&pull_plan_write(plan, at)->sha256,
+                         &pull_plan_write(plan, at + 1)->sha256);
+}
+
+static int apply_write(struct applying *applying, size_t at, struct error *err)
 {
     const struct pull_plan *plan = applying->options->plan;
-    size_t count = pull_plan_write_count(plan);
-    int r = 0;
+    const struct pull_write *write = pull_plan_write(plan, at);
+    char staged[DIGEST_HEX_SIZE];
+    int r = transfer_stopped(applying->options->transfer, err);
 
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        const struct pull_write *write = pull_plan_write(plan, i);
-        bool last =
-            i + 1 == count || !digest_equal(&write->sha256, &pull_plan_write(plan, i + 1)->sha256);
-        char staged[DIGEST_HEX_SIZE];
-        digest_hex(&write->sha256, staged);
-        r = transfer_stopped(applying->options->transfer, err);
-        if (r == 0)
-            r = last ? place(applying, staged, write->index, err)
-                     : place_copy(applying, staged, write->index, err);
-    }
+    if (r < 0)
+        return r;
+    digest_hex(&write->sha256, staged);
+    return is_last_of_digest(plan, at) ? place(applying, staged, write->index, err)
+                                       : place_copy(applying, staged, write->index, err);
+}
+
+/* The files of a directory one after the other: each directory is opened once. */
+static int apply_writes(struct applying *applying, struct error *err)
+{
+    cleanup(cleanup_directory_looker) struct directory_looker *looker = NULL;
+    cleanup_memory struct pull_turn *turns = NULL;
+    size_t count = pull_plan_write_count(applying->options->plan);
+    int r = pull_plan_turns(applying->options->plan, &turns, err);
+
+    if (r == 0)
+        r = directory_looker_new(applying->options->dest, &looker, err);
+    applying->looker = looker;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = apply_write(applying, turns[i].write, err);
+    applying->looker = NULL;
     return r;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/pull_plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/base/memory.h"
 
 #define REMOVAL 1 /* so that the byte is never a NUL */
@@ -63,6 +65,27 @@ size_t pull_plan_write_count(const struct pull_plan *plan)
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at)
 {
     return (const struct pull_write *)(const void *)plan->writes.bytes + at;
+}
+
+static int compare_turns(const void *a, const void *b)
+{
+    const struct pull_turn *left = a, *right = b;
+
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+int pull_plan_turns(const struct pull_plan *plan, struct pull_turn **out, struct error *err)
+{
+    size_t count = pull_plan_write_count(plan);
+    struct pull_turn *turns = memory_array(count, sizeof(*turns));
+
+    if (turns == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        turns[i] = (struct pull_turn){ pull_plan_write(plan, i)->index, (uint32_t)i };
+    qsort(turns, count, sizeof(*turns), compare_turns);
+    *out = turns;
+    return 0;
 }
 
 uint64_t pull_plan_stamp(const struct pull_plan *plan, uint32_t index)

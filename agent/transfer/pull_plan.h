@@ -70,6 +70,13 @@ size_t pull_plan_count(const struct buf *indices);
 uint32_t pull_plan_index(const struct buf *indices, size_t at);
 size_t pull_plan_write_count(const struct pull_plan *plan);
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at);
+/* All writes in the order of the tree: of the files of a directory one comes after the other. Of
+ * those with one digest the order is the same in both. *out: memory_free(). */
+struct pull_turn {
+    uint32_t index; /* record in the tree */
+    uint32_t write; /* pull_plan_write() */
+};
+int pull_plan_turns(const struct pull_plan *plan, struct pull_turn **out, struct error *err);
 /* The stamp of a file that the cache vouches for and that nothing is done to; 0: look at it. */
 uint64_t pull_plan_stamp(const struct pull_plan *plan, uint32_t index);
 /* Paths, the last first, so that what is in a directory goes before it. *at starts as

@@ -57,23 +57,37 @@ static int open_parent(struct directory_looker *looker, struct span path)
                                         NULL);
 }
 
-int directory_looker_info(struct directory_looker *looker, const char *path, struct file_info *out,
-                          struct error *err)
+int directory_looker_spot(struct directory_looker *looker, const char *path,
+                          struct looker_spot *out, struct error *err)
 {
     const char *slash = strrchr(path, '/');
     struct span parent;
     int r = 0;
 
-    if (slash == NULL)
-        return directory_info(looker->at, path, out, err);
+    *out = (struct looker_spot){ .at = looker->at, .name = path };
+    if (slash == NULL || slash[1] == '\0')
+        return 0;
     parent = span_of(path, (size_t)(slash - path));
     if (!is_open(looker, parent))
         r = open_parent(looker, parent);
     if (r == -ENOMEM)
         return error_set(err, r, "out of memory");
-    /* A directory that may be passed but not be opened; and what is wrong with the whole path. */
-    if (r < 0 || slash[1] == '\0')
-        return directory_info(looker->at, path, out, err);
-    r = directory_info(looker->parent, slash + 1, out, NULL);
+    /* A directory that may be passed need not be one that may be opened. */
+    if (r == 0)
+        *out = (struct looker_spot){ .at = looker->parent, .name = slash + 1 };
+    return 0;
+}
+
+int directory_looker_info(struct directory_looker *looker, const char *path, struct file_info *out,
+                          struct error *err)
+{
+    struct looker_spot spot;
+    int r = directory_looker_spot(looker, path, &spot, err);
+
+    if (r < 0)
+        return r;
+    if (spot.name == path)
+        return directory_info(spot.at, path, out, err);
+    r = directory_info(spot.at, spot.name, out, NULL);
     return r < 0 ? error_system(err, -r, "%s", path) : 0;
 }

@@ -97,6 +97,34 @@ static void follows_no_link_and_leaves_nowhere(void **state)
     assert_int_equal(look(looker, "/a/file"), -EINVAL);
 }
 
+static int move_top(struct directory_looker *looker, struct directory *from, const char *to)
+{
+    struct looker_spot spot;
+
+    assert_int_equal(directory_looker_spot(looker, to, &spot, NULL), 0);
+    return directory_rename(from, "top", spot.at, spot.name, NULL);
+}
+
+/* And back each time. */
+static void things_are_done_beside_what_was_reached(void **state)
+{
+    static const char *const targets[] = { "a/b/new", "a/b/file", "c/new", "new", "a/new" };
+    cleanup(cleanup_directory_looker) struct directory_looker *looker = looker_of(state);
+    struct place *place = *state;
+
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        assert_int_equal(move_top(looker, place->at, targets[i]), 0);
+        assert_int_equal(look(looker, "top"), -ENOENT);
+        assert_int_equal(look(looker, targets[i]), 0601);
+        assert_int_equal(directory_rename(place->at, targets[i], place->at, "top", NULL), 0);
+    }
+    assert_int_equal(move_top(looker, place->at, "none/new"), -ENOENT);
+    assert_int_equal(move_top(looker, place->at, "link/new"), -ELOOP);
+    assert_int_equal(move_top(looker, place->at, "a/b/../new"), -EINVAL);
+    assert_int_equal(move_top(looker, place->at, "a/b/"), -EINVAL);
+    assert_int_equal(look(looker, "top"), 0601);
+}
+
 static int any(void *context, const char *name, enum file_kind kind, struct error *err)
 {
     return 0;
@@ -161,6 +189,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(sees_what_stands_there, make_place, place_remove),
         cmocka_unit_test_setup_teardown(says_what_is_not_there, make_place, place_remove),
         cmocka_unit_test_setup_teardown(follows_no_link_and_leaves_nowhere, make_place,
+                                        place_remove),
+        cmocka_unit_test_setup_teardown(things_are_done_beside_what_was_reached, make_place,
                                         place_remove),
         cmocka_unit_test_setup_teardown(passes_what_cannot_be_read, make_place, place_remove),
         cmocka_unit_test_setup_teardown(sees_a_new_directory, make_place, place_remove),
