@@ -91,14 +91,17 @@ static bool is_name(const char *name)
            strspn(name + size, "0123456789abcdef") == DIGITS;
 }
 
-/* What is in it goes under its lock, which goes last: who waits for it sees that it is gone. */
+/* What is in it goes under its lock, which goes last: who waits for it sees that it is gone. In a
+ * directory for everybody somebody else's is left to them. */
 static int sweep_one(void *context, const char *name, enum file_kind kind, struct error *err)
 {
     struct directory *parent = context;
     cleanup(cleanup_directory) struct directory *at = NULL;
+    struct file_info info;
     int fd = -1;
 
-    if (!is_name(name) || directory_open_below(parent, name, &at, NULL) < 0)
+    if (!is_name(name) || directory_open_below(parent, name, &at, NULL) < 0 ||
+        directory_info(at, "", &info, NULL) < 0 || !file_info_is_mine(&info))
         return 0;
     if (directory_open_write(at, LOCK, &fd, NULL) == 0 && file_lock(fd, NULL) == 0) {
         directory_remove_all(at, STAGE, NULL);

@@ -15,6 +15,8 @@
 #include "common/base/file.h"
 #include "common/base/memory.h"
 
+CLEANUP_DEFINE(directory, directory_close);
+
 #define CONFIGURATION ".kkartifact.yml"
 #define HOME ".kkartifact"
 #define NOTE_MAX (64 * 1024 * 1024)
@@ -23,156 +25,227 @@ struct carrying {
     struct transfer *transfer;
     struct directory *dest, *side;
     struct buf *note; /* each: u64 inode of the copy, 0: none was made; the path, NUL */
-    struct buf path;
     uint64_t device;
 };
 
-/* The directory above an entry, which is about to be changed: it may be closed to its owner, and
- * its time is a version's. */
+/*
+ * What is protected may be a service's own, and the agent root: what stands at a path can be another
+ * thing at each look. So everything is opened once, and what is open says what it is, whose it is,
+ * and what it holds. The copies are in nobody's way: nobody else may write where they are made.
+ */
+
+/* Who may do what with a copy. Set-uid and set-gid are nothing that a copy made by us may have; a
+ * directory keeps what it says about what is made in it. Whose owner cannot be given (by all but
+ * root) would open to our group what was another's. */
+static uint32_t mode_of_copy(const struct file_info *original, bool is_given)
+{
+    uint32_t mode = original->mode & (original->kind == FILE_DIRECTORY ? 03777u : 0777u);
+
+    return is_given ? mode : (mode & 01707u) | ((mode & 07u) << 3 & mode);
+}
+
+static int give_file(int fd, const struct file_info *original, struct error *err)
+{
+    bool is_given = file_set_owner(fd, original->owner, original->group, NULL) == 0;
+    int r = file_set_mtime(fd, original->mtime_s, err);
+
+    return r < 0 ? r : file_set_mode(fd, mode_of_copy(original, is_given), err);
+}
+
+static int give_directory(struct directory *at, const struct file_info *original, struct error *err)
+{
+    bool is_given = directory_set_owner(at, "", original->owner, original->group, NULL) == 0;
+    int r = directory_set_mtime(at, "", original->mtime_s, err);
+
+    return r < 0 ? r : directory_set_mode(at, "", mode_of_copy(original, is_given), err);
+}
+
+/* The directory above an entry, and the entry's name in it, which lies in `path`. */
+static int open_parent(struct directory *at, const char *path, struct directory **out,
+                       const char **out_name, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    cleanup_memory char *parent = memory_copy(path, slash == NULL ? 0 : (size_t)(slash - path));
+
+    if (parent == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out_name = slash == NULL ? path : slash + 1;
+    return directory_open_below(at, parent, out, err);
+}
+
+/* The same where something is about to be changed: it may be closed to its owner, and its time is a
+ * version's. */
 struct above {
     struct directory *at;
-    char *path; /* NULL: the top */
-    struct file_info info;
+    const char *name;
+    struct file_info info; /* to be so again */
+    bool is_top, is_changed;
 };
 
 static void above_release(struct above *above)
 {
-    if (above->path == NULL)
-        return;
-    directory_set_mtime(above->at, above->path, above->info.mtime_s, NULL);
-    directory_set_mode(above->at, above->path, above->info.mode, NULL);
-    memory_free(above->path);
+    if (above->at != NULL && !above->is_top)
+        directory_set_mtime(above->at, "", above->info.mtime_s, NULL);
+    if (above->at != NULL && above->is_changed)
+        directory_set_mode(above->at, "", above->info.mode, NULL);
+    directory_close(above->at);
 }
 
-static int above_open(struct directory *at, const char *path, struct above *out, struct error *err)
+/* One that its owner may not even read has to be changed before it is opened: by a user, who has
+ * nothing of others to lose. */
+static int open_closed(struct directory *at, const char *path, struct above *above,
+                       struct error *err)
 {
     const char *slash = strrchr(path, '/');
-    struct above above = { .at = at };
-    int r;
+    cleanup_memory char *parent = memory_copy(path, slash == NULL ? 0 : (size_t)(slash - path));
+    struct file_info info;
+    int r = parent == NULL ? error_set(err, -ENOMEM, "out of memory")
+                           : directory_info(at, parent, &info, err);
 
-    if (slash == NULL)
-        return 0;
-    above.path = memory_copy(path, (size_t)(slash - path));
-    if (above.path == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = directory_info(at, above.path, &above.info, err);
-    if (r == 0 && (above.info.mode & 0300) != 0300)
-        r = directory_set_mode(at, above.path, (above.info.mode & 0777) | 0700, err);
-    if (r < 0) {
-        memory_free(above.path);
+    if (r == 0)
+        r = directory_set_mode(at, parent, (info.mode & 0777) | 0700, err);
+    if (r == 0)
+        r = open_parent(at, path, &above->at, &above->name, err);
+    if (r < 0)
         return r;
-    }
-    *out = above;
+    above->is_changed = true;
+    above->info = info;
     return 0;
 }
 
-/* As the original: who owns it (as far as we may give away), when it was written, who may. */
-static int set_like(struct carrying *carrying, const char *path, const struct file_info *info,
-                    struct error *err)
+static int above_open(struct directory *at, const char *path, struct above *above,
+                      struct error *err)
 {
-    int r = 0;
+    int r = open_parent(at, path, &above->at, &above->name, err);
 
-    directory_set_owner_like(carrying->side, path, carrying->dest, path, NULL);
-    if (info->kind == FILE_LINK)
-        return 0;
-    r = directory_set_mtime(carrying->side, path, info->mtime_s, err);
-    return r < 0 ? r : directory_set_mode(carrying->side, path, info->mode, err);
+    above->is_top = strchr(path, '/') == NULL;
+    if (r == -EACCES)
+        return open_closed(at, path, above, err);
+    if (r == 0)
+        r = directory_info(above->at, "", &above->info, err);
+    if (r < 0 || above->is_top || (above->info.mode & 0300) == 0300)
+        return r;
+    above->is_changed = true;
+    return directory_set_mode(above->at, "", (above->info.mode & 0777) | 0700, err);
 }
 
-static int copy_file(struct carrying *carrying, const char *path, struct error *err)
+/* It went, or became something else, while we looked: the original will come all the same. */
+static int unless_changed(int r)
+{
+    return r == -ENOENT || r == -ELOOP || r == -ENOTDIR || r == -EINVAL ? 0 : r;
+}
+
+static int copy_file(struct directory *from_at, struct directory *to_at, const char *name,
+                     struct error *err)
 {
     cleanup_fd int from = -1, to = -1;
     struct file_info info;
-    int r = directory_open_read(carrying->dest, path, &from, err);
+    int r = directory_open_read(from_at, name, &from, err);
 
+    if (r < 0)
+        return unless_changed(r);
+    r = file_info(from, &info, err);
     if (r == 0)
-        r = file_info(from, &info, err);
-    if (r == 0)
-        r = directory_create(carrying->side, path, 0600, &to, err);
+        r = directory_create(to_at, name, 0600, &to, err);
     if (r == 0)
         r = file_copy(from, to, info.size, err);
-    return r == -EIO ? 0 : r; /* cut by its program meanwhile: the original will come */
+    if (r == -EIO) /* cut by its program meanwhile */
+        r = 0;
+    return r < 0 ? r : give_file(to, &info, err);
 }
 
-static int copy_link(struct carrying *carrying, const char *path, struct error *err)
+static int copy_link(struct directory *from_at, struct directory *to_at, const char *name,
+                     const struct file_info *seen, struct error *err)
 {
     cleanup_memory char *target = NULL;
-    int r = directory_read_link(carrying->dest, path, &target, err);
+    struct file_info info;
+    int r = directory_read_link(from_at, name, &target, err);
 
-    return r < 0 ? r : directory_make_link(carrying->side, target, path, err);
-}
-
-static int copy_entry(struct carrying *carrying, struct error *err);
-
-static int copy_below(void *context, const char *name, enum file_kind kind, struct error *err)
-{
-    struct carrying *carrying = context;
-    size_t size = carrying->path.size;
-    int r;
-
-    buf_format(&carrying->path, "/%s", name);
-    r = buf_check(&carrying->path, err);
+    if (r < 0)
+        return unless_changed(r);
+    if (directory_info(from_at, name, &info, NULL) < 0 || !file_info_unchanged(seen, &info))
+        return 0;
+    r = directory_make_link(to_at, target, name, err);
     if (r == 0)
-        r = transfer_stopped(carrying->transfer, err);
-    if (r == 0)
-        r = copy_entry(carrying, err);
-    carrying->path.size = size;
+        directory_set_owner(to_at, name, info.owner, info.group, NULL);
     return r;
 }
 
-static int copy_directory(struct carrying *carrying, const char *path, uint64_t device,
-                          struct error *err)
-{
-    int r = directory_make(carrying->side, path, 0700, err);
+/* A directory and its copy, both open. */
+struct level {
+    struct carrying *carrying;
+    struct directory *from, *to;
+};
 
-    /* Something mounted there comes with the original. */
-    return r < 0 || device != carrying->device
-               ? r
-               : directory_list(carrying->dest, path, copy_below, carrying, err);
+static int copy_entry(const struct level *level, const char *name, struct error *err);
+
+static int copy_below(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    const struct level *level = context;
+    int r = transfer_stopped(level->carrying->transfer, err);
+
+    return r < 0 ? r : copy_entry(level, name, err);
 }
 
-/* The entry of dest at carrying->path, with all that is below it, into side. */
-static int copy_entry(struct carrying *carrying, struct error *err)
+static int copy_directory(const struct level *level, const char *name, struct error *err)
 {
-    cleanup_memory char *path = memory_text(buf_text(&carrying->path));
+    struct carrying *carrying = level->carrying;
+    cleanup(cleanup_directory) struct directory *from = NULL;
+    cleanup(cleanup_directory) struct directory *to = NULL;
+    struct level below = { .carrying = carrying };
     struct file_info info;
-    int r;
+    int r = directory_open_below(level->from, name, &from, err);
 
-    if (path == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = directory_info(carrying->dest, path, &info, err);
+    if (r < 0)
+        return unless_changed(r);
+    r = directory_info(from, "", &info, err);
+    if (r == 0)
+        r = directory_make(level->to, name, 0700, err);
+    if (r == 0)
+        r = directory_open_below(level->to, name, &to, err);
+    below.from = from;
+    below.to = to;
+    /* Something mounted there comes with the original. */
+    if (r == 0 && info.device == carrying->device)
+        r = directory_list(from, "", copy_below, &below, err);
+    return r < 0 ? r : give_directory(to, &info, err);
+}
+
+/* The entry of a directory, with all that is below it. */
+static int copy_entry(const struct level *level, const char *name, struct error *err)
+{
+    struct file_info info;
+    int r = directory_info(level->from, name, &info, err);
+
     if (r == -ENOENT)
         return 0; /* gone meanwhile */
     if (r < 0 || info.kind == FILE_OTHER)
         return r;
     if (info.kind == FILE_REGULAR)
-        r = copy_file(carrying, path, err);
-    else if (info.kind == FILE_LINK)
-        r = copy_link(carrying, path, err);
-    else
-        r = copy_directory(carrying, path, info.device, err);
-    return r < 0 ? r : set_like(carrying, path, &info, err);
+        return copy_file(level->from, level->to, name, err);
+    if (info.kind == FILE_LINK)
+        return copy_link(level->from, level->to, name, &info, err);
+    return copy_directory(level, name, err);
 }
 
 /* One path that is carried over, from its top. */
 static int carry(struct carrying *carrying, const char *path, struct error *err)
 {
-    cleanup(above_release) struct above above = { 0 };
+    cleanup(above_release) struct above there = { 0 };
+    cleanup(cleanup_directory) struct directory *here = NULL;
+    const char *name;
     struct file_info info = { 0 };
-    int r = above_open(carrying->side, path, &above, err);
+    int r = above_open(carrying->side, path, &there, err);
 
     if (r == 0)
-        r = directory_remove_all(carrying->side, path, err);
-    if (r < 0)
-        return r;
-    buf_clear(&carrying->path);
-    buf_add_text(&carrying->path, path);
-    r = buf_check(&carrying->path, err);
+        r = directory_remove_all(there.at, there.name, err);
     if (r == 0)
-        r = copy_entry(carrying, err);
+        r = open_parent(carrying->dest, path, &here, &name, err);
+    if (r == 0)
+        r = copy_entry(&(struct level){ carrying, here, there.at }, name, err);
     if (r < 0)
         return r;
-    if (directory_info(carrying->side, path, &info, NULL) < 0)
+    if (directory_info(there.at, there.name, &info, NULL) < 0)
         info.inode = 0;
     buf_add_u64(carrying->note, info.inode);
     buf_add_text(carrying->note, path);
@@ -184,16 +257,20 @@ static int carry(struct carrying *carrying, const char *path, struct error *err)
 static int make_way(struct carrying *carrying, const char *path, struct error *err)
 {
     cleanup(above_release) struct above above = { 0 };
+    cleanup(cleanup_directory) struct directory *from = NULL;
+    cleanup(cleanup_directory) struct directory *to = NULL;
     struct file_info info;
-    int r = directory_info(carrying->dest, path, &info, err);
+    int r = directory_open_below(carrying->dest, path, &from, err);
 
+    if (r == 0)
+        r = directory_info(from, "", &info, err);
     if (r == 0)
         r = above_open(carrying->side, path, &above, err);
     if (r == 0)
-        r = directory_make(carrying->side, path, 0700, err);
+        r = directory_make(above.at, above.name, 0700, err);
     if (r == 0 || r == -EEXIST)
-        r = set_like(carrying, path, &info, err);
-    return r;
+        r = directory_open_below(above.at, above.name, &to, err);
+    return r < 0 ? r : give_directory(to, &info, err);
 }
 
 static int carry_protected(struct carrying *carrying, const struct pull_survey *survey,
@@ -233,8 +310,7 @@ int pull_carry_copy(struct transfer *transfer, struct directory *dest, struct di
     struct carrying carrying = { .transfer = transfer,
                                  .dest = dest,
                                  .side = side,
-                                 .note = note,
-                                 .path = buf_init(BUF_UNLIMITED) };
+                                 .note = note };
     struct file_info info;
     int r = directory_info(dest, "", &info, err);
 
@@ -245,7 +321,6 @@ int pull_carry_copy(struct transfer *transfer, struct directory *dest, struct di
         r = directory_list(dest, HOME, carry_from_home, &carrying, err);
     if (r == 0)
         r = carry_protected(&carrying, survey, err);
-    buf_release(&carrying.path);
     return transfer_local(transfer, r);
 }
 
@@ -282,8 +357,8 @@ static int change_places(struct directory *dest, struct directory *side, const c
         r = above_open(side, path, &there, err);
     if (r < 0)
         return r;
-    return is_there ? directory_exchange(dest, path, side, path, err)
-                    : directory_rename_new(side, path, dest, path, err);
+    return is_there ? directory_exchange(here.at, here.name, there.at, there.name, err)
+                    : directory_rename_new(there.at, there.name, here.at, here.name, err);
 }
 
 static int read_note(struct directory *dest, struct buf *out, struct error *err)

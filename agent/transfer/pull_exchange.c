@@ -197,7 +197,6 @@ static int write_incoming(struct incoming *incoming, struct error *err)
 static int carry_over(struct incoming *incoming, struct error *err)
 {
     const struct pull_exchange_options *options = incoming->options;
-    const struct beside *beside = options->beside;
     cleanup(buf_release) struct buf note = buf_init(BUF_UNLIMITED);
     struct file_info info;
     int r = survey_dest(options, &incoming->survey, err);
@@ -211,7 +210,7 @@ static int carry_over(struct incoming *incoming, struct error *err)
     if (r == 0)
         r = directory_info(options->dest, "", &info, err);
     if (r == 0) {
-        directory_set_owner_like(beside->parent, beside->side, beside->parent, beside->name, NULL);
+        directory_set_owner(incoming->side, "", info.owner, info.group, NULL);
         r = directory_set_mode(incoming->side, "", info.mode, err);
     }
     return transfer_local(options->transfer, r);

@@ -79,12 +79,13 @@ int directory_read_link(struct directory *at, const char *path, char **out_targe
 int directory_make_link(struct directory *at, const char *target, const char *path,
                         struct error *err);
 
-/* Not through links. mode: permission bits; a no-op where the system has none. */
+/* Not through links. mode: permission bits; a no-op where the system has none. Where somebody else
+ * may write, what stands at a path can be changed between a look at it and this: then open it, and
+ * look and set with "" (or file.h). */
 int directory_set_mode(struct directory *at, const char *path, uint32_t mode, struct error *err);
-/* Owner and group as those of another entry; a no-op where the system has none. -EPERM: only root
- * may give away. */
-int directory_set_owner_like(struct directory *at, const char *path, struct directory *like_at,
-                             const char *like, struct error *err);
+/* As file_set_owner(); of a link its own. */
+int directory_set_owner(struct directory *at, const char *path, uint32_t owner, uint32_t group,
+                        struct error *err);
 int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s, struct error *err);
 
 /* Makes the entries themselves (creations, renames) durable. */

@@ -396,8 +396,22 @@ static int empty_directory(int *fd, int depth)
     return errno != 0 ? -1 : 0;
 }
 
-/* A name and what is below it; absent is fine. A directory that its owner may not enter is opened
- * first. */
+/* Opens a directory to empty it. One that its owner may not read, enter or write to is made so; what
+ * is opened is what is changed, whatever somebody puts at the name meanwhile. */
+static int open_to_empty(int parent_fd, const char *name)
+{
+    cleanup_fd int fd = open_component(parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    struct stat st;
+
+    if (fd < 0 && errno == EACCES &&
+        fchmodat(parent_fd, name, S_IRWXU, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = open_component(parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXU) != S_IRWXU)
+        (void)!fchmod(fd, S_IRWXU);
+    return take_fd(&fd);
+}
+
+/* A name and what is below it; absent is fine. */
 static int remove_below(int parent_fd, const char *name, int depth)
 {
     cleanup_fd int fd = -1;
@@ -411,9 +425,7 @@ static int remove_below(int parent_fd, const char *name, int depth)
         errno = ELOOP;
         return -1;
     }
-    if ((st.st_mode & S_IRWXU) != S_IRWXU)
-        (void)!fchmodat(parent_fd, name, 0700, 0);
-    fd = open_component(parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    fd = open_to_empty(parent_fd, name);
     if (fd < 0 || empty_directory(&fd, depth + 1) != 0)
         return errno == ENOENT ? 0 : -1;
     return unlinkat(parent_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT ? -1 : 0;
@@ -564,21 +576,19 @@ int directory_set_mode(struct directory *at, const char *path, uint32_t mode, st
     return told(r, path, err);
 }
 
-int directory_set_owner_like(struct directory *at, const char *path, struct directory *like_at,
-                             const char *like, struct error *err)
+int directory_set_owner(struct directory *at, const char *path, uint32_t owner, uint32_t group,
+                        struct error *err)
 {
-    cleanup(spot_release) struct spot spot = SPOT_NONE, like_spot = SPOT_NONE;
-    struct stat st;
-    int r = find_spot(like_at, like, &like_spot, err);
+    cleanup(spot_release) struct spot spot = SPOT_NONE;
+    int r;
 
-    if (r == 0)
-        r = find_spot(at, path, &spot, err);
-    if (r < 0)
-        return r;
-    r = fstatat(like_spot.fd, like_spot.name, &st, AT_SYMLINK_NOFOLLOW);
-    if (r == 0)
-        r = fchownat(spot.fd, spot.name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
-    return told(r, path, err);
+    if (path[0] == '\0')
+        return told(fchown(at->fd, (uid_t)owner, (gid_t)group), path, err);
+    r = find_spot(at, path, &spot, err);
+    return r < 0 ? r
+                 : told(fchownat(spot.fd, spot.name, (uid_t)owner, (gid_t)group,
+                                 AT_SYMLINK_NOFOLLOW),
+                        path, err);
 }
 
 int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s, struct error *err)

@@ -437,8 +437,8 @@ int directory_set_mode(struct directory *at, const char *path, uint32_t mode, st
     return 0; /* there are no permission bits */
 }
 
-int directory_set_owner_like(struct directory *at, const char *path, struct directory *like_at,
-                             const char *like, struct error *err)
+int directory_set_owner(struct directory *at, const char *path, uint32_t owner, uint32_t group,
+                        struct error *err)
 {
     return 0; /* what is made inherits */
 }

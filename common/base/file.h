@@ -32,6 +32,7 @@ struct file_info {
     uint64_t device;
     uint64_t inode;
     uint64_t links;
+    uint32_t owner, group; /* numbers */
 };
 
 int file_open_read(const char *path, int *out_fd, struct error *err);
@@ -60,6 +61,14 @@ void file_sync_begin(int fd, uint64_t offset, uint64_t size);
 /* The first `size` bytes of `from` become those of `to`, both from offset 0; inside the file system
  * where it can. -EIO when `from` is shorter. */
 int file_copy(int from, int to, uint64_t size, struct error *err);
+
+/* Whether it belongs to whoever runs this program; true where a system has no numbers for that. */
+bool file_info_is_mine(const struct file_info *info);
+
+/* Owner and group by their numbers, permission bits: no-ops where the system has none. -EPERM: only
+ * root may give away. The first takes set-uid and set-gid away, so it comes before the second. */
+int file_set_owner(int fd, uint32_t owner, uint32_t group, struct error *err);
+int file_set_mode(int fd, uint32_t mode, struct error *err);
 
 /* Whole seconds. -EINVAL: a time that the system cannot hold. */
 int file_set_mtime(int fd, int64_t mtime_s, struct error *err);

@@ -50,7 +50,14 @@ struct file_info file_info_of_stat(const struct stat *st)
         .device = (uint64_t)st->st_dev,
         .inode = (uint64_t)st->st_ino,
         .links = (uint64_t)st->st_nlink,
+        .owner = (uint32_t)st->st_uid,
+        .group = (uint32_t)st->st_gid,
     };
+}
+
+bool file_info_is_mine(const struct file_info *info)
+{
+    return info->owner == (uint32_t)geteuid();
 }
 
 int file_open_read(const char *path, int *out_fd, struct error *err)
@@ -157,6 +164,18 @@ int file_truncate(int fd, uint64_t size, struct error *err)
 int file_sync(int fd, struct error *err)
 {
     return fsync(fd) != 0 ? error_system(err, errno, "cannot sync") : 0;
+}
+
+int file_set_owner(int fd, uint32_t owner, uint32_t group, struct error *err)
+{
+    return fchown(fd, (uid_t)owner, (gid_t)group) != 0
+               ? error_system(err, errno, "cannot give it its owner")
+               : 0;
+}
+
+int file_set_mode(int fd, uint32_t mode, struct error *err)
+{
+    return fchmod(fd, (mode_t)mode) != 0 ? error_system(err, errno, "cannot set the mode") : 0;
 }
 
 int file_set_mtime(int fd, int64_t mtime_s, struct error *err)

@@ -7,12 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "tests/support/place.h"
+
+#define NOBODY 65534
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -253,14 +256,30 @@ static void owners(void **state)
     struct directory *at = at_of(state);
     struct stat st;
 
+    const bool is_root = geteuid() == 0;
+    const uint32_t owner = is_root ? 12 : geteuid(), group = is_root ? 34 : getegid();
+    struct file_info info;
+    cleanup_fd int fd = -1;
+
     put(at, "one", "1");
-    put(at, "two", "2");
-    if (geteuid() == 0)
-        assert_int_equal(fchownat(directory_fd(at), "one", 12, 34, 0), 0);
-    assert_int_equal(directory_set_owner_like(at, "two", at, "one", NULL), 0);
-    assert_int_equal(fstatat(directory_fd(at), "two", &st, 0), 0);
-    assert_int_equal(st.st_uid, geteuid() == 0 ? 12 : geteuid());
-    assert_int_equal(directory_set_owner_like(at, "two", at, "none", NULL), -ENOENT);
+    assert_int_equal(directory_make_link(at, "one", "link", NULL), 0);
+    assert_int_equal(directory_set_owner(at, "link", owner, group, NULL), 0);
+    assert_int_equal(fstatat(directory_fd(at), "link", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(st.st_uid, owner);
+    assert_int_equal(fstatat(directory_fd(at), "one", &st, 0), 0);
+    assert_int_equal(st.st_uid, geteuid());
+    assert_int_equal(directory_open_read(at, "one", &fd, NULL), 0);
+    assert_int_equal(file_set_owner(fd, owner, group, NULL), 0);
+    assert_int_equal(file_set_mode(fd, 0640, NULL), 0);
+    assert_int_equal(file_info(fd, &info, NULL), 0);
+    assert_int_equal(info.owner, owner);
+    assert_int_equal(info.group, group);
+    assert_int_equal(info.mode, 0640);
+    assert_int_equal(file_info_is_mine(&info), !is_root);
+    assert_int_equal(directory_set_owner(at, "", owner, group, NULL), 0);
+    assert_int_equal(directory_info(at, "", &info, NULL), 0);
+    assert_int_equal(info.owner, owner);
+    assert_int_equal(directory_set_owner(at, "none", owner, group, NULL), -ENOENT);
 }
 
 static void modes_and_times(void **state)
@@ -332,6 +351,41 @@ static void lists(void **state)
     assert_int_equal(seen.files, 1);
     assert_int_equal(directory_list(at, "f", see, &seen, NULL), -ENOTDIR);
     assert_int_equal(directory_list(at, "none", see, &seen, NULL), -ENOENT);
+}
+
+/* By an ordinary user, since root may do all. */
+static int remove_closed(struct directory *at)
+{
+    static const uint32_t modes[] = { 0700, 0500, 0300, 0100, 0600, 0 };
+
+    if (geteuid() == 0 && setuid(NOBODY) != 0)
+        return 1;
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        struct file_info info;
+        if (directory_make_all(at, "open/closed/inner", 0700, NULL) != 0 ||
+            directory_set_mode(at, "open/closed", modes[i], NULL) != 0)
+            return 2;
+        if (directory_remove_all(at, "open", NULL) != 0)
+            return 3;
+        if (directory_info(at, "open", &info, NULL) != -ENOENT)
+            return 4;
+    }
+    return 0;
+}
+
+static void closed_subtrees_go(void **state)
+{
+    struct place *place = *state;
+    pid_t child;
+    int status;
+
+    assert_int_equal(chmod(place->path, 0777), 0);
+    child = fork();
+    if (child == 0)
+        _exit(remove_closed(place->at));
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void whole_subtrees_go(void **state)
@@ -433,6 +487,7 @@ int main(void)
         BOTH_WAYS(owners),
         BOTH_WAYS(modes_and_times),
         BOTH_WAYS(lists),
+        BOTH_WAYS(closed_subtrees_go),
         BOTH_WAYS(whole_subtrees_go),
         BOTH_WAYS(the_longest_paths_work),
         BOTH_WAYS(no_memory),
