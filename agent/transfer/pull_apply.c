@@ -28,7 +28,7 @@ CLEANUP_DEFINE(stat_cache_writer, stat_cache_writer_free);
 struct applying {
     const struct pull_apply_options *options;
     struct pull_counts counts;
-    uint64_t large_ms; /* when the last large file got its name; 0: there was none */
+    uint64_t large_ms;               /* when the last large file got its name; 0: there was none */
     struct directory_looker *looker; /* while files get their names */
     char path[PATH_MAX_SIZE + 1];
 };

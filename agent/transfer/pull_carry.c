@@ -307,10 +307,7 @@ static int carry_from_home(void *context, const char *name, enum file_kind kind,
 int pull_carry_copy(struct transfer *transfer, struct directory *dest, struct directory *side,
                     const struct pull_survey *survey, struct buf *note, struct error *err)
 {
-    struct carrying carrying = { .transfer = transfer,
-                                 .dest = dest,
-                                 .side = side,
-                                 .note = note };
+    struct carrying carrying = { .transfer = transfer, .dest = dest, .side = side, .note = note };
     struct file_info info;
     int r = directory_info(dest, "", &info, err);
 

@@ -403,8 +403,7 @@ static int open_to_empty(int parent_fd, const char *name)
     cleanup_fd int fd = open_component(parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
     struct stat st;
 
-    if (fd < 0 && errno == EACCES &&
-        fchmodat(parent_fd, name, S_IRWXU, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fd < 0 && errno == EACCES && fchmodat(parent_fd, name, S_IRWXU, AT_SYMLINK_NOFOLLOW) == 0)
         fd = open_component(parent_fd, name, O_RDONLY | O_DIRECTORY, 0);
     if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXU) != S_IRWXU)
         (void)!fchmod(fd, S_IRWXU);
@@ -585,10 +584,10 @@ int directory_set_owner(struct directory *at, const char *path, uint32_t owner, 
     if (path[0] == '\0')
         return told(fchown(at->fd, (uid_t)owner, (gid_t)group), path, err);
     r = find_spot(at, path, &spot, err);
-    return r < 0 ? r
-                 : told(fchownat(spot.fd, spot.name, (uid_t)owner, (gid_t)group,
-                                 AT_SYMLINK_NOFOLLOW),
-                        path, err);
+    return r < 0
+               ? r
+               : told(fchownat(spot.fd, spot.name, (uid_t)owner, (gid_t)group, AT_SYMLINK_NOFOLLOW),
+                      path, err);
 }
 
 int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s, struct error *err)
