@@ -71,8 +71,8 @@ static int other_take_over(struct transaction *tx, const struct blob *other, con
                            err);
 }
 
-/* Healthy: the arrived object is surplus. Lost or damaged: healed by the arrived object, under its
- * key. */
+/* Healthy: the arrived object is surplus, and its row stays as versions know it. Lost or damaged:
+ * healed by the arrived object, under its key. */
 static int arrive_again(struct transaction *tx, int64_t number, const struct blob *arrived,
                         const struct blob *other, const struct blob_done *done, struct error *err)
 {
@@ -82,7 +82,8 @@ static int arrive_again(struct transaction *tx, int64_t number, const struct blo
     if (r >= 0)
         r = tombstone_add(tx, is_healthy ? arrived->key : other->key, err);
     if (r >= 0)
-        r = other_take_over(tx, other, is_healthy ? other->key : arrived->key, &done->verity, err);
+        r = other_take_over(tx, other, is_healthy ? other->key : arrived->key,
+                            is_healthy ? &other->verity : &done->verity, err);
     return r;
 }
 

@@ -129,8 +129,7 @@ static int end_part(struct blob_upload *upload, struct refusal *why, struct erro
                                  span_of(hash, sizeof(hash)), err);
     }
     if (r == 0)
-        upload_merkle_keep(upload->services, span_of(upload->name, sizeof(upload->name)),
-                           take_pointer(&upload->merkle));
+        upload_merkle_keep(upload->services, upload->blob.key, take_pointer(&upload->merkle), hash);
     return push_result_of(r, why, err);
 }
 

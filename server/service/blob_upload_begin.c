@@ -95,13 +95,12 @@ int blob_upload_start_over(struct blob_upload *upload, struct refusal *why, stru
 
 /* Goes on with the tree of the parts before, or begins it. Without one (it is not here, or cannot
  * be had) the upload goes on all the same. */
-static void prepare_merkle(struct blob_upload *upload)
+static void prepare_merkle(struct blob_upload *upload, const struct push_blob *row)
 {
-    struct span name = span_of(upload->name, sizeof(upload->name));
-
-    upload->merkle = upload_merkle_take(upload->services, name, upload->offset);
-    if (upload->merkle == NULL && upload->offset == 0)
+    if (upload->offset == 0)
         upload_merkle_new(upload->services, upload->blob.size, &upload->merkle, NULL);
+    else
+        upload->merkle = upload_merkle_take(upload->services, row->blob.key, row->hash);
 }
 
 int blob_upload_prepare(struct blob_upload *upload, const struct push_blob *row,
@@ -133,7 +132,7 @@ int blob_upload_prepare(struct blob_upload *upload, const struct push_blob *row,
     if (r < 0)
         return r;
     upload->way = UPLOAD_PART;
-    prepare_merkle(upload);
+    prepare_merkle(upload, row);
     return 0;
 }
 
@@ -164,12 +163,16 @@ static int check_sizes(struct services *services, const struct push_blob *row, u
 int blob_upload_enter(struct blob_upload *upload, const struct digest *sha256, struct refusal *why,
                       struct error *err)
 {
+    struct upload_name *name = &upload->name;
+    const void *what = sha256 != NULL ? (const void *)sha256->bytes : &upload->number;
+    size_t size = sha256 != NULL ? DIGEST_SIZE : sizeof(upload->number);
     int r;
 
-    memcpy(upload->name, &upload->push_number, sizeof(upload->push_number));
-    memcpy(upload->name + sizeof(upload->push_number), sha256->bytes, DIGEST_SIZE);
-    r = busy_enter_part(upload->services, span_of(upload->name, sizeof(upload->name)),
-                        upload->offset, upload->offset + upload->part_size, why, err);
+    memcpy(name->bytes, &upload->push_number, sizeof(upload->push_number));
+    memcpy(name->bytes + sizeof(upload->push_number), what, size);
+    name->size = sizeof(upload->push_number) + size;
+    r = busy_enter_part(upload->services, span_of(name->bytes, name->size), upload->offset,
+                        upload->offset + upload->part_size, why, err);
     if (r == 0)
         upload->busy = true;
     return r;
@@ -178,7 +181,7 @@ int blob_upload_enter(struct blob_upload *upload, const struct digest *sha256, s
 void blob_upload_leave(struct blob_upload *upload)
 {
     if (upload->busy)
-        busy_leave(upload->services, span_of(upload->name, sizeof(upload->name)));
+        busy_leave(upload->services, span_of(upload->name.bytes, upload->name.size));
     upload->busy = false;
 }
 

@@ -22,8 +22,13 @@ enum upload_way {
     UPLOAD_PART,   /* a part of several, or all of it */
 };
 
-/* The push's number, then the digest or what stands for it. */
-#define UPLOAD_NAME_SIZE (sizeof(int64_t) + DIGEST_SIZE)
+/* The push's number, then the digest, or the number of one that has none: no two are the same. */
+#define UPLOAD_NAME_MAX (sizeof(int64_t) + DIGEST_SIZE)
+
+struct upload_name {
+    uint8_t bytes[UPLOAD_NAME_MAX];
+    size_t size;
+};
 
 struct blob_upload {
     struct services *services;
@@ -46,7 +51,7 @@ struct blob_upload {
     bool is_pending; /* a whole blob of which no byte has come; its row: */
     struct push_blob row;
     bool busy; /* `name` is entered */
-    uint8_t name[UPLOAD_NAME_SIZE];
+    struct upload_name name;
 };
 
 struct blob_upload *blob_upload_new(struct services *services); /* NULL: out of memory */
@@ -54,7 +59,8 @@ struct blob_upload *blob_upload_new(struct services *services); /* NULL: out of 
 /* A part of a blob of `size` bytes: -EFBIG, -EINVAL. */
 int blob_upload_check_part(struct services *services, uint64_t size, uint64_t offset,
                            uint64_t part_size, struct refusal *why, struct error *err);
-/* Nobody else works on the push's blob of that digest until _leave() (-EBUSY: somebody does). */
+/* Nobody else works on the push's blob of that digest (NULL: on the one of upload->number) until
+ * _leave() (-EBUSY: somebody does). */
 int blob_upload_enter(struct blob_upload *upload, const struct digest *sha256, struct refusal *why,
                       struct error *err);
 void blob_upload_leave(struct blob_upload *upload);

@@ -99,8 +99,7 @@ static int begin_named(const struct blob_upload *asked, const struct caller *cal
 static int open_row(struct blob_upload *upload, uint64_t length, struct push_new_blob *out,
                     struct refusal *why, struct error *err)
 {
-    struct digest stand_in = push_new_blob_stand_in(upload->push_number, upload->number);
-    int r = blob_upload_enter(upload, &stand_in, why, err);
+    int r = blob_upload_enter(upload, NULL, why, err);
 
     if (r < 0)
         return r;
@@ -188,16 +187,14 @@ static int name_alone(struct blob_upload *upload, struct refusal *why, struct er
 
 int blob_upload_give_name(struct blob_upload *upload, struct refusal *why, struct error *err)
 {
-    uint8_t old[UPLOAD_NAME_SIZE];
-    int r;
+    const struct upload_name old = upload->name;
+    int r = blob_upload_enter(upload, &upload->claimed, why, err);
 
-    memcpy(old, upload->name, sizeof(old));
-    r = blob_upload_enter(upload, &upload->claimed, why, err);
     if (r < 0) {
-        memcpy(upload->name, old, sizeof(old));
+        upload->name = old;
         return r;
     }
     r = name_alone(upload, why, err);
-    busy_leave(upload->services, span_of(old, sizeof(old)));
+    busy_leave(upload->services, span_of(old.bytes, old.size));
     return r;
 }

@@ -19,6 +19,7 @@ struct upload_merkle {
     int fd;                /* blocks of the object, where they belong */
     struct scratch object; /* all of it, at the end */
     uint64_t kept_ms;
+    uint8_t hash[DIGEST_SAVED_SIZE]; /* while it is kept: of what was added */
 };
 
 static int put(void *context, uint64_t object_offset, const void *bytes, size_t size,
@@ -132,13 +133,16 @@ static bool oldest_is_stale(struct services *services)
     return oldest != NULL && clock_monotonic_ms() - oldest->kept_ms > UPLOAD_MERKLES_KEPT_MS;
 }
 
-void upload_merkle_keep(struct services *services, struct span name, struct upload_merkle *merkle)
+void upload_merkle_keep(struct services *services, const char *key, struct upload_merkle *merkle,
+                        const uint8_t hash[DIGEST_SAVED_SIZE])
 {
     struct upload_merkle *former, *surplus = NULL;
+    struct span name = span_text(key);
 
     if (merkle == NULL)
         return;
     merkle->kept_ms = clock_monotonic_ms();
+    memcpy(merkle->hash, hash, sizeof(merkle->hash));
     pthread_mutex_lock(&services->lock);
     former = remove_kept(services, name);
     if (services->merkles.count >= UPLOAD_MERKLES_KEPT || oldest_is_stale(services))
@@ -151,15 +155,15 @@ void upload_merkle_keep(struct services *services, struct span name, struct uplo
     upload_merkle_free(merkle); /* no memory for it: read back at the end */
 }
 
-struct upload_merkle *upload_merkle_take(struct services *services, struct span name,
-                                         uint64_t offset)
+struct upload_merkle *upload_merkle_take(struct services *services, const char *key,
+                                         const uint8_t hash[DIGEST_SAVED_SIZE])
 {
     struct upload_merkle *merkle;
 
     pthread_mutex_lock(&services->lock);
-    merkle = remove_kept(services, name);
+    merkle = remove_kept(services, span_text(key));
     pthread_mutex_unlock(&services->lock);
-    if (merkle != NULL && merkle->builder.added != offset)
+    if (merkle != NULL && memcmp(merkle->hash, hash, sizeof(merkle->hash)) != 0)
         merkle = upload_merkle_free(merkle);
     return merkle;
 }

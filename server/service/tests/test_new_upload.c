@@ -5,7 +5,12 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/memory.h"
 #include "common/model/bitmap.h"
+#include "common/model/listing.h"
+#include "common/model/merkle.h"
+#include "server/db/push_blobs.h"
+#include "server/db/push_new_blobs.h"
 #include "server/service/content.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
@@ -370,6 +375,60 @@ static void test_the_store_fails_at_the_end(void **state)
     assert_int_equal(finish(), 1);
 }
 
+/* A listing may name any digest, the stand-in of new-N too, whose bytes are then sent by that name:
+ * they are another upload, and nothing of it gets into the first one's tree. */
+static void name_stand_in(const struct sample_blob *blob, const struct digest *stand_in)
+{
+    cleanup(buf_release) struct buf listing = buf_init(BUF_UNLIMITED);
+    cleanup_memory struct listing_writer *writer = memory_new(sizeof(*writer));
+    struct entry entries[2] = {
+        { .kind = ENTRY_FILE, .mode = 0644, .path = span_text("a"), .sha256 = blob->sha256 },
+        { .kind = ENTRY_FILE, .mode = 0644, .path = span_text("b"), .sha256 = *stand_in },
+    };
+    struct listing_totals totals;
+
+    assert_non_null(writer);
+    assert_int_equal(listing_writer_init(writer, sink_to_buf(&listing), NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        entries[i].size = blob->size;
+        assert_int_equal(listing_writer_add(writer, &entries[i], NULL), 0);
+    }
+    assert_int_equal(listing_writer_end(writer, &totals, NULL), 0);
+    assert_int_equal(sample_put_listing(&one.world, &one.world.caller, "p", "a", one.open.id,
+                                        buf_span(&listing), NULL, NULL),
+                     0);
+}
+
+static void test_another_upload_by_its_stand_in(void **state)
+{
+    const struct sample_blob *blob = &one.sample.blobs[0];
+    const struct digest stand_in = push_new_blob_stand_in(1, NEW);
+    cleanup_memory uint8_t *garbage = memory_new(PART);
+    struct push_new_blob found;
+    struct blob_upload *upload;
+    struct push_blob row;
+    struct digest verity;
+    struct refusal why;
+    uint64_t at = 0, offset;
+
+    assert_non_null(garbage);
+    assert_int_equal(send_part(NEW, blob, &blob->sha256, 0, &at, &why), 0);
+    assert_int_equal(push_new_blob_get(one.world.database, 1, NEW, &found, NULL), 0);
+    name_stand_in(blob, &stand_in);
+    assert_int_equal(blob_upload_begin(one.world.services, &one.world.caller, "p", "a", one.open.id,
+                                       &stand_in, 0, blob->size, PART, &upload, &why, NULL),
+                     0);
+    assert_int_equal(blob_upload_add(upload, span_of(garbage, PART), &why, NULL), 0);
+    assert_int_equal(blob_upload_end(upload, &offset, &why, NULL), 0);
+    assert_int_equal(offset, PART);
+    blob_upload_free(upload);
+    assert_int_equal(send(NEW, blob, at, &why), 0);
+    assert_int_equal(push_blob_get(one.world.database, 1, &blob->sha256, &row, NULL), 0);
+    assert_int_equal(row.blob.state, BLOB_LIVE);
+    assert_int_equal(merkle_verity_of(span_of(blob->bytes, blob->size), &verity, NULL), 0);
+    assert_true(digest_equal(&row.blob.verity, &verity));
+}
+
 int main(int argc, char **argv)
 {
     bool on_disk = argc > 1 && strcmp(argv[1], "file") == 0;
@@ -391,6 +450,7 @@ int main(int argc, char **argv)
         TEST(test_what_the_listing_does_not_name),
         TEST(test_not_named_by_a_listing_that_is_there),
         TEST(test_one_that_is_never_finished),
+        TEST(test_another_upload_by_its_stand_in),
         TEST(test_the_store_fails_at_the_end),
     };
 
