@@ -132,6 +132,21 @@ int blob_get(struct database *database, int64_t id, struct blob *out, struct err
     return 0;
 }
 
+static int look_for_key(struct transaction *tx, void *context, struct error *err)
+{
+    int64_t one;
+
+    return transaction_integer(tx, "SELECT 1 FROM blobs WHERE storage_key = $1",
+                               VALUES(value_text(context)), &one, err);
+}
+
+int blob_key_is_used(struct database *database, const char *key, struct error *err)
+{
+    int r = transaction_read(database, look_for_key, (void *)(uintptr_t)key, err);
+
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 static int get_of_version(struct transaction *tx, void *context, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };

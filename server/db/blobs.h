@@ -46,6 +46,9 @@ void blob_merkle_key(const struct blob *blob, char out[BLOB_MERKLE_KEY_SIZE]);
 /* The row of that id, whatever its state. */
 int blob_get(struct database *database, int64_t id, struct blob *out, struct error *err);
 
+/* 1: a row has its object under this key; 0: none has. */
+int blob_key_is_used(struct database *database, const char *key, struct error *err);
+
 /* The blob of that digest that a version holds (also its listing and times). -ENOENT: not of it. */
 int blob_of_version(struct database *database, int64_t version_id, const struct digest *sha256,
                     struct blob *out, struct error *err);

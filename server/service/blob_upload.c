@@ -128,6 +128,8 @@ static int end_part(struct blob_upload *upload, struct refusal *why, struct erro
         r = blob_upload_progress(upload, upload->offset + upload->part_size,
                                  span_of(hash, sizeof(hash)), err);
     }
+    if (r == -ENOENT)
+        deposit_forsake(upload->services, &upload->blob);
     if (r == 0)
         upload_merkle_keep(upload->services, upload->blob.key, take_pointer(&upload->merkle), hash);
     return push_result_of(r, why, err);

@@ -93,12 +93,33 @@ static int merkle_writer(struct services *services, const struct blob *blob, str
     return 0;
 }
 
+void deposit_forsake(struct services *services, const struct blob *blob)
+{
+    char key[BLOB_MERKLE_KEY_SIZE];
+
+    if (blob_key_is_used(services->database, blob->key, NULL) != 0)
+        return;
+    blob_merkle_key(blob, key);
+    blob_store_remove(services->store, blob->key, NULL);
+    blob_store_remove(services->store, key, NULL);
+}
+
+int deposit_done(struct services *services, int64_t push_number, const struct blob *blobs,
+                 const struct blob_done *done, size_t count, struct error *err)
+{
+    int r = push_blobs_done(services->database, push_number, done, count, err);
+
+    for (size_t i = 0; i < count && r == -ENOENT; i++)
+        deposit_forsake(services, &blobs[i]);
+    return r;
+}
+
 static int make_live(struct services *services, int64_t push_number, const struct blob *blob,
                      const struct digest *verity, struct error *err)
 {
     const struct blob_done done = { .sha256 = blob->sha256, .verity = *verity };
 
-    return push_blobs_done(services->database, push_number, &done, 1, err);
+    return deposit_done(services, push_number, blob, &done, 1, err);
 }
 
 int deposit_commit(struct services *services, int64_t push_number, const struct blob *blob,

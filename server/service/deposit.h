@@ -43,6 +43,15 @@ int deposit_finish(struct services *services, int64_t push_number, const struct 
 int deposit_merkle(struct services *services, const struct blob *blob, struct digest *out_verity,
                    struct error *err);
 
+/* push_blobs_done() of objects that are whole: done[i] has the bytes of blobs[i]. */
+int deposit_done(struct services *services, int64_t push_number, const struct blob *blobs,
+                 const struct blob_done *done, size_t count, struct error *err);
+
+/* Takes away what has no row any more. The bytes of a request come as slowly as its client likes:
+ * the push may end meanwhile, and the tombstone of the row be worked off before the object is made,
+ * which would stay for ever then. A key is never another's, so nobody can miss it. */
+void deposit_forsake(struct services *services, const struct blob *blob);
+
 /* All of it for bytes that are here: wants the blob for the push, stores it unless it is held,
  * makes it live. */
 int deposit_bytes(struct services *services, int64_t push_number, const struct blob_scope *scope,

@@ -21,6 +21,7 @@ _Static_assert(PACK_UPLOAD_MEMBER_MAX <= MERKLE_PIECE_SIZE, "members have no sto
 /* Members that are written and not durable yet. */
 struct batch {
     struct blob_writer *writers[PACK_UPLOAD_BATCH];
+    struct blob blobs[PACK_UPLOAD_BATCH];
     struct blob_done done[PACK_UPLOAD_BATCH];
     size_t count;
 };
@@ -86,8 +87,8 @@ static int flush(struct pack_upload *upload, struct error *err)
         return 0;
     r = blob_writers_commit(batch->writers, batch->count, err);
     if (r == 0)
-        r = push_blobs_done(upload->services->database, upload->push_number, batch->done,
-                            batch->count, err);
+        r = deposit_done(upload->services, upload->push_number, batch->blobs, batch->done,
+                         batch->count, err);
     if (r == 0)
         upload->result.stored += batch->count;
     for (size_t i = 0; i < batch->count; i++)
@@ -114,6 +115,7 @@ static int write_member(struct pack_upload *upload, const struct blob *blob, str
     if (r < 0)
         return r;
     batch->writers[batch->count] = take_pointer(&writer);
+    batch->blobs[batch->count] = *blob;
     batch->done[batch->count] = (struct blob_done){ .sha256 = blob->sha256, .verity = verity };
     batch->count++;
     upload->entered = false;

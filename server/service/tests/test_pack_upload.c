@@ -16,6 +16,7 @@
 #include "server/service/push_door.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
+#include "server/service/tombstone_clearing.h"
 
 #define FEED 1000 /* bytes at a time: members fall across the borders */
 
@@ -469,6 +470,68 @@ static int teardown(void **state)
 }
 
 /* The argument names the store: "memory" or "file". */
+static void abandon(const struct open_push *push)
+{
+    size_t count;
+
+    assert_int_equal(pushes_abandon(world.services, &world.caller, "p", "a", push->info.id, NULL,
+                                    NULL),
+                     0);
+    assert_int_equal(tombstone_clearing_step(world.services, &count, NULL), 0);
+}
+
+/* The rows go, and the tombstones with them, between the head of a member and its end: nothing may
+ * be made of it that nobody knows of. */
+static void test_a_push_that_ends_in_the_middle(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    const struct pack_upload_result *result;
+    struct pack_upload *upload;
+    struct open_push push;
+    struct refusal why;
+    size_t before;
+
+    open_push(&push, 1, 5000);
+    pack_blobs(&push.sample, 0, 1, &pack);
+    assert_int_equal(pack_upload_begin(world.services, &world.caller, "p", "a", push.info.id,
+                                       pack.size, &upload, &why, NULL),
+                     0);
+    assert_int_equal(pack_upload_add(upload, span_slice(buf_span(&pack), 0, 1000), &why, NULL), 0);
+    abandon(&push);
+    before = world_object_count(&world);
+    assert_int_equal(pack_upload_add(upload, span_slice(buf_span(&pack), 1000, pack.size), &why,
+                                     NULL),
+                     0);
+    assert_int_equal(pack_upload_end(upload, &result, &why, NULL), -ENOENT);
+    pack_upload_free(upload);
+    assert_int_equal(world_object_count(&world), before);
+    sample_release(&push.sample);
+}
+
+/* The same of a blob that is made by a delta: its object is begun with its first bytes. */
+static void test_a_push_that_ends_before_a_whole_blob(void **state)
+{
+    const struct sample_blob *blob;
+    struct blob_upload *upload;
+    struct open_push push;
+    struct refusal why;
+    uint64_t offset;
+    size_t before;
+
+    open_push(&push, 1, 3000000);
+    blob = &push.sample.blobs[0];
+    assert_int_equal(blob_upload_begin_whole(world.services, &world.caller, "p", "a", push.info.id,
+                                             &blob->sha256, &upload, &why, NULL),
+                     0);
+    abandon(&push);
+    before = world_object_count(&world);
+    assert_int_equal(blob_upload_add(upload, span_of(blob->bytes, blob->size), &why, NULL), 0);
+    assert_int_equal(blob_upload_end(upload, &offset, &why, NULL), -ENOENT);
+    blob_upload_free(upload);
+    assert_int_equal(world_object_count(&world), before);
+    sample_release(&push.sample);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +543,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_busy_member),
         cmocka_unit_test(test_broken_off),
         cmocka_unit_test(test_of_another_token),
+        cmocka_unit_test(test_a_push_that_ends_in_the_middle),
+        cmocka_unit_test(test_a_push_that_ends_before_a_whole_blob),
         cmocka_unit_test(test_unwanted_members),
         cmocka_unit_test(test_present_members),
         cmocka_unit_test(test_too_many_bytes),
