@@ -25,5 +25,8 @@ int blob_begin(struct transaction *tx, const struct digest *sha256, uint64_t siz
 /* Live again, if it was condemned. Only for one that is held in this transaction. */
 int blob_reprieve(struct transaction *tx, int64_t push_number, struct error *err);
 
+/* A row whose bytes are not all there goes, and its object with it. */
+int blob_end(struct transaction *tx, const struct blob *blob, struct error *err);
+
 /* The key's object has to go. */
 int tombstone_add(struct transaction *tx, const char *key, struct error *err);

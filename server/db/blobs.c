@@ -95,6 +95,16 @@ int tombstone_add(struct transaction *tx, const char *key, struct error *err)
                            VALUES(value_text(key), value_integer(transaction_now_s(tx))), err);
 }
 
+int blob_end(struct transaction *tx, const struct blob *blob, struct error *err)
+{
+    int r = tombstone_add(tx, blob->key, err);
+
+    if (r < 0)
+        return r;
+    return transaction_run(tx, "DELETE FROM blobs WHERE id = $1 AND state = 'uploading'",
+                           VALUES(value_integer(blob->id)), err);
+}
+
 struct lookup {
     int64_t id;
     int64_t version_id;

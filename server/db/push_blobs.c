@@ -222,3 +222,57 @@ int push_blob_count(struct database *database, int64_t push_number, uint64_t *ou
     *out_missing = (uint64_t)counting.missing;
     return 0;
 }
+
+struct dropping {
+    int64_t push;
+    const struct digest *sha256;
+};
+
+/* A hold that is none of the push's documents. */
+static int stray_find(struct transaction *tx, const struct dropping *dropping, struct blob *out,
+                      struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    int r = transaction_query(
+        tx,
+        "SELECT " BLOB_COLUMNS " FROM push_blobs h JOIN blobs b ON b.id = h.blob_id"
+        " JOIN pushes s ON s.number = h.push WHERE h.push = $1 AND h.sha256 = $2"
+        " AND h.sha256 <> coalesce(s.content, x'') AND h.sha256 <> coalesce(s.times, x'')",
+        VALUES(value_integer(dropping->push), value_digest(dropping->sha256)), &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    r = blob_read(&rows, 0, out, err);
+    return r < 0 ? r : 1;
+}
+
+static int drop(struct transaction *tx, void *context, struct error *err)
+{
+    const struct dropping *dropping = context;
+    struct blob blob;
+    int r = stray_find(tx, dropping, &blob, err);
+
+    if (r <= 0)
+        return r;
+    r = transaction_run(tx, "DELETE FROM push_blobs WHERE push = $1 AND sha256 = $2",
+                        VALUES(value_integer(dropping->push), value_digest(dropping->sha256)), err);
+    if (r >= 0 && blob.state == BLOB_UPLOADING)
+        return blob_end(tx, &blob, err);
+    if (r < 0)
+        return r;
+    return transaction_run(tx,
+                           "INSERT INTO gc_candidates (blob_id, since) VALUES ($1, $2)"
+                           " ON CONFLICT DO NOTHING",
+                           VALUES(value_integer(blob.id), value_integer(transaction_now_s(tx))),
+                           err);
+}
+
+int push_blob_drop(struct database *database, int64_t push_number, const struct digest *sha256,
+                   struct error *err)
+{
+    struct dropping dropping = { .push = push_number, .sha256 = sha256 };
+
+    return transaction_write(database, drop, &dropping, err);
+}

@@ -89,3 +89,8 @@ int push_present_walk(struct database *database, int64_t push_number, push_prese
  * missing. */
 int push_blob_count(struct database *database, int64_t push_number, uint64_t *out_present,
                     uint64_t *out_missing, struct error *err);
+
+/* The push does not want it after all: unless it is its listing or its times, it is not held any
+ * more, and is the collector's; what is not all there goes at once. */
+int push_blob_drop(struct database *database, int64_t push_number, const struct digest *sha256,
+                   struct error *err);

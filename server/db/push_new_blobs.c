@@ -177,16 +177,6 @@ static int let_go(struct transaction *tx, const struct naming *naming, struct er
                            err);
 }
 
-static int row_drop(struct transaction *tx, const struct blob *blob, struct error *err)
-{
-    int r = tombstone_add(tx, blob->key, err);
-
-    if (r < 0)
-        return r;
-    return transaction_run(tx, "DELETE FROM blobs WHERE id = $1 AND state = 'uploading'",
-                           VALUES(value_integer(blob->id)), err);
-}
-
 /* Its row gets its digest, and the push the hold. */
 static int hold(struct transaction *tx, const struct naming *naming, struct error *err)
 {
@@ -220,9 +210,9 @@ static int meet(struct transaction *tx, const struct naming *naming, const struc
     if (own->size != blob->size)
         return error_set(err, -EINVAL, "the push has that blob with another size");
     if (own->state == BLOB_LIVE || own->state == BLOB_CONDEMNED)
-        return row_drop(tx, blob, err);
+        return blob_end(tx, blob, err);
     r = hold(tx, naming, err);
-    return r < 0 || own->state != BLOB_UPLOADING ? r : row_drop(tx, own, err);
+    return r < 0 || own->state != BLOB_UPLOADING ? r : blob_end(tx, own, err);
 }
 
 static int has_listing(struct transaction *tx, int64_t push, struct error *err)
@@ -296,61 +286,4 @@ int push_new_blob_walk(struct database *database, int64_t push_number, push_new_
     struct walk walk = { .push = push_number, .each = each, .context = context };
 
     return transaction_read(database, walk_named, &walk, err);
-}
-
-struct dropping {
-    int64_t push;
-    const struct digest *sha256;
-};
-
-/* The rows that are meant: $1 is the push, $2 the digest. */
-#define UNWANTED                                                                             \
-    " FROM push_blobs h JOIN blobs b ON b.id = h.blob_id JOIN pushes s ON s.number = h.push" \
-    " WHERE h.push = $1 AND h.sha256 = $2 AND h.sha256 <> coalesce(s.content, x'')"          \
-    " AND h.sha256 <> coalesce(s.times, x'') AND EXISTS"                                     \
-    " (SELECT 1 FROM push_new_blobs n WHERE n.push = h.push AND n.sha256 = h.sha256)"
-
-static int unwanted_find(struct transaction *tx, const struct dropping *dropping, struct blob *out,
-                         struct error *err)
-{
-    cleanup(rows_release) struct rows rows = { 0 };
-    int r = transaction_query(tx, "SELECT " BLOB_COLUMNS UNWANTED,
-                              VALUES(value_integer(dropping->push), value_digest(dropping->sha256)),
-                              &rows, err);
-
-    if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r <= 0)
-        return r;
-    r = blob_read(&rows, 0, out, err);
-    return r < 0 ? r : 1;
-}
-
-static int drop(struct transaction *tx, void *context, struct error *err)
-{
-    const struct dropping *dropping = context;
-    struct blob blob;
-    int r = unwanted_find(tx, dropping, &blob, err);
-
-    if (r <= 0)
-        return r;
-    r = transaction_run(tx, "DELETE FROM push_blobs WHERE push = $1 AND sha256 = $2",
-                        VALUES(value_integer(dropping->push), value_digest(dropping->sha256)), err);
-    if (r >= 0 && blob.state == BLOB_UPLOADING)
-        return row_drop(tx, &blob, err);
-    if (r < 0)
-        return r;
-    return transaction_run(tx,
-                           "INSERT INTO gc_candidates (blob_id, since) VALUES ($1, $2)"
-                           " ON CONFLICT DO NOTHING",
-                           VALUES(value_integer(blob.id), value_integer(transaction_now_s(tx))),
-                           err);
-}
-
-int push_new_blob_drop(struct database *database, int64_t push_number, const struct digest *sha256,
-                       struct error *err)
-{
-    struct dropping dropping = { .push = push_number, .sha256 = sha256 };
-
-    return transaction_write(database, drop, &dropping, err);
 }

@@ -49,8 +49,3 @@ int push_new_blob_name(struct database *database, int64_t push_number, uint32_t 
 typedef int push_new_blob_each(void *context, const struct digest *sha256, struct error *err);
 int push_new_blob_walk(struct database *database, int64_t push_number, push_new_blob_each *each,
                        void *context, struct error *err);
-
-/* The push does not want it after all: what was sent as new-N and is neither its listing nor its
- * times is not held any more, and is the collector's. */
-int push_new_blob_drop(struct database *database, int64_t push_number, const struct digest *sha256,
-                       struct error *err);

@@ -160,8 +160,10 @@ static int commit_alone(struct services *services, const struct caller *caller, 
     cleanup(push_result_release) struct push_result result = { .push = push_empty(),
                                                                .version = version_empty() };
     struct push_tree tree;
-    int r = check_content(push, content, why, err);
+    int r = push_look_again(services, push, why, err);
 
+    if (r == 0)
+        r = check_content(push, content, why, err);
     if (r == 0)
         r = make_tree(services, &caller->identity, push, &tree, why, err);
     if (r < 0)
@@ -178,9 +180,12 @@ int pushes_commit(struct services *services, const struct caller *caller, const 
                   struct refusal *why, struct error *err)
 {
     cleanup(push_release) struct push push = push_empty();
-    struct span name = span_of(&push.number, sizeof(push.number));
+    struct span name;
+    int64_t number;
     int r = push_enter(services, caller, project, app, id, &push, why, err);
 
+    number = push.number;
+    name = span_of(&number, sizeof(number));
     if (r == 0)
         r = busy_enter(services, name, why, err);
     if (r < 0)

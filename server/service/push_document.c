@@ -264,10 +264,21 @@ static int end_delta(struct push_document *document, struct refusal *why, struct
                            (struct sink){ take_made, &making }, why, err);
 }
 
+static int end_alone(struct push_document *document, struct refusal *why, struct error *err)
+{
+    int r = push_look_again(document->services, &document->push, why, err);
+
+    if (r < 0)
+        return r;
+    return document->kind == PUSH_DOCUMENT_LISTING ? end_listing(document, why, err)
+                                                   : end_times(document, why, err);
+}
+
 int push_document_end(struct push_document *document, struct refusal *why, struct error *err)
 {
     struct services *services = document->services;
-    struct span name = span_of(&document->push.number, sizeof(document->push.number));
+    const int64_t number = document->push.number;
+    struct span name = span_of(&number, sizeof(number));
     int r = 0;
 
     if (document->is_delta)
@@ -283,10 +294,7 @@ int push_document_end(struct push_document *document, struct refusal *why, struc
         r = busy_enter(services, name, why, err);
     if (r < 0)
         return r;
-    if (document->kind == PUSH_DOCUMENT_LISTING)
-        r = end_listing(document, why, err);
-    else
-        r = end_times(document, why, err);
+    r = end_alone(document, why, err);
     busy_leave(services, name);
     return r;
 }

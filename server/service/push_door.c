@@ -42,6 +42,20 @@ int push_enter(struct services *services, const struct caller *caller, const cha
     return 0;
 }
 
+int push_look_again(struct services *services, struct push *push, struct refusal *why,
+                    struct error *err)
+{
+    struct push now = push_empty();
+    int r =
+        push_get(services->database, push->project, push->app, push->id, push->token_id, &now, err);
+
+    if (r < 0)
+        return push_result_of(r, why, err);
+    push_release(push);
+    *push = now;
+    return 0;
+}
+
 struct blob_scope push_scope(const struct identity *identity)
 {
     return (struct blob_scope){

@@ -17,6 +17,10 @@ int push_enter(struct services *services, const struct caller *caller, const cha
                const char *app, const char *id, struct push *out, struct refusal *why,
                struct error *err);
 
+/* The push as it is now, when nobody else works on it (busy.h): until then somebody may have. */
+int push_look_again(struct services *services, struct push *push, struct refusal *why,
+                    struct error *err);
+
 /* What the token may know about; points into the identity. */
 struct blob_scope push_scope(const struct identity *identity);
 

@@ -122,7 +122,7 @@ static int drop_surplus(struct services *services, int64_t number, const struct 
         struct digest sha256;
 
         memcpy(&sha256, surplus.digests.bytes + at, sizeof(sha256));
-        r = push_new_blob_drop(services->database, number, &sha256, err);
+        r = push_blob_drop(services->database, number, &sha256, err);
     }
     buf_release(&surplus.digests);
     return r;

@@ -19,6 +19,7 @@
 /* The verity digests of what the push holds, ascending by SHA-256. */
 struct known_verity {
     struct digest sha256, verity;
+    bool is_used; /* by a file */
 };
 
 struct verity_table {
@@ -48,15 +49,34 @@ static int compare_known(const void *a, const void *b)
 static int find_verity(void *context, uint64_t file_index, const struct entry *entry,
                        struct digest *out_verity, struct error *err)
 {
-    const struct verity_table *table = context;
+    struct verity_table *table = context;
     const struct known_verity key = { .sha256 = entry->sha256 };
-    const struct known_verity *found =
+    struct known_verity *found =
         bsearch(&key, table->items, table->count, sizeof(key), compare_known);
 
     if (found == NULL)
         return error_set(err, -EBUSY, "a blob is not there");
+    found->is_used = true;
     *out_verity = found->verity;
     return 0;
+}
+
+/* A version has no edges but those of its listing. What else the push holds, and is none of its
+ * documents, came as new-N, or by a listing that a server died over; it is let go. */
+static int drop_strays(struct services *services, const struct push *push,
+                       const struct verity_table *table, const struct digest *image,
+                       struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < table->count && r == 0; i++) {
+        const struct known_verity *held = &table->items[i];
+
+        if (!held->is_used && !digest_equal(&held->sha256, &push->content) &&
+            !digest_equal(&held->sha256, &push->times) && !digest_equal(&held->sha256, image))
+            r = push_blob_drop(services->database, push->number, &held->sha256, err);
+    }
+    return r;
 }
 
 static int load_verities(struct services *services, const struct push *push, uint64_t present,
@@ -74,17 +94,16 @@ static int load_verities(struct services *services, const struct push *push, uin
 }
 
 static int store_image(struct services *services, const struct identity *identity,
-                       const struct push *push, struct span image, struct digest *out_verity,
-                       struct error *err)
+                       const struct push *push, struct span image, const struct digest *sha256,
+                       struct digest *out_verity, struct error *err)
 {
     const struct blob_scope scope = push_scope(identity);
-    struct digest sha256 = digest_of_span(image);
     int r = merkle_verity_of(image, out_verity, err);
 
     if (r == 0)
-        r = deposit_bytes(services, push->number, &scope, &sha256, image, err);
+        r = deposit_bytes(services, push->number, &scope, sha256, image, err);
     if (r == 0)
-        r = push_part_set(services->database, push->number, PUSH_PART_TREE, &sha256, err);
+        r = push_part_set(services->database, push->number, PUSH_PART_TREE, sha256, err);
     return r;
 }
 
@@ -104,7 +123,7 @@ int push_tree_make(struct services *services, const struct identity *identity,
     cleanup(scratch_release) struct scratch image = { 0 };
     struct verity_table table;
     struct tree_plan plan;
-    struct digest tree;
+    struct digest sha256, tree;
     int r = tree_plan_make(listing, times, &plan, err);
 
     if (r == -EBADMSG || r == -EINVAL)
@@ -120,9 +139,14 @@ int push_tree_make(struct services *services, const struct identity *identity,
         return refusal_set(why, REFUSAL_MISSING_BLOBS, r);
     if (r == -EBADMSG || r == -EINVAL)
         return refuse(why, err);
+    if (r == 0) {
+        sha256 = digest_of(image.bytes, image.size);
+        r = drop_strays(services, push, &table, &sha256, err);
+    }
     scratch_release(&known);
     if (r == 0)
-        r = store_image(services, identity, push, span_of(image.bytes, image.size), &tree, err);
+        r = store_image(services, identity, push, span_of(image.bytes, image.size), &sha256, &tree,
+                        err);
     if (r < 0)
         return push_result_of(r, why, err);
     *out = (struct push_tree){

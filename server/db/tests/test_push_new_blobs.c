@@ -237,11 +237,11 @@ static void what_the_listing_does_not_name_is_let_go(void **state)
     assert_true(digest_equal(&seen, &one));
     fixture_send(database, number, 1);
     set_listing(database, number, 50);
-    assert_int_equal(push_new_blob_drop(database, number, &one, NULL), 0);
+    assert_int_equal(push_blob_drop(database, number, &one, NULL), 0);
     assert_int_equal(push_blob_get(database, number, &one, &row, NULL), -ENOENT);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM gc_candidates"), 1);
     /* what did not come as a new blob stays, whatever is asked */
-    assert_int_equal(push_new_blob_drop(database, number, &listing, NULL), 0);
+    assert_int_equal(push_blob_drop(database, number, &listing, NULL), 0);
     assert_int_equal(push_blob_get(database, number, &listing, &row, NULL), 0);
 }
 
@@ -255,7 +255,7 @@ static void what_was_cut_off_and_is_not_wanted_goes_at_once(void **state)
     open_new(database, number, 1);
     assert_int_equal(name_new(database, number, 1), 0);
     set_listing(database, number, 50);
-    assert_int_equal(push_new_blob_drop(database, number, &one, NULL), 0);
+    assert_int_equal(push_blob_drop(database, number, &one, NULL), 0);
     assert_int_equal(push_blob_count(database, number, &present, &missing, NULL), 0);
     assert_int_equal(present, 1);
     assert_int_equal(missing, 0);
@@ -274,7 +274,7 @@ static void a_listing_that_came_as_a_new_blob_stays(void **state)
     open_new(database, number, 1);
     assert_int_equal(name_new(database, number, 1), 0);
     set_listing(database, number, 1);
-    assert_int_equal(push_new_blob_drop(database, number, &listing, NULL), 0);
+    assert_int_equal(push_blob_drop(database, number, &listing, NULL), 0);
     assert_int_equal(push_blob_get(database, number, &listing, &row, NULL), 0);
 }
 

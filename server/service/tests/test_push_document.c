@@ -494,6 +494,100 @@ static void test_deltas(void **state)
     sample_release(&other);
 }
 
+static int64_t number_of(const char *id)
+{
+    cleanup(push_release) struct push push = push_empty();
+
+    assert_int_equal(push_get(world.database, "p", "a", id, world.caller.identity.id, &push, NULL),
+                     0);
+    return push.number;
+}
+
+/* What the second one names is not wanted, not even for a moment. */
+static void test_two_listings_at_once(void **state)
+{
+    struct sample one, two;
+    struct push_document *document;
+    struct push_info open;
+    struct refusal why = { 0 };
+    struct push_blob row;
+    struct span body;
+
+    sample_make(&one, 301, 2, 3000);
+    sample_make(&two, 302, 3, 3000);
+    body = buf_span(&two.listing);
+    open_bare(&open);
+    assert_int_equal(push_document_begin(world.services, &world.caller, "p", "a", open.id,
+                                         PUSH_DOCUMENT_LISTING, PUSH_DOCUMENT_PLAIN, body.size,
+                                         &document, &why, NULL),
+                     0);
+    assert_int_equal(push_document_add(document, span_slice(body, 0, 100), &why, NULL), 0);
+    assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", open.id,
+                                        buf_span(&one.listing), NULL, NULL),
+                     0);
+    assert_int_equal(push_document_add(document, span_slice(body, 100, body.size), &why, NULL), 0);
+    assert_int_equal(push_document_end(document, &why, NULL), -EBADMSG);
+    assert_int_equal(why.code, REFUSAL_DIGEST_MISMATCH);
+    push_document_free(document);
+    for (size_t i = 0; i < two.count; i++)
+        assert_int_equal(push_blob_get(world.database, number_of(open.id), &two.blobs[i].sha256,
+                                       &row, NULL),
+                         -ENOENT);
+    assert_int_equal(push_blob_get(world.database, number_of(open.id), &two.content, &row, NULL),
+                     -ENOENT);
+    sample_release(&one);
+    sample_release(&two);
+}
+
+/* As a server leaves it that dies between the holds and the listing: a hold of what no file is. */
+static void test_a_version_has_the_edges_of_its_listing(void **state)
+{
+    struct blob_scope everything = { 0 };
+    struct version_info info = { 0 };
+    struct sample other, sample;
+    struct push_info open;
+    enum pushes_outcome outcome;
+    struct blob_want want;
+    struct blob blob;
+    bool missing;
+
+    world_close(&world); /* the versions are to be 1 and 2 */
+    world_open(&world, WORLD_FILE);
+    everything.token_id = world.caller.identity.id;
+    sample_make(&other, 303, 1, 3000);
+    sample_make(&sample, 304, 2, 3000);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "b", "1", &other, &outcome, NULL, NULL,
+                                 NULL),
+                     0);
+    sample_open(&world, &world.caller, "p", "a", "edges", &sample, &open);
+    assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", open.id,
+                                        buf_span(&sample.listing), NULL, NULL),
+                     0);
+    assert_int_equal(sample_put_times(&world, &world.caller, "p", "a", open.id,
+                                      buf_span(&sample.times), NULL, NULL),
+                     0);
+    for (size_t i = 0; i < sample.count; i++)
+        assert_int_equal(sample_put_blob(&world, &world.caller, "p", "a", open.id, &sample.blobs[i],
+                                         0, NULL, NULL),
+                         0);
+    want = (struct blob_want){ .sha256 = other.blobs[0].sha256, .size = other.blobs[0].size };
+    assert_int_equal(push_blobs_want(world.database, number_of(open.id), &everything, &want, 1,
+                                     &missing, NULL),
+                     0);
+    assert_false(missing);
+    assert_int_equal(pushes_commit(world.services, &world.caller, "p", "a", open.id, NULL, &outcome,
+                                   &info, NULL, NULL),
+                     0);
+    version_info_release(&info);
+    sample_check(&world, "p", "a", "edges", &sample);
+    assert_int_equal(blob_of_version(world.database, 2, &sample.blobs[1].sha256, &blob, NULL), 0);
+    assert_int_equal(blob_of_version(world.database, 2, &sample.content, &blob, NULL), 0);
+    assert_int_equal(blob_of_version(world.database, 2, &sample.times_sha256, &blob, NULL), 0);
+    assert_int_equal(blob_of_version(world.database, 2, &want.sha256, &blob, NULL), -ENOENT);
+    sample_release(&other);
+    sample_release(&sample);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +602,8 @@ int main(void)
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_content_that_is_no_listing),
         cmocka_unit_test(test_deltas),
+        cmocka_unit_test(test_two_listings_at_once),
+        cmocka_unit_test(test_a_version_has_the_edges_of_its_listing),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
