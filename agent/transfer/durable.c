@@ -20,7 +20,6 @@ CLEANUP_DEFINE(directory, directory_close);
 #define EACH_MAX 256
 
 struct syncing {
-    struct transfer *transfer;
     struct directory *dest;
     const struct tree *tree;
     char path[PATH_MAX_SIZE + 1];
@@ -59,10 +58,10 @@ static int sync_above(struct syncing *syncing, struct error *err)
 static int sync_record(struct syncing *syncing, uint32_t index, struct error *err)
 {
     uint8_t room[PATH_MAX_SIZE];
-    int r = transfer_stopped(syncing->transfer, err);
+    int r = 0;
 
     set_path(syncing, tree_path(syncing->tree, index, room));
-    if (r == 0 && tree_record(syncing->tree, index).kind == ENTRY_FILE)
+    if (tree_record(syncing->tree, index).kind == ENTRY_FILE)
         r = sync_file(syncing, err);
     return r < 0 ? r : sync_above(syncing, err);
 }
@@ -120,8 +119,38 @@ int durable_make(struct transfer *transfer, struct directory *dest, const struct
 
     if (syncing == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    *syncing = (struct syncing){ .transfer = transfer, .dest = dest, .tree = tree };
+    *syncing = (struct syncing){ .dest = dest, .tree = tree };
     if (r == -ENOTSUP)
         r = sync_each(syncing, plan, err);
+    return transfer_local(transfer, r);
+}
+
+/* Of several files of these bytes the one that was staged. */
+static int sync_staged(struct transfer *transfer, struct directory *stage,
+                       const struct pull_plan *plan, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < pull_plan_write_count(plan); i++) {
+        cleanup_fd int fd = -1;
+        char name[DIGEST_HEX_SIZE];
+
+        digest_hex(&pull_plan_write(plan, i)->sha256, name);
+        r = transfer_stopped(transfer, err);
+        if (r == 0)
+            r = directory_open_read(stage, name, &fd, err);
+        if (r == 0)
+            r = file_sync(fd, err);
+    }
+    return r;
+}
+
+int durable_stage(struct transfer *transfer, struct directory *stage, const struct pull_plan *plan,
+                  struct error *err)
+{
+    int r = is_small(plan) ? -ENOTSUP : volume_sync(stage, err);
+
+    if (r == -ENOTSUP)
+        r = sync_staged(transfer, stage, plan, err);
     return transfer_local(transfer, r);
 }

@@ -206,6 +206,17 @@ static int check_space(struct pulling *pulling, const struct pull_plan *plan, st
     return pull_space_check(pulling->options->transfer, home, &need, err);
 }
 
+static int see_other(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    return strncmp(name, ".kkartifact", strlen(".kkartifact")) == 0 ? 0 : 1;
+}
+
+/* Whether anything but our own stands there. */
+static bool is_in_use(struct directory *dest)
+{
+    return directory_list(dest, "", see_other, NULL, NULL) != 0;
+}
+
 static int update(struct pulling *pulling, const struct pull_plan *plan, struct pull_counts *out,
                   struct error *err)
 {
@@ -219,6 +230,7 @@ static int update(struct pulling *pulling, const struct pull_plan *plan, struct 
                                         .tree = pulling->tree,
                                         .version = &pulling->version,
                                         .protect = options->protect,
+                                        .in_use = is_in_use(options->dest),
                                         .has_image = pulling->fetched.name != NULL };
 
     return pull_write_run(&write, out, err);
@@ -272,6 +284,10 @@ static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool
         return exchange(pulling, plan, out, err);
     if (!current)
         r = check_space(pulling, plan, err);
+    if (r == 0 && !current && pull_plan_changes_top(plan, pulling->tree) &&
+        !directory_may_write(options->dest))
+        r = transfer_local(options->transfer,
+                           error_set(err, -EACCES, "the directory may not be written to"));
     if (r == 0 && !current)
         r = update(pulling, plan, out, err);
     if (r == 0)

@@ -175,6 +175,8 @@ static int place_copy(struct applying *applying, const char *staged, uint32_t in
         r = directory_create(options->stage, "copy", 0600, &to, err);
     if (r == 0)
         r = file_copy(from, to, tree_record(options->tree, index).size, err);
+    if (r == 0 && options->in_use)
+        r = file_sync(to, err);
     cleanup_fd_at(&to);
     return r < 0 ? r : place(applying, "copy", index, err);
 }
@@ -192,10 +194,7 @@ static int apply_write(struct applying *applying, size_t at, struct error *err)
     const struct pull_plan *plan = applying->options->plan;
     const struct pull_write *write = pull_plan_write(plan, at);
     char staged[DIGEST_HEX_SIZE];
-    int r = transfer_stopped(applying->options->transfer, err);
 
-    if (r < 0)
-        return r;
     digest_hex(&write->sha256, staged);
     return is_last_of_digest(plan, at) ? place(applying, staged, write->index, err)
                                        : place_copy(applying, staged, write->index, err);
@@ -212,8 +211,13 @@ static int apply_writes(struct applying *applying, struct error *err)
     if (r == 0)
         r = directory_looker_new(applying->options->dest, &looker, err);
     applying->looker = looker;
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = apply_write(applying, turns[i].write, err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        /* Once programs can see a part of the new version they are not left with that. */
+        if (!applying->options->in_use)
+            r = transfer_stopped(applying->options->transfer, err);
+        if (r == 0)
+            r = apply_write(applying, turns[i].write, err);
+    }
     applying->looker = NULL;
     return r;
 }
@@ -342,6 +346,37 @@ static void note_files(struct applying *applying)
         stat_cache_writer_end(writer, NULL);
 }
 
+static int set_directory(struct applying *applying, struct directory_looker *looker, uint32_t index,
+                         struct error *err)
+{
+    struct tree_record record = tree_record(applying->options->tree, index);
+    const char *path = path_of(applying, index);
+    struct file_info info;
+    int r = directory_looker_info(looker, path, &info, err);
+
+    if (r == -ENOENT)
+        return 0; /* the plan was for a part of the tree */
+    return r < 0 || info.kind != FILE_DIRECTORY
+               ? r
+               : set_state(applying->options->dest, path, &record, &info, err);
+}
+
+/* What is protected is never touched once it is there; before, it is the version's. */
+static int set_new_protected(struct applying *applying, struct directory_looker *looker,
+                             struct error *err)
+{
+    const struct buf *makes = &applying->options->plan->makes;
+    int r = 0;
+
+    for (size_t i = pull_plan_count(makes); r == 0 && i-- > 0;) {
+        uint32_t index = pull_plan_index(makes, i);
+
+        if (is_protected(applying, span_text(path_of(applying, index)), true))
+            r = set_directory(applying, looker, index, err);
+    }
+    return r;
+}
+
 /* From the deepest up: a directory that may not be entered comes after what is in it. */
 static int set_directories(struct applying *applying, struct error *err)
 {
@@ -349,20 +384,12 @@ static int set_directories(struct applying *applying, struct error *err)
     const struct tree *tree = applying->options->tree;
     int r = directory_looker_new(applying->options->dest, &looker, err);
 
+    if (r == 0)
+        r = set_new_protected(applying, looker, err);
     for (uint32_t index = tree->header.record_count; r == 0 && index-- > 1;) {
-        struct tree_record record = tree_record(tree, index);
-        struct file_info info;
-        const char *path;
-        if (record.kind != ENTRY_DIRECTORY)
-            continue;
-        path = path_of(applying, index);
-        if (is_protected(applying, span_text(path), true))
-            continue;
-        r = directory_looker_info(looker, path, &info, err);
-        if (r == 0 && info.kind == FILE_DIRECTORY)
-            r = set_state(applying->options->dest, path, &record, &info, err);
-        else if (r == -ENOENT)
-            r = 0; /* the plan was for a part of the tree */
+        if (tree_record(tree, index).kind == ENTRY_DIRECTORY &&
+            !is_protected(applying, span_text(path_of(applying, index)), true))
+            r = set_directory(applying, looker, index, err);
     }
     return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct directory;
@@ -25,6 +26,7 @@ struct pull_apply_options {
     const struct pull_plan *plan;
     const struct tree *tree;
     const struct pattern_list *protect;
+    bool in_use; /* programs may run from dest: once begun it goes on, whoever asks to stop */
 };
 
 struct pull_counts {

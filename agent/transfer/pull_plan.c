@@ -7,6 +7,7 @@
 
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/model/tree.h"
 
 #define REMOVAL 1 /* so that the byte is never a NUL */
 
@@ -65,6 +66,35 @@ size_t pull_plan_write_count(const struct pull_plan *plan)
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at)
 {
     return (const struct pull_write *)(const void *)plan->writes.bytes + at;
+}
+
+static bool is_at_top(const struct tree *tree, uint32_t index)
+{
+    return tree_record(tree, index).parent == TREE_ROOT;
+}
+
+bool pull_plan_changes_top(const struct pull_plan *plan, const struct tree *tree)
+{
+    const struct buf *const lists[] = { &plan->makes, &plan->clears, &plan->links };
+    size_t at = plan->removals.size;
+    const char *path;
+    unsigned flags;
+
+    for (size_t i = 0; i < pull_plan_write_count(plan); i++) {
+        if (is_at_top(tree, pull_plan_write(plan, i)->index))
+            return true;
+    }
+    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+        for (size_t i = 0; i < pull_plan_count(lists[l]); i++) {
+            if (is_at_top(tree, pull_plan_index(lists[l], i)))
+                return true;
+        }
+    }
+    while ((path = pull_plan_removal(plan, &at, &flags)) != NULL) {
+        if (strchr(path, '/') == NULL)
+            return true;
+    }
+    return false;
 }
 
 static int compare_turns(const void *a, const void *b)

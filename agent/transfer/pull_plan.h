@@ -70,6 +70,8 @@ size_t pull_plan_count(const struct buf *indices);
 uint32_t pull_plan_index(const struct buf *indices, size_t at);
 size_t pull_plan_write_count(const struct pull_plan *plan);
 const struct pull_write *pull_plan_write(const struct pull_plan *plan, size_t at);
+/* Whether a name right in DEST comes, goes or is replaced. */
+bool pull_plan_changes_top(const struct pull_plan *plan, const struct tree *tree);
 /* All writes in the order of the tree: of the files of a directory one comes after the other. Of
  * those with one digest the order is the same in both. *out: memory_free(). */
 struct pull_turn {

@@ -47,12 +47,15 @@ static int stage_and_apply(const struct pull_write_options *options, struct pull
                                         .home = pulled->home,
                                         .plan = options->plan,
                                         .tree = options->tree,
-                                        .protect = options->protect };
+                                        .protect = options->protect,
+                                        .in_use = options->in_use };
     int r = open_stage(options, &stage, err);
 
     stage_options.stage = apply.stage = stage;
     if (r == 0)
         r = pull_stage(&stage_options, err);
+    if (r == 0 && apply.in_use)
+        r = durable_stage(options->transfer, stage, options->plan, err);
     if (r == 0 && options->has_image)
         r = transfer_local(options->transfer,
                            pulled_begin(pulled, PULL_TREE_NAME, &record->tree, err));

@@ -160,6 +160,10 @@ int verify_run(const struct verify_options *options, struct verify_result *out, 
         r = check_record(&pulled, options->transfer, err);
     if (r < 0)
         return r;
+    if (pulled.pending_count > 0)
+        transfer_warning(options->transfer,
+                         "a pull of another version has begun to change this directory and did "
+                         "not end: pull again to complete it");
     transfer_meter(options->transfer, METER_SCANNING, pulled.current.tree.header.file_count,
                    pulled.current.tree.header.bytes);
     r = verify_tree(verifying, &pulled.current.tree, err);

@@ -88,6 +88,9 @@ int directory_set_owner(struct directory *at, const char *path, uint32_t owner, 
                         struct error *err);
 int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s, struct error *err);
 
+/* Whether names may be made and removed right in it, as far as the system tells beforehand. */
+bool directory_may_write(struct directory *directory);
+
 /* Makes the entries themselves (creations, renames) durable. */
 int directory_sync(struct directory *directory, struct error *err);
 

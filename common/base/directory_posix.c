@@ -602,6 +602,11 @@ int directory_set_mtime(struct directory *at, const char *path, int64_t mtime_s,
     return r < 0 ? r : told(utimensat(spot.fd, spot.name, times, AT_SYMLINK_NOFOLLOW), path, err);
 }
 
+bool directory_may_write(struct directory *directory)
+{
+    return faccessat(directory->fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 int directory_sync(struct directory *directory, struct error *err)
 {
     return told(fsync(directory->fd), "", err);

@@ -3,8 +3,11 @@
 before state.json says that it is there. Seen by the calls that the agent makes."""
 
 import os
+import pathlib
 import re
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -63,6 +66,11 @@ def test_files_before_the_record(words, count, agent, names, tmp_path):
               if call.startswith("rename") and f"<{root}/.kkartifact/stage>" in said
               and f"<{root}/.kkartifact/stage>" not in said.split(", ")[2]]
     assert len(placed) == count + 1 and placed[-1] < end
+    if not words: # what is in use is replaced by what is on the disk
+        staged = calls[:placed[0]]
+        assert any(call == "syncfs" for call, _ in staged) if count > 256 else \
+            sum(is_sync(call, said, said.split("<", 1)[1].split(">", 1)[0])
+                for call, said in staged if f"<{root}/.kkartifact/stage/" in said) == count
     after = calls[placed[-1] + 1:end]
     if count > 256:
         assert any(call == "syncfs" for call, _ in after)
@@ -106,3 +114,57 @@ def test_a_large_file_is_not_read_by_the_next_pull(agent, names, tmp_path):
                    timeout=240)
     opened = out.read_text(errors="replace")
     assert "state.json" in opened and '"large"' not in opened
+
+
+def slowed(agent, names, tmp_path, copy, inject):
+    """A pull of v2 whose renames from the stage are slow, or kill it: (process, its words)."""
+    line = ["strace", "-f", "-o", tmp_path / "renames", "-e", "trace=renameat", "-e",
+            f"inject=renameat:{inject}",
+            *agent.line("pull", copy, "--project", names.project, "--app", names.app, "--version",
+                        "v2")]
+    return subprocess.Popen(list(map(str, line)), env=agent.environment, stderr=subprocess.PIPE,
+                            stdout=subprocess.PIPE)
+
+
+@pytest.fixture
+def two_versions(agent, names, tmp_path):
+    one, two, copy = tmp_path / "one", tmp_path / "two", tmp_path / "copy"
+    for number in range(200):
+        trees.write(one, f"d{number % 2}/{number}", b"1 %d" % number)
+        trees.write(two, f"d{number % 2}/{number}", b"2 %d" % number)
+    agent.push(one, names.project, names.app, "v1")
+    agent.push(two, names.project, names.app, "v2")
+    agent.pull(copy, names.project, names.app, "v1")
+    return two, copy
+
+
+def count_new(two, copy):
+    return sum((copy / path.relative_to(two)).read_bytes() == path.read_bytes()
+               for path in two.rglob("*") if path.is_file())
+
+
+def test_an_interrupt_does_not_leave_two_versions(agent, names, two_versions, tmp_path):
+    two, copy = two_versions
+    with slowed(agent, names, tmp_path, copy, "delay_exit=10000") as pulling:
+        until = time.monotonic() + 60
+        while count_new(two, copy) < 10:
+            assert pulling.poll() is None and time.monotonic() < until
+        children = pathlib.Path(f"/proc/{pulling.pid}/task/{pulling.pid}/children").read_text()
+        os.kill(int(children.split()[0]), signal.SIGINT)
+        _, words = pulling.communicate(timeout=120)
+    assert pulling.returncode == 0, words
+    trees.assert_same(two, copy)
+    assert agent.run("verify", copy).code == 0
+
+
+def test_verify_tells_of_a_pull_that_did_not_end(agent, names, two_versions, tmp_path):
+    two, copy = two_versions
+    with slowed(agent, names, tmp_path, copy, "signal=KILL:when=30") as pulling:
+        pulling.communicate(timeout=120)
+    assert 0 < count_new(two, copy) < 200
+    done = agent.run("verify", copy)
+    assert done.code == 20 and "did not end: pull again" in done.stderr, done
+    agent.pull(copy, names.project, names.app, "v2")
+    trees.assert_same(two, copy)
+    done = agent.run("verify", copy)
+    assert done.code == 0 and "did not end" not in done.stderr, done

@@ -112,3 +112,21 @@ def test_each_is_told(agent, names, source, tmp_path):
     for line in expected:
         assert f"kkartifact-agent: {line}\n" in done.stderr
     trees.assert_same(source, copy)
+
+
+def test_a_protected_directory_is_made_as_the_version_has_it(agent, names, tmp_path):
+    """What is protected is not touched once it is there; the first time it is not."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    trees.write(source, "logs/deep/keep", b"x")
+    os.chmod(source / "logs", 0o755)
+    os.chmod(source / "logs/deep", 0o750)
+    os.utime(source / "logs", (1234, 1234))
+    agent.push(source, names.project, names.app, "v1")
+    words = ("--ignore", "/logs/")
+    agent.pull(copy, names.project, names.app, "v1", *words)
+    trees.assert_same(source, copy)
+    os.chmod(copy / "logs", 0o700)
+    os.utime(copy / "logs", (99, 99))
+    agent.pull(copy, names.project, names.app, "v1", "--full-check", *words)
+    status = os.stat(copy / "logs")
+    assert (status.st_mode & 0o777, status.st_mtime) == (0o700, 99)
