@@ -98,6 +98,8 @@ static void refuse(struct part_pair *pair, const struct api_answer *answer)
 {
     bool too_early = current_of(pair)->was_ahead && is_too_early(answer);
 
+    if (!too_early)
+        pair->is_welcome = false; /* a line that breaks would break what is ahead, too */
     forget(ahead_of(pair));
     *pair->in_order |= too_early && part_pair_is_busy(answer);
     pair->on_refused(pair->context, answer, too_early);

@@ -49,7 +49,7 @@ struct part_pair {
         uint64_t done_offset; /* what the server said then */
     } parts[2];
     size_t current;            /* index; the other one is ahead */
-    bool is_welcome;           /* a part was taken */
+    bool is_welcome;           /* a part was taken, and none was refused or broke off since */
     struct api_push_part sent; /* the current one, for the next */
     int fd;
 };

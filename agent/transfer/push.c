@@ -47,6 +47,7 @@ struct round {
     struct push_early *early; /* or NULL */
     struct digest times;
     const char *changed; /* the path that was seen to change; the scan's */
+    bool is_resumed;     /* the push that is open may have parts of files already */
 };
 
 /* Who looks at a file that the scan cache does not know. */
@@ -193,7 +194,8 @@ static int send_blobs(struct round *round, const struct api_push_spec *spec,
                                       .root = options->root,
                                       .scan = round->scan,
                                       .spec = spec,
-                                      .id = push->id };
+                                      .id = push->id,
+                                      .is_resumed = round->is_resumed };
     struct push_deltas_options deltas = {
         .send = &send, .delta_max = push->part_size, .cache = options->cache, .looks = round->looks
     };
@@ -329,9 +331,15 @@ static int open_push(struct round *round, const struct api_push_spec *spec,
 {
     const struct push_options *options = round->options;
 
-    if (!push_early_take(round->early, out))
-        return push_opening_begin(opening, options->transfer, options->cache, spec, 0,
-                                  options->metadata, out, err);
+    int r;
+
+    if (!push_early_take(round->early, out)) {
+        r = push_opening_begin(opening, options->transfer, options->cache, spec, 0,
+                               options->metadata, out, err);
+        round->is_resumed = opening->is_taken_up;
+        return r;
+    }
+    round->is_resumed = true; /* what went early may have been an earlier run's */
     push_opening_adopt(opening, options->transfer, options->cache, spec, options->metadata,
                        out->id);
     push_early_forget(round->early); /* the next run knows the files, and looks for this one */

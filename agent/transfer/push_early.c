@@ -196,6 +196,7 @@ static int send(struct push_early *early, struct error *err)
         .spec = options->spec,
         .id = early->push.id,
         .part_size = part_size < transfer->part_size ? part_size : transfer->part_size,
+        .is_resumed = early->opening.is_taken_up,
         .source = { .next = next_file, .digest = find_digest, .context = early },
     };
     const char *changed = NULL;

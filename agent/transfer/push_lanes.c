@@ -34,6 +34,7 @@ struct lane {
     uint64_t sent; /* counted in the meter */
     bool damaged;  /* the server found other bytes once */
     struct part_pair pair;
+    struct api_call *asking; /* where the upload stands; or NULL */
     struct push_retry retry;
     int cause; /* why it tries again: a code, 0: it does not */
     struct error cause_error;
@@ -58,6 +59,7 @@ struct sending {
 };
 
 static void send_part(struct lane *lane);
+static void ask_offset(struct lane *lane);
 
 /* The next that waits for a turn has it. */
 static void pass_turn(struct sending *sending)
@@ -74,11 +76,22 @@ static void pass_turn(struct sending *sending)
     }
 }
 
+/* Nothing is told of the answer any more. */
+static void stop_asking(struct lane *lane)
+{
+    struct api_call *call = lane->asking;
+
+    lane->asking = NULL;
+    if (call != NULL)
+        api_call_cancel(call);
+}
+
 static void lane_end(struct lane *lane)
 {
     bool had_turn = lane->has_turn;
 
     part_pair_end(&lane->pair);
+    stop_asking(lane);
     lane->has_turn = lane->waits = lane->unnamed = lane->packs = false;
     part_ahead_end(&lane->ahead);
     if (!part_ahead_busy(&lane->ahead))
@@ -152,7 +165,10 @@ static void fill_lane(struct lane *lane)
     lane->packs =
         lane->file.size > PUSH_PACKS_FILE_MAX && part_coding_pays(lane->fd, lane->file.size);
     part_pair_begin(&lane->pair, lane->fd);
-    send_part(lane);
+    if (options->is_resumed)
+        ask_offset(lane);
+    else
+        send_part(lane);
 }
 
 /* Its last file ended while a thread was at it. */
@@ -164,9 +180,10 @@ static void on_idle(void *context)
     fill_lane(lane);
 }
 
+/* What broke off may have come in part. */
 static void on_timer(void *context)
 {
-    send_part(context);
+    ask_offset(context);
 }
 
 /* Another try after a pause, or the end. */
@@ -260,6 +277,51 @@ static void on_refusal(struct lane *lane, const struct api_answer *answer)
     } else {
         fail(lane, answer->code, &answer->err);
     }
+}
+
+static void on_offset(void *context, const struct api_answer *answer)
+{
+    struct lane *lane = context;
+    struct error err = answer->err;
+    uint64_t offset = 0;
+    int r = answer->code;
+
+    if (lane->asking == NULL) /* it was given up */
+        return;
+    lane->asking = NULL;
+    if (r == 0)
+        r = api_push_offset_read(answer, lane->file.size, &offset, &err);
+    if (lane->sending->result != 0) {
+        lane_end(lane);
+    } else if (r == 0) {
+        if (offset > lane->offset) { /* a line that breaks all the time, and gets on */
+            push_retry_reset(&lane->retry);
+            lane->cause = 0;
+        }
+        go_on_at(lane, offset);
+    } else if (answer->status == 404 && lane->file.is_new) {
+        go_on_at(lane, 0);
+    } else if (answer->status == 409) {
+        try_when_free(lane, answer);
+    } else if (retry_judge(answer->code, answer->status) == RETRY_NEXT) {
+        try_again(lane, r, &err);
+    } else {
+        fail(lane, r, &err);
+    }
+}
+
+static void ask_offset(struct lane *lane)
+{
+    const struct push_lanes_options *options = lane->sending->options;
+    const struct api_push_part part = { .sha256 = lane->file.sha256,
+                                        .is_new = lane->file.is_new,
+                                        .number = lane->file.number };
+    struct error err;
+    int r = api_push_offset_start(options->transfer->client, options->spec, options->id, &part,
+                                  on_offset, lane, &lane->asking, &err);
+
+    if (r < 0)
+        fail(lane, r, &err);
 }
 
 /* part_pair */

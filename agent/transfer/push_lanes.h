@@ -14,7 +14,8 @@ struct transfer;
 /*
  * push_lanes - files of an open push, several at a time, each in parts.
  *
- * A broken connection is tried again by the retry policy, at the offset that the server has. Files
+ * After a broken connection the server is asked what it has, and the file goes on there, by the
+ * retry policy; as long as it gets on, every break is the first one. Files
  * are examined before and after: one that is not what it was said to be ends the sending with
  * PUSH_SEND_CHANGED. Parts go in zstd where a sample of the file says that it pays.
  */
@@ -44,6 +45,7 @@ struct push_lanes_options {
     const struct api_push_spec *spec;
     const char *id;
     uint64_t part_size;
+    bool is_resumed; /* an earlier run has sent a part: where each file stands is asked first */
     struct push_source source;
 };
 

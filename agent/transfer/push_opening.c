@@ -134,6 +134,7 @@ int push_opening_begin(struct push_opening *opening, struct transfer *transfer,
 
     begin(opening, transfer, cache, spec, place, metadata);
     if (take_up(opening, spec, out) == 0) {
+        opening->is_taken_up = true;
         transfer_detail(transfer, "going on with the push that was left open");
         return 0;
     }

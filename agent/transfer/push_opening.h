@@ -25,6 +25,7 @@ struct push_opening {
     struct directory *cache; /* or NULL: nothing is kept */
     int fd;                  /* of the file, locked; -1: none */
     char path[128];
+    bool is_taken_up; /* the push is an earlier run's */
 };
 
 /* Opens or takes up a push: as api_push_create(), whose answer `exists` it may also be. place: what

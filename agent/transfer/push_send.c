@@ -60,6 +60,7 @@ int push_send(const struct push_send_options *options, const char **out_path, st
         .spec = options->spec,
         .id = options->id,
         .part_size = options->part_size,
+        .is_resumed = options->is_resumed,
         .source = { .next = next_file, .context = &missing },
     };
 

@@ -20,6 +20,7 @@ struct push_send_options {
     const struct api_push_spec *spec;
     const char *id;
     uint64_t part_size;
+    bool is_resumed;
     struct span missing; /* bitmap of the listing's files */
 };
 

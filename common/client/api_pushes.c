@@ -285,28 +285,35 @@ static int header_number(const struct http_headers *headers, const char *name, u
     return 0;
 }
 
-int api_push_blob_offset(struct api_client *client, const struct api_push_spec *spec,
-                         const char *id, const struct digest *sha256, uint64_t *out_offset,
-                         uint64_t *out_length, struct error *err)
+int api_push_offset_start(struct api_client *client, const struct api_push_spec *spec,
+                          const char *id, const struct api_push_part *part, api_call_done *done,
+                          void *context, struct api_call **out_call, struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
-    cleanup(api_result_release) struct api_result result = api_result_init();
-    struct api_call_spec call = { .method = HTTP_HEAD };
-    uint64_t offset, length;
+    struct api_call_spec call = {
+        .method = HTTP_HEAD, .once = true, .done = done, .context = context
+    };
     int r;
 
-    blob_path(&path, spec, id, sha256);
-    r = run(client, &call, &path, &result, NULL, err);
+    part_path(&path, spec, id, part);
+    call.path = buf_text(&path);
+    r = buf_check(&path, err);
+    return r < 0 ? r : api_call_start(client, &call, out_call, err);
+}
+
+int api_push_offset_read(const struct api_answer *answer, uint64_t size, uint64_t *out_offset,
+                         struct error *err)
+{
+    uint64_t offset, length;
+    int r = header_number(answer->headers, "Upload-Offset", &offset, err);
+
     if (r == 0)
-        r = header_number(&result.headers, "Upload-Offset", &offset, err);
-    if (r == 0)
-        r = header_number(&result.headers, "Upload-Length", &length, err);
-    if (r == 0 && offset > length)
-        r = error_set(err, -EBADMSG, "the server's answer: an offset beyond the end");
+        r = header_number(answer->headers, "Upload-Length", &length, err);
+    if (r == 0 && (length != size || offset > length))
+        r = error_set(err, -EBADMSG, "the server's answer: an impossible offset or length");
     if (r < 0)
         return r;
     *out_offset = offset;
-    *out_length = length;
     return 0;
 }
 

@@ -58,11 +58,6 @@ int api_push_put_times(struct api_client *client, const struct api_push_spec *sp
 int api_push_missing(struct api_client *client, const struct api_push_spec *spec, const char *id,
                      uint64_t file_count, struct buf *out, struct error *err);
 
-/* What the server has of a blob. *out_offset <= *out_length. */
-int api_push_blob_offset(struct api_client *client, const struct api_push_spec *spec,
-                         const char *id, const struct digest *sha256, uint64_t *out_offset,
-                         uint64_t *out_length, struct error *err);
-
 struct api_push_part {
     /* Of the blob; of new-`number` NULL is fine but for its last part. */
     const struct digest *sha256;
@@ -85,6 +80,16 @@ int api_push_part_start(struct api_client *client, const struct api_push_spec *s
                         struct error *err);
 /* The offset that a 204 answer told, -EBADMSG when it has none. */
 int api_push_part_offset(const struct api_answer *answer, uint64_t *out_offset, struct error *err);
+
+/* Asks how much the server has of the part's blob; never repeated here. An answer of 200 is to be
+ * read; 409 (without words, which HEAD has none of): a request that broke off is still being ended;
+ * 404 of a new one: nothing. */
+int api_push_offset_start(struct api_client *client, const struct api_push_spec *spec,
+                          const char *id, const struct api_push_part *part, api_call_done *done,
+                          void *context, struct api_call **out_call, struct error *err);
+/* Of a blob of `size` bytes. *out_offset <= size; -EBADMSG. */
+int api_push_offset_read(const struct api_answer *answer, uint64_t size, uint64_t *out_offset,
+                         struct error *err);
 
 /*
  * Sends a pack (FORMATS 8) of blobs of at most API_PUSH_PACK_MEMBER_MAX bytes. It may be sent again

@@ -225,6 +225,7 @@ static int result_code(struct http_request *request, CURLcode code, struct error
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
         if (!answered)
             return error_set(err, -EAGAIN, "%s: closed without an answer", origin);
         return error_set(err, -EIO, "%s: broken off in the middle", origin);

@@ -13,6 +13,7 @@
 #define HEADER_LINE_MAX 8192
 #define RECEIVE_BUFFER_SIZE (512L * 1024)
 #define SEND_BUFFER_SIZE (256L * 1024)
+#define RESEND_MAX ((uint64_t)256 << 10)
 #define SEND_BUFFER_FROM (1024 * 1024)
 
 const char *http_method_name(enum http_method method)
@@ -108,10 +109,15 @@ static int set_headers(struct http_request *request, const struct http_request_s
 
 static size_t give_body(char *out, size_t size, size_t count, void *context);
 
+/* libcurl sends a request once more, by itself, when a connection that it had kept turns out to be
+ * dead. After more than such a connection can swallow it was alive: then the receiver may have
+ * what came, and whoever sent it decides how to go on. */
 static int seek_body(void *context, curl_off_t offset, int origin)
 {
     struct http_request *request = context;
 
+    if (request->body_at > RESEND_MAX && offset == 0)
+        return CURL_SEEKFUNC_FAIL;
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > request->spec.body.size)
         return CURL_SEEKFUNC_CANTSEEK;
     request->body_at = (uint64_t)offset;

@@ -30,6 +30,7 @@ struct taken_part {
     struct blob_upload *upload;
     struct request *request;
     struct zstd_reader *zstd; /* when it comes so; or NULL */
+    bool is_refused;
 };
 
 static int offset_header(struct http_exchange *exchange, const char *name, uint64_t value,
@@ -91,6 +92,16 @@ static void forget(void *sink)
     zstd_reader_free(taken->zstd);
     blob_upload_free(taken->upload);
     memory_free(taken);
+}
+
+/* The client went away, or the body was refused. */
+static void abort_part(void *sink)
+{
+    struct taken_part *taken = sink;
+
+    if (!taken->is_refused)
+        blob_upload_break_off(taken->upload);
+    forget(taken);
 }
 
 static int add_plain(void *sink, struct span bytes, struct error *err)
@@ -201,10 +212,10 @@ static int add(void *sink, struct span bytes, struct error *err)
     struct taken_part *taken = sink;
     int r;
 
-    if (taken->zstd == NULL)
-        return add_plain(sink, bytes, err);
-    r = zstd_reader_add(taken->zstd, bytes, err);
-    return r < 0 ? refuse_frame(taken, r, err) : 0;
+    r = taken->zstd == NULL ? add_plain(sink, bytes, err)
+                            : zstd_reader_add(taken->zstd, bytes, err);
+    taken->is_refused |= r < 0;
+    return r < 0 && taken->zstd != NULL ? refuse_frame(taken, r, err) : r;
 }
 
 static int end(void *sink, struct http_exchange *exchange, struct error *err)
@@ -221,4 +232,4 @@ static int end(void *sink, struct http_exchange *exchange, struct error *err)
     return r < 0 ? r : http_answer_empty(exchange, 204, err);
 }
 
-const struct http_sink api_push_blobs_append = { begin, add, end, forget };
+const struct http_sink api_push_blobs_append = { begin, add, end, abort_part };

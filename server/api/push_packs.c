@@ -56,6 +56,15 @@ static void forget(void *sink)
     memory_free(taken);
 }
 
+/* The client went away, or the body was refused: then nothing is left to store. */
+static void abort_pack(void *sink)
+{
+    struct taken_pack *taken = sink;
+
+    pack_upload_break_off(taken->upload);
+    forget(sink);
+}
+
 static void write_result(struct json_writer *writer, const struct pack_upload_result *result)
 {
     json_begin_object(writer, NULL);
@@ -89,4 +98,4 @@ static int end(void *sink, struct http_exchange *exchange, struct error *err)
     return r < 0 ? r : http_answer_json(exchange, 200, &body, err);
 }
 
-const struct http_sink api_push_packs = { begin, add, end, forget };
+const struct http_sink api_push_packs = { begin, add, end, abort_pack };

@@ -54,11 +54,18 @@ void http_upload_finish(struct http_exchange *exchange)
         http_answer_failure(exchange, &err);
 }
 
+/* The client is gone. What came before that is given over all the same. */
 static void upload_abort(void *context)
 {
     struct http_exchange *exchange = context;
+    struct http_upload *upload = &exchange->upload;
+    const struct http_sink *sink = exchange->operation->sink;
+    struct error err = { 0 };
 
-    exchange->operation->sink->abort(exchange->upload.sink);
+    exchange->may_block = true;
+    if (!upload->failed && upload->filling.size > 0)
+        sink->data(upload->sink, buf_span(&upload->filling), &err);
+    sink->abort(upload->sink);
     http_exchange_free(exchange);
 }
 

@@ -66,6 +66,10 @@ int blob_upload_offset(struct services *services, const struct caller *caller, c
     int64_t number;
     int r = find_row(services, caller, project, app, push_id, sha256, &number, &row, why, err);
 
+    if (r == 0 && row.blob.state != BLOB_LIVE)
+        r = blob_upload_check_free(services, number, sha256, 0, why, err);
+    if (r == 0)
+        r = push_blob_get(services->database, number, sha256, &row, err);
     if (r < 0)
         return r;
     *out_offset = row.blob.state == BLOB_LIVE ? row.blob.size : row.received;
@@ -160,21 +164,40 @@ static int check_sizes(struct services *services, const struct push_blob *row, u
     return blob_upload_check_part(services, length, offset, part_size, why, err);
 }
 
+static struct upload_name name_of(int64_t push_number, const struct digest *sha256, uint32_t number)
+{
+    const void *what = sha256 != NULL ? (const void *)sha256->bytes : &number;
+    size_t size = sha256 != NULL ? DIGEST_SIZE : sizeof(number);
+    struct upload_name name = { .size = sizeof(push_number) + size };
+
+    memcpy(name.bytes, &push_number, sizeof(push_number));
+    memcpy(name.bytes + sizeof(push_number), what, size);
+    return name;
+}
+
 int blob_upload_enter(struct blob_upload *upload, const struct digest *sha256, struct refusal *why,
                       struct error *err)
 {
     struct upload_name *name = &upload->name;
-    const void *what = sha256 != NULL ? (const void *)sha256->bytes : &upload->number;
-    size_t size = sha256 != NULL ? DIGEST_SIZE : sizeof(upload->number);
     int r;
 
-    memcpy(name->bytes, &upload->push_number, sizeof(upload->push_number));
-    memcpy(name->bytes + sizeof(upload->push_number), what, size);
-    name->size = sizeof(upload->push_number) + size;
+    *name = name_of(upload->push_number, sha256, upload->number);
     r = busy_enter_part(upload->services, span_of(name->bytes, name->size), upload->offset,
                         upload->offset + upload->part_size, why, err);
     if (r == 0)
         upload->busy = true;
+    return r;
+}
+
+int blob_upload_check_free(struct services *services, int64_t push_number,
+                           const struct digest *sha256, uint32_t number, struct refusal *why,
+                           struct error *err)
+{
+    struct upload_name name = name_of(push_number, sha256, number);
+    int r = busy_enter(services, span_of(name.bytes, name.size), why, err);
+
+    if (r == 0)
+        busy_leave(services, span_of(name.bytes, name.size));
     return r;
 }
 

@@ -48,6 +48,7 @@ struct blob_upload {
     struct side_task hashing;     /* SHA-256 of `piece` */
     struct side_task growing;     /* its part of the tree */
     struct span piece;
+    bool has_failed; /* what came is not to be gone on with */
     bool is_pending; /* a whole blob of which no byte has come; its row: */
     struct push_blob row;
     bool busy; /* `name` is entered */
@@ -64,6 +65,10 @@ int blob_upload_check_part(struct services *services, uint64_t size, uint64_t of
 int blob_upload_enter(struct blob_upload *upload, const struct digest *sha256, struct refusal *why,
                       struct error *err);
 void blob_upload_leave(struct blob_upload *upload);
+/* -EBUSY: somebody works on it just now. */
+int blob_upload_check_free(struct services *services, int64_t push_number,
+                           const struct digest *sha256, uint32_t number, struct refusal *why,
+                           struct error *err);
 /* Decides the way, under the upload's name, from the row as it is now. */
 int blob_upload_prepare(struct blob_upload *upload, const struct push_blob *row,
                         struct refusal *why, struct error *err);

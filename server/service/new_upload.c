@@ -45,6 +45,9 @@ int blob_upload_offset_new(struct services *services, const struct caller *calle
         return r;
     if (number >= PUSH_NEW_BLOBS_MAX)
         return refuse_unknown(why, err);
+    r = blob_upload_check_free(services, push, NULL, number, why, err);
+    if (r < 0)
+        return r;
     r = push_new_blob_get(services->database, push, number, &found, err);
     if (r == -ENOENT)
         return refuse_unknown(why, err);

@@ -278,6 +278,12 @@ int pack_upload_end(struct pack_upload *upload, const struct pack_upload_result 
     return 0;
 }
 
+void pack_upload_break_off(struct pack_upload *upload)
+{
+    if (upload->failure == 0)
+        flush(upload, NULL);
+}
+
 struct pack_upload *pack_upload_free(struct pack_upload *upload)
 {
     if (upload == NULL)

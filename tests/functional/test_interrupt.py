@@ -60,6 +60,29 @@ def test_push_goes_on(slow, agent, proxy, names, source, tmp_path):
     trees.assert_same(source, tmp_path / "copy")
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_push_goes_on_within_a_part(how, slow, agent, proxy, names, tmp_path):
+    """The first part of the file is not through yet; what came of it counts."""
+    source = tmp_path / "one"
+    trees.write(source, "file", os.urandom(15 * MIB))
+    slow.settings["bandwidth_limit"] = "4MiB"
+    slow.write_config()
+    with slow.start("push", source, "--project", names.project, "--app", names.app, "--version",
+                    "v1") as pushing:
+        until = time.monotonic() + 60
+        while proxy.up < 6 * MIB:
+            assert pushing.poll() is None and time.monotonic() < until
+            time.sleep(0.001)
+        pushing.send_signal(how)
+        pushing.communicate(timeout=60)
+    slow.settings.pop("bandwidth_limit")
+    slow.write_config()
+    again = slow.push(source, names.project, names.app, "v1")
+    assert again["sent_bytes"] < 15 * MIB - 5 * MIB
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.assert_same(source, tmp_path / "copy")
+
+
 @pytest.mark.parametrize("words", [(), ("--exchange",)])
 def test_pull_goes_on(words, slow, agent, proxy, names, source, tmp_path):
     old = trees.small_tree(tmp_path / "old")

@@ -130,6 +130,25 @@ def test_answer_to_a_commit_is_lost(world, server):
         world.check("push", 0)
 
 
+@pytest.mark.parametrize("coding", ["as it is", "zstd"])
+def test_a_large_file_goes_in_the_end(coding, server, names, proxy, tmp_path):
+    """Larger than what a connection carries, as each of its parts is."""
+    agent = Agent(tmp_path / "agent", server.url, server.all_rights, retries=2)
+    copy = tmp_path / "copy"
+    words = trees.random_bytes(30 * MIB)
+    if coding == "zstd":
+        words = words.hex().encode()
+    trees.write(tmp_path / "source", "file", words)
+    proxy.fault = lambda number, kind, at, block: \
+        block[:max(3 * MIB - at, 0)] if kind == "up" else block
+    done = agent.run("push", tmp_path / "source", "--server", proxy.url, "--project", names.project,
+                     "--app", names.app, "--version", "v1")
+    assert done.code == 0, done
+    assert proxy.up < 40 * MIB, "what a connection carried counts"
+    agent.pull(copy, names.project, names.app, "v1")
+    trees.assert_same(tmp_path / "source", copy)
+
+
 def test_a_large_file_comes_in_the_end(server, names, proxy, tmp_path):
     """Larger than what a connection carries, and than all tries together would if each began
     anew."""
@@ -208,7 +227,8 @@ def test_busy_with_what_broke_off(what, world, server):
     world.agent.write_config()
     with LyingProxy(server) as origin:
         world.next("push")
-        origin.lie(what, refuse, method="POST" if "commit" in what else "PATCH")
+        for method in ("POST",) if "commit" in what else ("PATCH", "HEAD"):
+            origin.lie(what, refuse, method=method)
         world.run("push", "--server", origin.url)
         assert began[-1] - began[0] >= 4
         world.check("push", 0)

@@ -67,6 +67,7 @@ class CountingProxy:
 
     def _pass(self, source, target, kind, number):
         at = 0
+        broken = False
         with contextlib.suppress(OSError):
             while block := source.recv(65536):
                 self._count(kind, len(block))
@@ -74,10 +75,14 @@ class CountingProxy:
                 target.sendall(given)
                 at += len(block)
                 if len(given) < len(block):
+                    broken = True
                     break
         for end, how in ((target, socket.SHUT_WR), (source, socket.SHUT_RD)):
             with contextlib.suppress(OSError):
-                end.shutdown(how)
+                end.shutdown(socket.SHUT_RDWR if broken else how)
+        if broken:
+            target.close()
+            source.close()
 
     def _count(self, kind, size):
         with self._lock:

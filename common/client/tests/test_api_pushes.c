@@ -153,14 +153,12 @@ static void answers_that_break_the_rules(void **state)
     }
 }
 
-static void listing_bitmap_and_offset(void **state)
+static void listing_and_bitmap(void **state)
 {
     struct world *world = *state;
     struct api_push_spec spec = { .project = "p", .app = "a" };
     struct http_body body = { .kind = HTTP_BODY_SPAN, .size = 7, .span = span_text("listing") };
     struct buf bitmap = buf_init(1024);
-    struct digest digest = { { 255 } };
-    uint64_t offset, length;
 
     world->status = 204;
     assert_int_equal(api_push_put_listing(world->client, &spec, "id/1", body, API_PUSH_ZSTD, NULL,
@@ -179,21 +177,6 @@ static void listing_bitmap_and_offset(void **state)
     assert_int_equal(bitmap.size, 2);
     assert_int_equal(api_push_missing(world->client, &spec, "id", 17, &bitmap, NULL), -EBADMSG);
     buf_release(&bitmap);
-    world->lines = "Upload-Offset: 5\r\nUpload-Length: 10\r\n";
-    world->body = "";
-    assert_int_equal(api_push_blob_offset(world->client, &spec, "id", &digest, &offset, &length,
-                                          NULL),
-                     0);
-    assert_int_equal(offset, 5);
-    assert_int_equal(length, 10);
-    world->lines = "Upload-Offset: 11\r\nUpload-Length: 10\r\n";
-    assert_int_equal(api_push_blob_offset(world->client, &spec, "id", &digest, &offset, &length,
-                                          NULL),
-                     -EBADMSG);
-    world->lines = "Upload-Offset: x\r\n";
-    assert_int_equal(api_push_blob_offset(world->client, &spec, "id", &digest, &offset, &length,
-                                          NULL),
-                     -EBADMSG);
 }
 
 struct part {
@@ -231,6 +214,62 @@ static struct part send_part(struct world *world, const struct api_push_part *se
                                          NULL),
                      0);
     return part;
+}
+
+static void offset_done(void *context, const struct api_answer *answer)
+{
+    struct part *part = context;
+
+    part->done = true;
+    part->code = answer->code;
+    if (answer->code == 0)
+        part->code = api_push_offset_read(answer, 10, &part->offset, NULL);
+}
+
+static struct part ask_offset(struct world *world, const struct api_push_part *asked)
+{
+    struct api_push_spec spec = { .project = "p", .app = "a" };
+    struct part part = { 0 };
+
+    assert_int_equal(api_push_offset_start(world->client, &spec, "id", asked, offset_done, &part,
+                                           NULL, NULL),
+                     0);
+    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
+                                         NULL),
+                     0);
+    return part;
+}
+
+static void offsets_are_asked(void **state)
+{
+    static const char *const bad[] = {
+        "Upload-Offset: 11\r\nUpload-Length: 10\r\n",
+        "Upload-Offset: 5\r\nUpload-Length: 11\r\n",
+        "Upload-Offset: 5\r\n",
+        "Upload-Length: 10\r\n",
+        "Upload-Offset: x\r\nUpload-Length: 10\r\n",
+        NULL,
+    };
+    struct world *world = *state;
+    struct digest digest = { { 255 } };
+    const struct api_push_part asked = { .sha256 = &digest };
+    const struct api_push_part fresh = { .is_new = true, .number = 7 };
+    struct part part;
+
+    world->status = 200;
+    world->body = "";
+    world->lines = "Upload-Offset: 5\r\nUpload-Length: 10\r\n";
+    part = ask_offset(world, &asked);
+    assert_int_equal(part.code, 0);
+    assert_int_equal(part.offset, 5);
+    assert_string_equal(world->method, "HEAD");
+    part = ask_offset(world, &fresh);
+    assert_int_equal(part.code, 0);
+    assert_string_equal(world->path, "/api/v1/projects/p/apps/a/pushes/id/blobs/new-7");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        world->lines = bad[i];
+        assert_int_equal(ask_offset(world, &asked).code, -EBADMSG);
+    }
 }
 
 static void parts_are_sent_once(void **state)
@@ -325,7 +364,8 @@ int main(void)
         CASE(a_push_is_opened),
         CASE(it_exists_or_is_taken),
         CASE(answers_that_break_the_rules),
-        CASE(listing_bitmap_and_offset),
+        CASE(listing_and_bitmap),
+        CASE(offsets_are_asked),
         CASE(parts_are_sent_once),
         CASE(parts_of_what_has_no_digest),
         CASE(commit_and_delete),

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import time
 
 from kkformats import entries, listing, times
 
@@ -48,7 +49,14 @@ class Push:
         return self.part(self.digest, self.data[offset:end], offset, len(self.data))
 
     def offset(self):
-        answer = self.request("HEAD", f"{self.path}/blobs/{self.digest}")
+        """Where the upload stands, once the server is through with what broke off."""
+        until = time.monotonic() + 10
+        while True:
+            answer = self.request("HEAD", f"{self.path}/blobs/{self.digest}")
+            if answer.status != 409:
+                break
+            assert time.monotonic() < until, answer
+            time.sleep(0.02)
         assert answer.status == 200, answer
         return int(answer.headers["upload-offset"])
 
