@@ -29,8 +29,8 @@ struct carrying {
 };
 
 /*
- * What is protected may be a service's own, and the agent root: what stands at a path can be another
- * thing at each look. So everything is opened once, and what is open says what it is, whose it is,
+ * What is protected may be a service's own, and the agent root: what stands at a path can be
+ * another thing at each look. So everything is opened once, and what is open says what it is, whose it is,
  * and what it holds. The copies are in nobody's way: nobody else may write where they are made.
  */
 

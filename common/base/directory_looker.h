@@ -28,8 +28,8 @@ int directory_looker_info(struct directory_looker *looker, const char *path, str
                           struct error *err);
 
 /* Where a call of directory.h finds `path`: the parent, which is open now, and the last name, which
- * lies in `path`. When the parent cannot be opened, the directory itself and the whole path, so that
- * the call tells what is wrong. Valid until the next use of the looker. */
+ * lies in `path`. When the parent cannot be opened, the directory itself and the whole path, so
+ * that the call tells what is wrong. Valid until the next use of the looker. */
 struct looker_spot {
     struct directory *at;
     const char *name;

@@ -396,8 +396,8 @@ static int empty_directory(int *fd, int depth)
     return errno != 0 ? -1 : 0;
 }
 
-/* Opens a directory to empty it. One that its owner may not read, enter or write to is made so; what
- * is opened is what is changed, whatever somebody puts at the name meanwhile. */
+/* Opens a directory to empty it. One that its owner may not read, enter or write to is made so;
+ * what is opened is what is changed, whatever somebody puts at the name meanwhile. */
 static int open_to_empty(int parent_fd, const char *name)
 {
     cleanup_fd int fd = open_component(parent_fd, name, O_RDONLY | O_DIRECTORY, 0);

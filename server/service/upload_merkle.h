@@ -13,12 +13,12 @@ struct services;
  * upload_merkle - the merkle tree of a blob that is on its way in, made as the bytes pass.
  *
  * Of a blob in several parts it is kept from one part to the next, in this process, under the
- * object's key, which no other object ever has. That is a convenience and no promise: the next part
- * may come to another server, or after a restart, or when too many others are kept; then the blob is
- * read back at its end instead (deposit.h). A tree belongs to one thread at a time.
+ * object's key, which no other object ever has. That is a convenience and no promise: the next
+ * part may come to another server, or after a restart, or when too many others are kept; then the
+ * blob is read back at its end instead (deposit.h). A tree belongs to one thread at a time.
  *
- * A wrong tree would make its blob unreadable for everybody, and its bytes would look right. So with
- * the tree the state of SHA-256 is kept that it stood beside, and it goes on only where the row has
+ * A wrong tree would make its blob unreadable for everybody, and its bytes would look right. So
+ * with the tree the state of SHA-256 is kept that it stood beside, and it goes on only where the row has
  * the very same: then both have seen the same bytes.
  *
  * The object lies in a scratch file that grows with the bytes that came, one for 128 of them: what
