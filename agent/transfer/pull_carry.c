@@ -30,8 +30,9 @@ struct carrying {
 
 /*
  * What is protected may be a service's own, and the agent root: what stands at a path can be
- * another thing at each look. So everything is opened once, and what is open says what it is, whose it is,
- * and what it holds. The copies are in nobody's way: nobody else may write where they are made.
+ * another thing at each look. So everything is opened once, and what is open says what it is, whose
+ * it is, and what it holds. The copies are in nobody's way: nobody else may write where they are
+ * made.
  */
 
 /* Who may do what with a copy. Set-uid and set-gid are nothing that a copy made by us may have; a

@@ -18,8 +18,8 @@ struct services;
  * blob is read back at its end instead (deposit.h). A tree belongs to one thread at a time.
  *
  * A wrong tree would make its blob unreadable for everybody, and its bytes would look right. So
- * with the tree the state of SHA-256 is kept that it stood beside, and it goes on only where the row has
- * the very same: then both have seen the same bytes.
+ * with the tree the state of SHA-256 is kept that it stood beside, and it goes on only where the
+ * row has the very same: then both have seen the same bytes.
  *
  * The object lies in a scratch file that grows with the bytes that came, one for 128 of them: what
  * somebody only announces costs nothing.
