@@ -10,6 +10,7 @@
 #include "common/client/api_private.h"
 
 #define STALL_MIN_S 1
+#define STRANGER_TRIES 5 /* of a server that has never answered */
 
 struct api_call {
     struct api_client *client;
@@ -145,6 +146,9 @@ static bool try_again(struct api_call *call)
 
     if (!may_repeat(call))
         return false;
+    /* One that was there comes back, from a restart; one that never was is an address to look at. */
+    if (!client->has_answered && policy.tries > STRANGER_TRIES)
+        policy.tries = STRANGER_TRIES;
     random_bytes(&random, sizeof(random), NULL);
     /* Every server once, then a pause, then again: `tries` rounds. */
     if (!retry_wait(&policy, call->tries / servers + 1, call->retry_after_ms, random, &wait))
@@ -165,6 +169,7 @@ static void on_done(void *context, const struct http_result *result)
     bool reached = result->status > 0 && (result->code == 0 || verdict == RETRY_NEVER);
 
     call->request = NULL;
+    client->has_answered |= result->status > 0;
     call->sent += result->sent;
     call->received += result->received;
     if (result->status == 0)

@@ -36,6 +36,7 @@ struct api_client {
     bool insecure;
     uint64_t connect_ms, timeout_ms;
     struct retry_policy retry;
+    bool has_answered; /* any server, at any time; loop thread */
     char store[API_STORE_SIZE];
     struct api_call *calls;
     _Atomic bool online, unauthorised, interrupted;

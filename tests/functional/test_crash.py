@@ -59,7 +59,7 @@ def test_server_killed_in_the_middle_of_a_push(after, new_server, names, tmp_pat
 
 
 def test_server_killed_and_started_while_the_agent_waits(new_server, names, tmp_path):
-    """The agent's retries outlive a restart of the server."""
+    """The agent's retries outlive a restart of the server that takes its time."""
     server = new_server()
     source = big_tree(tmp_path / "source")
     with CountingProxy(server.port) as proxy:
@@ -70,6 +70,8 @@ def test_server_killed_and_started_while_the_agent_waits(new_server, names, tmp_
             try:
                 server.process.wait(60)
                 server.kill()
+                time.sleep(4)  # the time that it takes
+                assert pushing.poll() is None
                 server.start()
                 proxy.port = server.port
                 assert pushing.wait(120) == 0, pushing.stderr.read()
