@@ -2,6 +2,7 @@
 #include "common/net/http_request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -181,11 +182,15 @@ static bool answer(void *context, struct origin_request *request)
         return origin_reply(request, 200, NULL, "ok", 2);
     }
     if (strcmp(request->path, "/take") == 0) {
+        /* Two connections may be here: one of them the client has given up. */
+        static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER;
+        pthread_mutex_lock(&taking);
         free(script->received);
         script->received = request->body;
         script->received_size = request->body_size;
         memcpy(script->method, request->method, sizeof(script->method));
         request->body = NULL;
+        pthread_mutex_unlock(&taking);
         assert_null(origin_header(request, "Expect", value, sizeof(value)));
         return origin_reply(request, 201, NULL, "", 0);
     }
