@@ -11,5 +11,5 @@ int command_completion(struct command *command, struct error *err)
 
     if (options_completion(command->program, options_operand(command->options, 0), &out, err) < 0)
         return EXIT_USAGE;
-    return output_write(&out, err) < 0 ? EXIT_OTHER : EXIT_DONE;
+    return output_write(&out, err) < 0 ? EXIT_LOCAL : EXIT_DONE;
 }

@@ -65,7 +65,7 @@ static int write_result(struct job *job, const struct remote_tree *from,
 
     if (!job->command->output.json) {
         changes_write_text(list, &out);
-        return output_write(&out, err);
+        return job_write(job, &out, err);
     }
     json_begin_object(&writer, NULL);
     json_text(&writer, "project", to->version.record.project);
@@ -76,7 +76,7 @@ static int write_result(struct job *job, const struct remote_tree *from,
     changes_write_json(list, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 static int diff(struct job *job, bool *out_different, struct error *err)

@@ -126,7 +126,7 @@ static int write_result(struct job *job, const struct wanted *wanted,
         buf_add_text(&out, wanted->ref.path.size > 0 ? "/" : "");
         output_add_path(&out, wanted->ref.path);
         buf_add_byte(&out, '\n');
-        return output_write(&out, err);
+        return job_write(job, &out, err);
     }
     json_begin_object(&writer, NULL);
     json_text(&writer, "project", record->project);
@@ -139,7 +139,7 @@ static int write_result(struct job *job, const struct wanted *wanted,
     json_integer(&writer, "duration_ms", (int64_t)job_elapsed_ms(job));
     json_end(&writer);
     buf_add_byte(&out, '\n');
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 static int stream(struct job *job, const struct wanted *wanted, struct get_options *options,

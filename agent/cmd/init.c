@@ -73,5 +73,5 @@ int command_init(struct command *command, struct error *err)
     } else {
         buf_format(&said, "%s/%s\n", path, CONFIGURATION_NAME);
     }
-    return output_write(&said, err) < 0 ? EXIT_OTHER : EXIT_DONE;
+    return output_write(&said, err) < 0 ? EXIT_LOCAL : EXIT_DONE;
 }

@@ -166,6 +166,11 @@ int job_local(struct job *job, int r)
     return job_failed(job, r, EXIT_LOCAL);
 }
 
+int job_write(struct job *job, struct buf *result, struct error *err)
+{
+    return job_local(job, output_write(result, err));
+}
+
 uint64_t job_elapsed_ms(const struct job *job)
 {
     return clock_monotonic_ms() - job->began_ms;
@@ -181,7 +186,8 @@ int job_exit(const struct job *job, int r)
         return job->exit_code;
     if (job->transfer.exit_code != 0)
         return job->transfer.exit_code;
-    return r == -ENOSPC ? EXIT_UNREACHABLE : problem_exit_code(r); /* the server's disk: 507 */
+    /* What is local has been marked: this is the server's disk, a 507. */
+    return r == -ENOSPC ? EXIT_UNREACHABLE : problem_exit_code(r);
 }
 
 int job_exit_resumable(const struct job *job, int r, struct error *err)

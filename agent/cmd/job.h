@@ -7,6 +7,7 @@
 #include "agent/transfer/pattern.h"
 #include "agent/transfer/transfer.h"
 
+struct buf;
 struct command;
 struct directory;
 struct error;
@@ -49,6 +50,9 @@ int job_patterns(struct job *job, const char *key, struct pattern_list *list, st
 int job_local(struct job *job, int r);
 /* A failure with this exit code. */
 int job_failed(struct job *job, int r, int exit_code);
+
+/* The result to stdout (output_write()); a failure of that is local. */
+int job_write(struct job *job, struct buf *result, struct error *err);
 
 uint64_t job_elapsed_ms(const struct job *job);
 int job_exit(const struct job *job, int r);

@@ -137,7 +137,7 @@ static int list(struct job *job, struct error *err)
         json_end(&listing.writer);
         buf_add_byte(&out, '\n');
     }
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 int command_list(struct command *command, struct error *err)

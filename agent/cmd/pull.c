@@ -107,7 +107,7 @@ static int write_result(struct job *job, const struct pull_options *options,
         if (options->dry_run)
             changes_write_text(options->changes, &out);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
-        return output_write(&out, err);
+        return job_write(job, &out, err);
     }
     digest_hex(&result->content, hex);
     json_begin_object(&writer, NULL);
@@ -126,7 +126,7 @@ static int write_result(struct job *job, const struct pull_options *options,
         changes_write_json(options->changes, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 /* With --verbose: what was done, on stderr. */

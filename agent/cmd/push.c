@@ -155,7 +155,7 @@ static int write_result(struct job *job, const struct push_options *options,
             tell_entries(&job->command->output, options->changes);
         give_notice(&job->command->output, options->dry_run, result);
         buf_format(&out, "%s/%s/%s\n", options->project, options->app, result->version);
-        return output_write(&out, err);
+        return job_write(job, &out, err);
     }
     digest_hex(&result->content, hex);
     json_begin_object(&writer, NULL);
@@ -174,7 +174,7 @@ static int write_result(struct job *job, const struct push_options *options,
         changes_write_json(options->changes, &writer);
     json_end(&writer);
     buf_add_byte(&out, '\n');
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 static int push(struct job *job, const char *path, struct push_options *options, struct error *err)

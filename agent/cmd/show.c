@@ -55,7 +55,7 @@ static int show(struct job *job, struct error *err)
         if (version.pinned)
             buf_add_text(&out, "pinned: true\n");
     }
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 int command_show(struct command *command, struct error *err)

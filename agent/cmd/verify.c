@@ -103,7 +103,7 @@ static int verify(struct job *job, uint64_t *out_differences, struct error *err)
         buf_format(&out, "%s/%s/%s\n", result.project, result.app, result.version);
     }
     *out_differences = result.differences;
-    return output_write(&out, err);
+    return job_write(job, &out, err);
 }
 
 int command_verify(struct command *command, struct error *err)

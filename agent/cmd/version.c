@@ -20,5 +20,5 @@ int command_version(struct command *command, struct error *err)
     } else {
         buf_format(&out, "%s %s\n", command->program->name, command->program->version);
     }
-    return output_write(&out, err) < 0 ? EXIT_OTHER : EXIT_DONE;
+    return output_write(&out, err) < 0 ? EXIT_LOCAL : EXIT_DONE;
 }

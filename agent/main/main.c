@@ -35,7 +35,7 @@ int main(int argc, char *argv[])
         return EXIT_USAGE;
     }
     exit_code = options != NULL                 ? run(options, &err)
-                : output_write(&text, &err) < 0 ? EXIT_OTHER
+                : output_write(&text, &err) < 0 ? EXIT_LOCAL
                                                 : EXIT_DONE;
     if (exit_code != EXIT_DONE && exit_code != EXIT_DIFFERENT && err.text[0] != '\0')
         output_error(err.text);

@@ -11,7 +11,6 @@
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/model/meta_yaml.h"
-#include "common/model/problem.h"
 #include "common/model/tree.h"
 #include "common/model/version_ref.h"
 
@@ -84,8 +83,7 @@ int get_manifest_stream(const struct get_options *options, int fd, struct get_re
     if (r == 0)
         r = meta_yaml_write(record, &options->tree->image.tree, sink_to_file(&fd), err);
     if (r < 0)
-        return transfer_failed(options->transfer, error_prefix(err, r, "standard output"),
-                               EXIT_OTHER);
+        return transfer_local(options->transfer, error_prefix(err, r, "standard output"));
     *out = (struct get_result){ 1, size };
     return 0;
 }

@@ -117,7 +117,7 @@ int get_stream(const struct get_options *options, int fd, struct get_result *out
     if (streaming.result < 0) {
         r = error_set(err, streaming.result, "%s", streaming.error.text);
         if (streaming.reader_failed)
-            return transfer_failed(transfer, r, EXIT_OTHER);
+            return transfer_local(transfer, r);
         return r == -EBADMSG ? transfer_failed(transfer, r, EXIT_INTEGRITY) : r;
     }
     *out = (struct get_result){ 1, size };

@@ -221,7 +221,7 @@ def test_a_reader_that_goes_away(agent, version, tmp_path):
     done = subprocess.run(["bash", "-c", f"{line} | head -c 10; echo ${{PIPESTATUS[0]}} >&2"],
                           env=agent.environment, capture_output=True, timeout=60, check=True)
     assert len(done.stdout) == 10
-    assert done.stderr.decode().splitlines()[-1] == "1"
+    assert done.stderr.decode().splitlines()[-1] == "9"
 
 
 def test_what_is_not_there(agent, names, version, out):
