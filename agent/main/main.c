@@ -5,6 +5,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/options.h"
+#include "common/base/platform.h"
 #include "common/model/problem.h"
 
 CLEANUP_DEFINE(options, options_free);
@@ -24,8 +25,10 @@ int main(int argc, char *argv[])
     cleanup(cleanup_options) struct options *options = NULL;
     cleanup(buf_release) struct buf text = buf_init(1 << 20);
     struct error err = { 0 };
-    int exit_code;
+    int exit_code, failure = platform_guard_standard();
 
+    if (failure != 0)
+        return EXIT_OTHER; /* with nobody to be told */
     if (interrupt_start(&err) < 0) {
         output_error(err.text);
         return EXIT_OTHER;

@@ -18,6 +18,12 @@ int platform_entropy(void *out, size_t size); /* size <= PLATFORM_ENTROPY_MAX; 0
 /* A thread that blocks every signal. 0 or a positive errno. */
 int platform_thread_start(pthread_t *out_thread, void *(*main)(void *), void *context);
 
+/* Opens the null device over each of stdin, stdout and stderr that whoever started us has closed,
+ * so that no file gets their numbers and with them what is written for people. It is opened the
+ * wrong way round: reading there, and writing a result, is still an error. First of all in main().
+ * 0 or a positive errno. */
+int platform_guard_standard(void);
+
 /* Processors this process may use, at least 1. */
 size_t platform_cpu_count(void);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/platform.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,6 +29,18 @@ int platform_thread_start(pthread_t *out_thread, void *(*main)(void *), void *co
     r = pthread_create(out_thread, NULL, main, context);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return r;
+}
+
+int platform_guard_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        /* The lowest free number, so this one; children have it too. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return errno;
+    }
+    return 0;
 }
 
 size_t platform_cpu_count(void)

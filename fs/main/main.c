@@ -10,6 +10,7 @@
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
+#include "common/base/platform.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/verbs.h"
 
@@ -59,7 +60,7 @@ static int print(struct buf *text, struct error *err)
     if (buf_check(text, err) < 0)
         return EXIT_OTHER;
     fputs(buf_text(text), stdout);
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_OTHER;
+    return EXIT_DONE;
 }
 
 static int complete(const struct options *options, struct error *err)
@@ -112,14 +113,28 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+/* What was printed has to arrive. */
+static int end_output(struct error *err)
+{
+    int r = fflush(stdout) == 0 && !ferror(stdout) ? 0 : -EIO;
+
+    if (r < 0)
+        error_set(err, r, "standard output cannot be written");
+    return exit_code_of(EXIT_OF_LOCAL, r);
+}
+
 int main(int argc, char *argv[])
 {
     bool is_helper = argc > 0 && strcmp(base_name(argv[0]), HELPER) == 0;
     struct error err = { 0 };
-    int code;
+    int code, failure = platform_guard_standard();
 
+    if (failure != 0)
+        return EXIT_OTHER; /* with nobody to be told */
     log_setup(LOG_INFO, LOG_TEXT);
     code = is_helper ? mount_helper(argc, argv, &err) : run_words(argc, argv, &err);
+    if (code == EXIT_DONE)
+        code = end_output(&err);
     if (code != EXIT_DONE && err.text[0] != '\0')
         fprintf(stderr, "%s: %s\n", is_helper ? HELPER : "kkartifact-fs", err.text);
     return code;

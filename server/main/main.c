@@ -7,6 +7,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/options.h"
+#include "common/base/platform.h"
 #include "common/model/settings.h"
 #include "server/api/api.h"
 #include "server/main/app.h"
@@ -92,7 +93,7 @@ static int print(struct buf *out, struct error *err)
     if (r < 0)
         return r;
     if (fwrite(out->bytes, 1, out->size, stdout) != out->size || fflush(stdout) != 0)
-        return error_set(err, -EIO, "stdout cannot be written");
+        return error_set(err, -EIO, "standard output cannot be written");
     return 0;
 }
 
@@ -112,11 +113,13 @@ int verb_config(const struct options *options, struct settings *settings, struct
 int verb_migrate(const struct options *options, struct settings *settings, struct error *err)
 {
     const bool check = options_has(options, "check");
+    cleanup(buf_release) struct buf out = buf_init(TEXT_MAX);
     int r = app_migrate(settings, check, err);
 
-    if (r == 0)
-        printf("the schema is up to date\n");
-    return r;
+    if (r < 0)
+        return r;
+    buf_add_text(&out, "the schema is up to date\n");
+    return print(&out, err);
 }
 
 /* What needs no settings: 1 when the verb is none of these. */
@@ -181,15 +184,16 @@ int main(int argc, char *argv[])
     cleanup(buf_release) struct buf text = buf_init(TEXT_MAX);
     struct options *options = NULL;
     struct error err = { 0 };
-    int r = options_parse(&program, argc, argv, &options, &text, &err);
+    int r;
 
+    if (platform_guard_standard() != 0)
+        return EXIT_FAILED; /* with nobody to be told */
+    r = options_parse(&program, argc, argv, &options, &text, &err);
     if (r < 0) {
         fprintf(stderr, "%s: %s\n", program.name, err.text);
         return EXIT_WRONG_USE;
     }
-    if (options == NULL)
-        return print(&text, &err) == 0 ? 0 : EXIT_FAILED;
-    r = run(options, &err);
+    r = options != NULL ? run(options, &err) : print(&text, &err);
     options_free(options);
     if (r == 0)
         return 0;

@@ -103,7 +103,7 @@ static int print(struct buf *out, struct error *err)
     if (r < 0)
         return r;
     if (fwrite(out->bytes, 1, out->size, stdout) != out->size || fflush(stdout) != 0)
-        return error_set(err, -EIO, "stdout cannot be written");
+        return error_set(err, -EIO, "standard output cannot be written");
     return 0;
 }
 

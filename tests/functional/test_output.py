@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Where the result cannot be told: a standard output that is full."""
+"""Where the result cannot be told: a standard output that is full, or closed."""
 
 import subprocess
 
 import pytest
 
 import trees
+from server import program
 
 
 @pytest.fixture
@@ -38,4 +39,43 @@ def test_a_full_standard_output_is_local(agent, version, tmp_path):
             done = subprocess.run(words, env=agent.environment, cwd=tmp_path, stdout=full,
                                   stderr=subprocess.PIPE, timeout=60, check=False)
         assert done.returncode == 9, (line, done)
-        assert b"standard output: cannot write: No space left on device" in done.stderr, (line, done)
+        assert b"standard output: cannot write: No space left on device" in done.stderr, done
+
+
+def closed(line, what, **options):
+    """Runs it with descriptors closed as a shell says it, such as `>&-`."""
+    return subprocess.run(["/bin/sh", "-c", f'exec "$@" {what}', "sh", *map(str, line)],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60,
+                          check=False, **options)
+
+
+def test_a_closed_standard_output_is_an_error_and_no_file_gets_it(agent, version, tmp_path):
+    for line in lines(version, tmp_path):
+        done = closed(agent.line(*line), ">&-", env=agent.environment, cwd=tmp_path)
+        assert done.returncode == 9, (line, done)
+        assert done.stderr.endswith(b"standard output: cannot write: Bad file descriptor\n"), done
+    trees.assert_same(tmp_path / "copy", tmp_path / "new", source_without=trees.SHOWN)
+
+
+def test_all_closed(agent, version, tmp_path):
+    """What goes to people goes nowhere."""
+    project, app, _ = version.split("/")
+    line = agent.line("pull", tmp_path / "new", "--project", project, "--app", app, "--version",
+                      "v1", "--verbose", "--progress", "plain")
+    done = closed(line, "<&- >&- 2>&-", env=agent.environment, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (9, b"")
+    trees.assert_same(tmp_path / "copy", tmp_path / "new", source_without=trees.SHOWN)
+
+
+@pytest.mark.parametrize("line, code", [
+    (["kkartifact-server", "version"], 1), (["kkartifact-server", "--help"], 1),
+    (["kkartifact-server", "migrate"], 1),
+    (["kkartifact-server", "token", "create", "--name", "x"], 1),
+    (["kkartifact-fs", "version"], 9), (["kkartifact-fs", "--help"], 9)])
+def test_the_other_programs(line, code, tmp_path):
+    words = [program(line[0]), *line[1:]]
+    if line[0] == "kkartifact-server" and line[1] in ("migrate", "token"):
+        words += ["--data", tmp_path / "data"]
+    done = closed(words, ">&-")
+    assert done.returncode == code, done
+    assert b"standard output cannot be written" in done.stderr
