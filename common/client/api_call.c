@@ -49,6 +49,11 @@ static void call_free(struct api_call *call)
     memory_free(call);
 }
 
+static bool is_success(int status)
+{
+    return status >= 200 && status < 300;
+}
+
 static void call_end(struct api_call *call, int code, const struct error *err)
 {
     struct api_answer answer = { .code = code, .status = call->status };
@@ -62,11 +67,13 @@ static void call_end(struct api_call *call, int code, const struct error *err)
     answer.received = call->received;
     if (err != NULL)
         answer.err = *err;
-    if (code != 0 && call->status >= 400) {
+    if (code != 0 && call->status > 0 && !is_success(call->status)) {
+        struct api_refused refused = { .server = api_client_server(call->client, call->server),
+                                       .status = call->status,
+                                       .headers = &call->answer_headers,
+                                       .body = buf_span(&call->body) };
         struct error told = { 0 };
-        int told_code = api_problem_read(call->status, buf_span(&call->body),
-                                         http_headers_get(&call->answer_headers, "Content-Type"),
-                                         &answer.problem, &told);
+        int told_code = api_problem_read(&refused, &answer.problem, &told);
         /* A whole answer says more than what the transport can. */
         if (err == NULL) {
             answer.code = told_code;
@@ -78,11 +85,6 @@ static void call_end(struct api_call *call, int code, const struct error *err)
 }
 
 /* One try ------------------------------------------------------------------ */
-
-static bool is_success(int status)
-{
-    return status >= 200 && status < 300;
-}
 
 static int on_headers(void *context, int status, const struct http_headers *headers,
                       struct error *err)

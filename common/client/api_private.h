@@ -42,7 +42,15 @@ struct api_client {
     _Atomic bool online, unauthorised, interrupted;
 };
 
-/* Fills *out from an answer's status and body. Returns the code that stands for it. */
-int api_problem_read(int status, struct span body, const char *content_type,
-                     struct api_problem *out, struct error *err);
+/* An answer that is no success, and the address it came from. */
+struct api_refused {
+    const char *server;
+    int status;
+    const struct http_headers *headers;
+    struct span body;
+};
+
+/* Fills *out from the problem body. Returns the code that stands for the status. Where the answer
+ * is not in the API's words (a proxy's, a redirect) the text names the server. */
+int api_problem_read(const struct api_refused *refused, struct api_problem *out, struct error *err);
 void api_problem_clear(struct api_problem *out);

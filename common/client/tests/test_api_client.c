@@ -204,6 +204,14 @@ static void extra_members_are_read(void **state)
     assert_int_equal(result.problem.missing, 3);
 }
 
+static void assert_told(const struct world *world, const struct error *err, const char *text)
+{
+    const char *url = origin_url(world->origins[0]);
+
+    assert_memory_equal(err->text, url, strlen(url));
+    assert_string_equal(err->text + strlen(url), text);
+}
+
 static void a_page_of_a_proxy_is_no_problem_body(void **state)
 {
     struct world *world = *state;
@@ -216,6 +224,46 @@ static void a_page_of_a_proxy_is_no_problem_body(void **state)
     assert_int_equal(get(world, &result, &err), -ENOENT);
     assert_string_equal(result.problem.code, "");
     assert_null(strstr(err.text, "html"));
+    assert_told(world, &err, ": answered 404 Not Found, but not as kkArtifact does: a proxy?");
+    /* JSON of somebody else, and a status that our table knows by another name */
+    atomic_store(&world->scripts[0].next, 0);
+    world->scripts[0].statuses[0] = 501;
+    world->scripts[0].lines = "Content-Type: application/json\r\n";
+    world->scripts[0].body = "{\"detail\":\"theirs\",\"code\":\"E1\"}";
+    assert_int_equal(get(world, &result, &err), -EIO);
+    assert_string_equal(result.problem.detail, "");
+    assert_told(world, &err,
+                ": answered 501 Not Implemented, but not as kkArtifact does: a proxy?");
+}
+
+static void a_redirect_is_told_and_not_followed(void **state)
+{
+    static const struct {
+        const char *lines, *told;
+    } cases[] = {
+        { "Location: https://me:secret@other.example/x?key=secret\r\n", " (302)" },
+        { "Location: https://other.example:8443/x?key=secret\r\n",
+          " to https://other.example:8443 (302)" },
+        { "Location: /login?key=secret\r\n", " (302)" },
+        { "X: y\r\n", " (302)" },
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cleanup(api_result_release) struct api_result result = api_result_init();
+        struct error err = { 0 };
+        char told[128];
+
+        atomic_store(&world->scripts[0].next, 0);
+        world->scripts[0].statuses[0] = 302;
+        world->scripts[0].lines = cases[i].lines;
+        assert_int_equal(get(world, &result, &err), -EIO);
+        (void)snprintf(told, sizeof(told),
+                       ": redirects%s, which is not followed: is the address right?",
+                       cases[i].told);
+        assert_told(world, &err, told);
+        assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    }
 }
 
 static void the_next_server_is_asked(void **state)
@@ -459,6 +507,7 @@ int main(void)
         CASE(statuses_become_codes),
         CASE(extra_members_are_read),
         CASE(a_page_of_a_proxy_is_no_problem_body),
+        CASE(a_redirect_is_told_and_not_followed),
         CASE(the_next_server_is_asked),
         CASE(what_is_not_repeatable_is_sent_once),
         CASE(retry_after_is_honoured),
