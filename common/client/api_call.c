@@ -11,6 +11,7 @@
 
 #define STALL_MIN_S 1
 #define STRANGER_TRIES 5 /* of a server that has never answered */
+#define JSON_TYPE "application/json"
 
 struct api_call {
     struct api_client *client;
@@ -163,12 +164,30 @@ static bool try_again(struct api_call *call)
     return http_timer_set(client->loop, &call->timer, clock_monotonic_ms() + wait) == 0;
 }
 
+/* Whether something else than an object of the API came where one was asked for: somebody's page,
+ * with a status that says all is well. */
+static bool is_foreign(const struct api_call *call)
+{
+    struct span body = span_trim(buf_span(&call->body));
+
+    return is_success(call->status) && call->spec.on_body == NULL && call->spec.accept != NULL &&
+           strcmp(call->spec.accept, JSON_TYPE) == 0 && (body.size == 0 || body.bytes[0] != '{');
+}
+
+static int foreign(const struct api_call *call, struct error *err)
+{
+    return error_set(err, -EIO,
+                     "%.100s: answered %d, but without JSON: is this a kkArtifact server?",
+                     api_client_server(call->client, call->server), call->status);
+}
+
 static void on_done(void *context, const struct http_result *result)
 {
     struct api_call *call = context;
     struct api_client *client = call->client;
     enum retry_verdict verdict = retry_judge(result->code, result->status);
     bool reached = result->status > 0 && (result->code == 0 || verdict == RETRY_NEVER);
+    struct error err;
 
     call->request = NULL;
     client->has_answered |= result->status > 0;
@@ -188,6 +207,8 @@ static void on_done(void *context, const struct http_result *result)
     }
     if (result->code != 0)
         call_end(call, result->code, &result->err);
+    else if (is_foreign(call))
+        call_end(call, foreign(call, &err), &err);
     else if (is_success(call->status) || call->spec.any_status)
         call_end(call, 0, NULL);
     else

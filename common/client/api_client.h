@@ -31,7 +31,8 @@ struct secret;
  *   -EBADMSG    422 digest-mismatch, or an answer that breaks the protocol
  *   -EFBIG      413, or an answer larger than allowed     -ENOSPC 507
  *   -EAGAIN     not reached, 429 or 5xx, to the end of the tries
- *   -ETIMEDOUT  no answer in time      -EIO     broken off in the middle
+ *   -ETIMEDOUT  no answer in time      -EIO     broken off in the middle, or not a kkArtifact
+ *                                               server: a redirect, 2xx with no JSON
  *   -ECANCELED  api_call_cancel, or the client was freed
  * The exact status, the problem's code and detail are in struct api_answer.
  */
@@ -101,7 +102,8 @@ typedef void api_call_done(void *context, const struct api_answer *answer);
 struct api_call_spec {
     enum http_method method;
     const char *path;   /* below /api/v1, encoded ("/projects/a%20b"), with its query; copied */
-    const char *accept; /* or NULL */
+    const char *accept; /* or NULL; a 2xx answer that is collected must be an object where this is
+                           "application/json" */
     const char *content_type;          /* of the body, or NULL */
     const struct http_header *headers; /* more of them; copied */
     size_t header_count;

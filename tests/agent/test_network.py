@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bandwidth_limit, concurrency and chunk_size do what they say, as an origin sees it."""
 
+import http.server
 import os
 import threading
 import time
@@ -109,3 +110,43 @@ def test_chunk_size(agent, origin, tmp_path, wished, largest):
     agent.push(source, "v1")
     assert sum(parts) == size
     assert set(parts[:-1]) == {largest} and parts[-1] <= largest
+
+
+@pytest.fixture
+def stranger():
+    """A web server that answers everything by `status` and `headers`, with a page."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(self.server.status)
+            for name, value in self.server.lines.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "13")
+            self.end_headers()
+            self.wfile.write(b"<html></html>")
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.mark.parametrize("status, lines, told", [
+    (301, {"Location": "https://right.example/api?key=x"},
+     "redirects to https://right.example (301), which is not followed: is the address right?"),
+    (200, {}, "answered 200, but without JSON: is this a kkArtifact server?"),
+    (501, {}, "answered 501 Not Implemented, but not as kkArtifact does: a proxy?")])
+def test_a_wrong_address(agent, stranger, tmp_path, status, lines, told):
+    stranger.status, stranger.lines = status, lines
+    url = f"http://127.0.0.1:{stranger.server_port}"
+    (tmp_path / "source").mkdir()
+    app = ["--version", "v1"]
+    for words in (["list"], ["show", "p/a/v1"], ["get", "p/a/v1/f"], ["diff", "p/a", "v1", "v2"],
+                  ["push", tmp_path / "source", *app], ["pull", tmp_path / "copy", *app]):
+        done = agent.run(*words, "--server", url, code=7)
+        assert done.words.count("\n") == 1 and f"{url}: {told}\n" in done.words, done.words

@@ -236,6 +236,30 @@ static void a_page_of_a_proxy_is_no_problem_body(void **state)
                 ": answered 501 Not Implemented, but not as kkArtifact does: a proxy?");
 }
 
+static void a_page_that_says_all_is_well_is_no_answer(void **state)
+{
+    static const char *const lines[] = { "Content-Type: text/html\r\n",
+                                         "Content-Type: application/json\r\n" };
+    static const char *const bodies[] = { "<html>", " [] " };
+    struct world *world = *state;
+    struct api_call_spec spec = { .method = HTTP_GET,
+                                  .path = "/projects",
+                                  .accept = "application/json" };
+
+    for (size_t i = 0; i < 2; i++) {
+        cleanup(api_result_release) struct api_result result = api_result_init();
+        struct error err = { 0 };
+
+        atomic_store(&world->scripts[0].next, 0);
+        world->scripts[0].statuses[0] = 203;
+        world->scripts[0].lines = lines[i];
+        world->scripts[0].body = bodies[i];
+        assert_int_equal(api_call_run(world->client, &spec, &result, &err), -EIO);
+        assert_told(world, &err, ": answered 203, but without JSON: is this a kkArtifact server?");
+        assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    }
+}
+
 static void a_redirect_is_told_and_not_followed(void **state)
 {
     static const struct {
@@ -507,6 +531,7 @@ int main(void)
         CASE(statuses_become_codes),
         CASE(extra_members_are_read),
         CASE(a_page_of_a_proxy_is_no_problem_body),
+        CASE(a_page_that_says_all_is_well_is_no_answer),
         CASE(a_redirect_is_told_and_not_followed),
         CASE(the_next_server_is_asked),
         CASE(what_is_not_repeatable_is_sent_once),

@@ -147,8 +147,11 @@ static void answers_that_break_the_rules(void **state)
     struct api_push push = { 0 };
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        /* what is no object at all is not from a kkArtifact server */
+        int expected = bodies[i][0] == '{' ? -EBADMSG : -EIO;
+
         world->body = bodies[i];
-        if (api_push_create(world->client, &spec, &push, NULL) != -EBADMSG)
+        if (api_push_create(world->client, &spec, &push, NULL) != expected)
             fail_msg("taken: %s", bodies[i]);
     }
 }

@@ -114,8 +114,11 @@ static void answers_that_break_the_rules(void **state)
     struct api_version version;
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        /* what is no object at all is not from a kkArtifact server */
+        int expected = bodies[i][0] == '{' ? -EBADMSG : -EIO;
+
         world->body = bodies[i];
-        if (api_version_get(world->client, "p", "a", "v1", &version, NULL) != -EBADMSG)
+        if (api_version_get(world->client, "p", "a", "v1", &version, NULL) != expected)
             fail_msg("taken: %s", bodies[i]);
     }
     world->body = VERSION("v1", "");
