@@ -54,3 +54,8 @@ struct api_refused {
  * is not in the API's words (a proxy's, a redirect) the text names the server. */
 int api_problem_read(const struct api_refused *refused, struct api_problem *out, struct error *err);
 void api_problem_clear(struct api_problem *out);
+
+/* Where the API says that something is not there, or is not for this token (a text that names
+ * nothing): puts its name in front. app and version may be NULL. Returns r. */
+int api_problem_about(const struct api_problem *problem, int r, const char *project,
+                      const char *app, const char *version, struct error *err);

@@ -139,3 +139,15 @@ int api_problem_read(const struct api_refused *refused, struct api_problem *out,
     return error_set(err, problem->error, "the server answered %d %s", refused->status,
                      problem->title);
 }
+
+int api_problem_about(const struct api_problem *problem, int r, const char *project,
+                      const char *app, const char *version, struct error *err)
+{
+    bool is_channel = version != NULL && version[0] == '@';
+
+    if (problem->code[0] == '\0' || (r != -ENOENT && r != -ESTALE && r != -EACCES))
+        return r;
+    return error_prefix(err, r, "%s%s%s%s%s", project, app != NULL ? "/" : "",
+                        app != NULL ? app : "", version != NULL && !is_channel ? "/" : "",
+                        version != NULL ? version : "");
+}

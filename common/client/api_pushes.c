@@ -9,6 +9,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/base/number.h"
+#include "common/client/api_private.h"
 #include "common/codec/json.h"
 #include "common/model/delta.h"
 #include "common/model/pack.h"
@@ -210,7 +211,9 @@ int api_push_create(struct api_client *client, const struct api_push_spec *spec,
         (struct http_body){ .kind = HTTP_BODY_SPAN, .size = body.size, .span = buf_span(&body) };
     push_path(&path, spec, NULL, NULL);
     r = run(client, &call, &path, &result, &push.problem, err);
-    if (r == 0)
+    if (r < 0)
+        api_problem_about(&push.problem, r, spec->project, spec->app, NULL, err);
+    else
         r = read_answer(buf_span(&result.body), spec, &push, err);
     if (r < 0) {
         struct api_problem problem = push.problem;

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/client/api_private.h"
 #include "common/codec/json.h"
 #include "common/model/names.h"
 #include "common/net/url.h"
@@ -129,7 +130,7 @@ int api_version_get(struct api_client *client, const char *project, const char *
     if (r == 0)
         r = api_call_run(client, &spec, &result, err);
     if (r < 0)
-        return r;
+        return api_problem_about(&result.problem, r, project, app, version, err);
     return api_version_read(buf_span(&result.body), project, app, exact_name(version), out, err);
 }
 
@@ -156,6 +157,8 @@ static void version_answered(void *context, const struct api_answer *answer)
     struct error err = answer->err;
     int r = answer->code;
 
+    if (r < 0)
+        api_problem_about(&answer->problem, r, wait->project, wait->app, wait->version, &err);
     if (r == 0)
         r = api_version_read(answer->body, wait->project, wait->app, exact_name(wait->version),
                              &version, &err);
@@ -261,8 +264,9 @@ static void page_path(struct buf *out, const char *path, const char *cursor)
         url_add_query(out, "cursor", span_text(cursor));
 }
 
+/* *out_problem is that of a page that could not be had. */
 static int walk_pages(struct api_client *client, const char *path, page_each *each, void *context,
-                      struct error *err)
+                      struct api_problem *out_problem, struct error *err)
 {
     cleanup(buf_release) struct buf page = buf_init(PATH_MAXIMUM);
     cleanup_memory char *cursor = NULL;
@@ -278,6 +282,7 @@ static int walk_pages(struct api_client *client, const char *path, page_each *ea
         r = buf_check(&page, err);
         if (r == 0)
             r = api_call_run(client, &spec, &result, err);
+        *out_problem = result.problem;
         if (r == 0)
             r = walk_page(buf_span(&result.body), each, context, &next, err);
         if (r == 0 && next != NULL && cursor != NULL && strcmp(next, cursor) == 0) {
@@ -339,8 +344,10 @@ int api_projects_list(struct api_client *client, api_name_each *each, void *cont
                       struct error *err)
 {
     struct name_walk walk = { "project", NAME_PROJECT, "app_count", each, context };
+    struct api_problem problem;
 
-    return walk_pages(client, "/projects", give_name, &walk, err);
+    api_problem_clear(&problem);
+    return walk_pages(client, "/projects", give_name, &walk, &problem, err);
 }
 
 int api_apps_list(struct api_client *client, const char *project, api_name_each *each,
@@ -348,11 +355,15 @@ int api_apps_list(struct api_client *client, const char *project, api_name_each 
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
     struct name_walk walk = { "app", NAME_APP, "version_count", each, context };
+    struct api_problem problem;
+    int r;
 
     buf_add_text(&path, "/projects");
     url_add_step(&path, project);
     buf_add_text(&path, "/apps");
-    return walk_pages(client, buf_text(&path), give_name, &walk, err);
+    api_problem_clear(&problem);
+    r = walk_pages(client, buf_text(&path), give_name, &walk, &problem, err);
+    return api_problem_about(&problem, r, project, NULL, NULL, err);
 }
 
 struct version_walk {
@@ -379,10 +390,14 @@ int api_versions_list(struct api_client *client, const char *project, const char
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
     struct version_walk walk = { project, app, each, context };
+    struct api_problem problem;
+    int r;
 
     api_path_app(&path, project, app);
     buf_add_text(&path, "/versions");
-    return walk_pages(client, buf_text(&path), give_version, &walk, err);
+    api_problem_clear(&problem);
+    r = walk_pages(client, buf_text(&path), give_version, &walk, &problem, err);
+    return api_problem_about(&problem, r, project, app, NULL, err);
 }
 
 /* Names, without waiting ------------------------------------------------------ */

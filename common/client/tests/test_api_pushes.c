@@ -112,6 +112,7 @@ static void it_exists_or_is_taken(void **state)
     struct world *world = *state;
     struct api_push_spec spec = { .project = "p", .app = "a", .version = "v" };
     struct api_push push = { 0 };
+    struct error err = { 0 };
 
     world->body = "{\"state\":\"exists\",\"version\":" VERSION "}";
     assert_int_equal(api_push_create(world->client, &spec, &push, NULL), 0);
@@ -125,6 +126,10 @@ static void it_exists_or_is_taken(void **state)
     assert_string_equal(push.problem.code, "version-exists");
     assert_string_equal(push.problem.existing_content, HEX);
     assert_null(push.id);
+    world->status = 403;
+    world->body = "{\"code\":\"insufficient-scope\",\"detail\":\"no\"}";
+    assert_int_equal(api_push_create(world->client, &spec, &push, &err), -EACCES);
+    assert_string_equal(err.text, "p/a: no (403 insufficient-scope)");
     world->lines = NULL;
 }
 

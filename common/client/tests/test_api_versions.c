@@ -21,6 +21,7 @@ struct world {
     struct origin *origin;
     struct http_loop *loop;
     struct api_client *client;
+    int status; /* 0: 200 */
     const char *body;
     char path[2048];
     unsigned pages;
@@ -34,7 +35,9 @@ static bool answer(void *context, struct origin_request *request)
 
     memcpy(world->path, request->path, sizeof(world->path));
     if (world->body != NULL)
-        return origin_reply(request, 200, NULL, world->body, strlen(world->body));
+        return origin_reply(request, world->status == 0 ? 200 : world->status,
+                            "Content-Type: application/problem+json\r\n", world->body,
+                            strlen(world->body));
     /* three pages of two projects */
     world->pages++;
     n = snprintf(page, sizeof(page),
@@ -124,6 +127,44 @@ static void answers_that_break_the_rules(void **state)
     world->body = VERSION("v1", "");
     assert_int_equal(api_version_get(world->client, "p", "b", "v1", &version, NULL), -EBADMSG);
     assert_int_equal(api_version_get(world->client, "q", "a", "v1", &version, NULL), -EBADMSG);
+}
+
+static int each_name(void *context, const struct api_name *item, struct error *err)
+{
+    return 0;
+}
+
+static int each_version(void *context, const struct api_version *version, struct error *err)
+{
+    return 0;
+}
+
+/* What a server says of a thing that is not there or not for this token names nothing. */
+static void what_is_refused_is_named(void **state)
+{
+    struct world *world = *state;
+    struct api_client *client = world->client;
+    struct api_version version;
+    struct error err = { 0 };
+
+    world->status = 404;
+    world->body = "{\"code\":\"not-found\",\"detail\":\"no such version\"}";
+    assert_int_equal(api_version_get(client, "p", "a", "v1", &version, &err), -ENOENT);
+    assert_string_equal(err.text, "p/a/v1: no such version (404 not-found)");
+    assert_int_equal(api_version_get(client, "p", "a", "@live", &version, &err), -ENOENT);
+    assert_string_equal(err.text, "p/a@live: no such version (404 not-found)");
+    assert_int_equal(api_versions_list(client, "p", "a", each_version, NULL, &err), -ENOENT);
+    assert_string_equal(err.text, "p/a: no such version (404 not-found)");
+    assert_int_equal(api_apps_list(client, "p", each_name, NULL, &err), -ENOENT);
+    assert_string_equal(err.text, "p: no such version (404 not-found)");
+    world->status = 403;
+    world->body = "{\"code\":\"insufficient-scope\",\"detail\":\"no\"}";
+    assert_int_equal(api_version_get(client, "p", "a", "v1", &version, &err), -EACCES);
+    assert_string_equal(err.text, "p/a/v1: no (403 insufficient-scope)");
+    world->status = 401; /* not of this version alone */
+    world->body = "{\"code\":\"token-expired\",\"detail\":\"no\"}";
+    assert_int_equal(api_version_get(client, "p", "a", "v1", &version, &err), -EPERM);
+    assert_string_equal(err.text, "no (401 token-expired)");
 }
 
 struct seen {
@@ -256,13 +297,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_new, world_free)
-        CASE(a_version_is_read),
-        CASE(answers_that_break_the_rules),
-        CASE(lists_are_walked_page_by_page),
-        CASE(lists_that_break_the_rules),
-        CASE(names_come_without_waiting),
-        CASE(the_server_says_what_it_is),
-        CASE(no_memory_is_an_error),
+        CASE(a_version_is_read),          CASE(answers_that_break_the_rules),
+        CASE(what_is_refused_is_named),   CASE(lists_are_walked_page_by_page),
+        CASE(lists_that_break_the_rules), CASE(names_come_without_waiting),
+        CASE(the_server_says_what_it_is), CASE(no_memory_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
