@@ -167,7 +167,7 @@ static char *directory_of(const char *path)
 
 static int load_file(const struct options *options, const char *directory,
                      enum configuration_need need, struct configuration *configuration,
-                     struct error *err)
+                     int *out_exit, struct error *err)
 {
     const char *named = options_get(options, "config");
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);
@@ -185,6 +185,10 @@ static int load_file(const struct options *options, const char *directory,
     if (r == -ENOENT)
         return error_set(err, r, "%s is missing: \"kkartifact-agent init\" makes one",
                          buf_text(&path));
+    if (r == -ENOTDIR && named == NULL) {
+        *out_exit = EXIT_LOCAL;
+        return error_set(err, r, "%s: is not a directory", directory);
+    }
     if (r < 0)
         return r;
     configuration->directory = directory_of(buf_text(&path));
@@ -200,7 +204,7 @@ int configuration_load(const struct options *options, const char *directory,
 
     *out_exit = EXIT_CONFIGURATION;
     if (r == 0)
-        r = load_file(options, directory, need, &configuration, err);
+        r = load_file(options, directory, need, &configuration, out_exit, err);
     if (r == 0)
         r = settings_load_environment(configuration.settings, getenv, err);
     if (r < 0)

@@ -95,19 +95,23 @@ static int add_own_name(const struct wanted *wanted, const struct remote_tree *t
     return buf_check(out, err);
 }
 
-/* The directory that gets the entry, and the entry's name there. */
+/* The directory that gets the entry, its path, and the entry's name there. */
 static int find_place(const struct wanted *wanted, const struct remote_tree *tree,
-                      bool is_directory, struct directory **out_parent, struct buf *out_name,
-                      struct error *err)
+                      bool is_directory, struct directory **out_parent, struct buf *out_place,
+                      struct buf *out_name, struct error *err)
 {
     size_t given = strlen(wanted->dest), size = path_trim(wanted->dest, given);
     size_t start = path_last_name(wanted->dest, size);
     int r;
 
-    if (directory_open(wanted->dest, out_parent, NULL) == 0)
+    if (directory_open(wanted->dest, out_parent, NULL) == 0) {
+        buf_add_text(out_place, wanted->dest);
         return add_own_name(wanted, tree, out_name, err);
+    }
     if (given > size && !is_directory)
         return error_set(err, -ENOTDIR, "%s: is not a directory", wanted->dest);
+    buf_add_text(out_place, start > 0 ? "" : ".");
+    buf_add(out_place, wanted->dest, start);
     buf_add(out_name, wanted->dest + start, size - start);
     r = buf_check(out_name, err);
     return r < 0 ? r : path_open(wanted->dest, start, out_parent, err);
@@ -162,11 +166,13 @@ static int save(struct job *job, const struct wanted *wanted, struct get_options
 {
     cleanup(cleanup_directory) struct directory *parent = NULL;
     cleanup(buf_release) struct buf name = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf place = buf_init(BUF_UNLIMITED);
     struct get_result result;
     bool is_directory =
         !wanted->is_manifest &&
         tree_record(&options->tree->image.tree, options->index).kind == ENTRY_DIRECTORY;
-    int r = job_local(job, find_place(wanted, options->tree, is_directory, &parent, &name, err));
+    int r = job_local(job,
+                      find_place(wanted, options->tree, is_directory, &parent, &place, &name, err));
 
     if (r < 0)
         return r;
@@ -175,7 +181,9 @@ static int save(struct job *job, const struct wanted *wanted, struct get_options
     r = wanted->is_manifest ? get_manifest_run(options, &result, err)
                             : get_run(options, &result, err);
     job_hide_progress(job);
-    return r < 0 ? r : write_result(job, wanted, options->tree, &result, err);
+    if (r < 0)
+        return job_local_below(job, r, buf_text(&place), err);
+    return write_result(job, wanted, options->tree, &result, err);
 }
 
 /* The manifest is made of the whole tree. */

@@ -6,6 +6,7 @@
 
 #include "agent/cli/interrupt.h"
 #include "agent/cmd/command.h"
+#include "agent/cmd/path_text.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/options.h"
@@ -164,6 +165,15 @@ int job_failed(struct job *job, int r, int exit_code)
 int job_local(struct job *job, int r)
 {
     return job_failed(job, r, EXIT_LOCAL);
+}
+
+int job_local_below(struct job *job, int r, const char *directory, struct error *err)
+{
+    bool is_whole = path_is_separator(err->text[0]); /* of a place of our own */
+
+    if (r >= 0 || job->transfer.exit_code != EXIT_LOCAL || is_whole || strcmp(directory, ".") == 0)
+        return r;
+    return error_prefix(err, r, "%.*s", (int)path_trim(directory, strlen(directory)), directory);
 }
 
 int job_write(struct job *job, struct buf *result, struct error *err)

@@ -67,14 +67,13 @@ static int open_nothing(struct job *job, struct scratch *out_nothing, struct dir
     return job_local(job, r);
 }
 
-static int open_dest(struct job *job, const struct pull_options *options, struct dest *out_made,
-                     struct directory **out, struct beside *out_beside, struct scratch *out_nothing,
-                     struct error *err)
+static int open_dest(struct job *job, const struct pull_options *options, const char *path,
+                     struct dest *out_made, struct directory **out, struct beside *out_beside,
+                     struct scratch *out_nothing, struct error *err)
 {
-    cleanup_memory char *path = NULL;
-    int r = find_dest(job, &path, err);
+    int r = 0;
 
-    if (r == 0 && !options->dry_run)
+    if (!options->dry_run)
         r = dest_make(path, out_made, err);
     if (r == 0)
         r = directory_open(path, out, err);
@@ -154,6 +153,7 @@ static int pull(struct job *job, struct pull_options *options, struct dest *out_
     cleanup(scratch_release) struct scratch nothing = { 0 };
     cleanup(buf_release) struct buf version = buf_init(256);
     cleanup(change_list_release) struct change_list changes = change_list_init();
+    cleanup_memory char *path = NULL;
     struct pull_result result;
     int r = job_names(job, &options->project, &options->app, err);
 
@@ -162,7 +162,9 @@ static int pull(struct job *job, struct pull_options *options, struct dest *out_
     if (r == 0)
         r = job_connect(job, err);
     if (r == 0)
-        r = open_dest(job, options, out_made, &dest, &beside, &nothing, err);
+        r = job_local(job, find_dest(job, &path, err));
+    if (r == 0)
+        r = open_dest(job, options, path, out_made, &dest, &beside, &nothing, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r < 0)
@@ -172,7 +174,7 @@ static int pull(struct job *job, struct pull_options *options, struct dest *out_
     options->version = buf_text(&version);
     if (options->dry_run || job->command->output.verbose)
         options->changes = &changes;
-    r = pull_run(options, &result, err);
+    r = job_local_below(job, pull_run(options, &result, err), path, err);
     job_hide_progress(job);
     if (r == 0)
         r = change_list_end(&changes, err);

@@ -206,7 +206,7 @@ static int push(struct job *job, const char *path, struct push_options *options,
     options->metadata = &record;
     options->links = links_of(job->configuration.settings);
     options->changes = &changes;
-    r = push_run(options, &result, err);
+    r = job_local_below(job, push_run(options, &result, err), path, err);
     if (r == 0)
         r = change_list_end(&changes, err);
     job_hide_progress(job);

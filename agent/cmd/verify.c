@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/verify.h"
 
+#include <errno.h>
+
 #include "agent/cmd/command.h"
 #include "agent/cmd/job.h"
 #include "common/base/buf.h"
@@ -92,8 +94,10 @@ static int verify(struct job *job, uint64_t *out_differences, struct error *err)
     }
     r = verify_run(&options, &result, err);
     job_hide_progress(job);
+    if (r == -ENOENT)
+        return error_prefix(err, r, "%s", path); /* what no pull has ended in */
     if (r < 0)
-        return r;
+        return job_local_below(job, r, path, err);
     if (job->command->output.json) {
         json_end(&writer);
         put_totals(&result, &writer);

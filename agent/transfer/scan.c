@@ -261,7 +261,7 @@ static int go_down(struct walk *walk, struct directory *at, const char *name, st
     if (r == -ENOENT)
         return 0; /* gone since; its parent's time tells at the end */
     if (r < 0)
-        return error_prefix(err, r, "%s", buf_text(&walk->path));
+        return error_system(err, -r, "%s", buf_text(&walk->path));
     return scan_directory(walk, below, err);
 }
 
@@ -276,7 +276,7 @@ static int scan_name(struct walk *walk, struct directory *at, const char *name, 
     if (r == -ENOENT)
         return 0;
     if (r < 0)
-        return error_prefix(err, r, "%s", buf_text(&walk->path));
+        return error_system(err, -r, "%s", buf_text(&walk->path));
     if (is_left_out(walk, info.kind))
         return 0;
     r = name_check_path(buf_span(&walk->path), err);
@@ -350,7 +350,7 @@ static int scan_directory(struct walk *walk, struct directory *at, struct error 
     int r = directory_list(at, "", add_name, &names, err);
 
     if (r < 0)
-        return error_prefix(err, r, "%s", path_size > 0 ? buf_text(&walk->path) : ".");
+        return error_system(err, -r, "%s", path_size > 0 ? buf_text(&walk->path) : ".");
     sort_names(&names);
     for (size_t i = 0; r == 0 && i < names.starts.size / sizeof(uintptr_t); i++) {
         const char *name = ((const char *const *)(void *)names.starts.bytes)[i];
