@@ -49,11 +49,13 @@ static const char *refusal_of(enum survey_kind kind, bool delete_extra)
                : NULL;
 }
 
+/* One by its name; several each on a line, and then how many they are. */
 static int refuse(struct transfer *transfer, const struct pull_survey *survey, bool delete_extra,
                   struct error *err)
 {
     enum survey_kind kind;
-    const char *path, *first = NULL, *why, *first_why = NULL;
+    const char *path, *why;
+    struct error first;
     uint64_t count = 0;
     size_t at = 0;
 
@@ -61,20 +63,23 @@ static int refuse(struct transfer *transfer, const struct pull_survey *survey, b
         why = refusal_of(kind, delete_extra);
         if (why == NULL)
             continue;
-        if (count++ == 0) {
-            first = path;
-            first_why = why;
-        } else if (count <= NAMED_MAX) {
-            transfer_complaint(transfer, "%s: %s", path, why);
+        if (++count == 1) {
+            error_set(&first, -EEXIST, "%s: %s", path, why);
+            continue;
         }
+        if (count == 2)
+            transfer_complaint(transfer, "%s", first.text);
+        if (count <= NAMED_MAX)
+            transfer_complaint(transfer, "%s: %s", path, why);
     }
     if (count == 0)
         return 0;
-    return transfer_failed(transfer,
-                           count == 1 ? error_set(err, -EEXIST, "%s: %s", first, first_why)
-                                      : error_set(err, -EEXIST, "%s: %s, and %llu more", first,
-                                                  first_why, (unsigned long long)count - 1),
-                           EXIT_LOCAL);
+    if (count == 1)
+        error_set(err, -EEXIST, "%s", first.text);
+    else
+        error_set(err, -EEXIST, "%llu paths are in the way of an exchange",
+                  (unsigned long long)count);
+    return transfer_failed(transfer, -EEXIST, EXIT_LOCAL);
 }
 
 static int survey_dest(const struct pull_exchange_options *options, struct pull_survey *out,

@@ -31,10 +31,14 @@ static void on_unheld(void *context, struct span path, const char *why, struct s
 
     if (!is_in_part(unheld->part, path))
         return;
-    if (++unheld->told == 1)
+    if (++unheld->told == 1) {
         error_set(&unheld->first, -EINVAL, "%.*s: %s %.*s", (int)path.size,
                   (const char *)path.bytes, why, (int)other.size, (const char *)other.bytes);
-    else if (unheld->told <= NAMED_MAX)
+        return;
+    }
+    if (unheld->told == 2)
+        transfer_complaint(unheld->transfer, "%s", unheld->first.text);
+    if (unheld->told <= NAMED_MAX)
         transfer_complaint(unheld->transfer, "%.*s: %s %.*s", (int)path.size,
                            (const char *)path.bytes, why, (int)other.size,
                            (const char *)other.bytes);
@@ -72,7 +76,6 @@ int pull_names_check(struct transfer *transfer, struct directory *dest, const st
     if (unheld.told == 1)
         error_set(err, -EINVAL, "%s", unheld.first.text);
     else
-        error_set(err, -EINVAL, "%s, and %llu more names cannot be held here", unheld.first.text,
-                  (unsigned long long)unheld.told - 1);
+        error_set(err, -EINVAL, "%llu names cannot be held here", (unsigned long long)unheld.told);
     return transfer_failed(transfer, -EINVAL, EXIT_LOCAL);
 }

@@ -64,3 +64,17 @@ def test_a_directory_that_is_none(agent, version, tmp_path):
 def test_verify_names_what_was_not_pulled(agent, version, tmp_path):
     done = agent.run("verify", "tree", cwd=tmp_path).expect(5)
     told(done, "tree: no pull has ended in this directory")
+
+
+def test_several_are_named_one_by_one_and_counted(agent, names, version, tmp_path):
+    words = ("pull", "copy", "--project", names.project, "--app", names.app, "--version", "v1",
+             "--exchange", "--json")
+    why = "no pull has put it there (protect it with `ignore`, or say --delete-extra)"
+    agent.run(*words, cwd=tmp_path).expect(0)
+    trees.write(tmp_path / "copy", "mine", b"x")
+    told(agent.run(*words, cwd=tmp_path).expect(9), f"copy: mine: {why}")
+    trees.write(tmp_path / "copy", "a/mine", b"x")
+    done = agent.run(*words, "--quiet", cwd=tmp_path).expect(9)
+    *lines, last = [line.removeprefix("kkartifact-agent: ") for line in done.stderr.splitlines()]
+    assert sorted(lines) == [f"a/mine: {why}", f"mine: {why}"]
+    assert last == "copy: 2 paths are in the way of an exchange"
