@@ -11,8 +11,9 @@ struct tree;
  * pull_changes - what a plan is going to do to DEST, path by path.
  *
  * Call it before the plan is carried out: what is there decides between added and
- * changed. Times and permissions of directories are not told. The list is to be
- * ended by the caller.
+ * changed. A directory whose time alone changes is told when nothing within it does;
+ * one that would be removed, but for what stays in it, is not. The list is to be ended by
+ * the caller.
  */
 int pull_changes_add(const struct pull_plan *plan, const struct tree *tree, struct directory *dest,
                      struct change_list *list, struct error *err);

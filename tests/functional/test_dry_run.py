@@ -75,6 +75,34 @@ def test_pull_that_would_be_refused(agent, names, versions, tmp_path):
     assert whole(copy) == before
 
 
+def test_a_time_and_a_directory_that_stays(agent, names, versions, tmp_path):
+    """Of directories: the time that alone changes, and what cannot go because something of others
+    is in it."""
+    two, copy = versions[1], tmp_path / "copy"
+    line = (copy, "--project", names.project, "--app", names.app, "--version", "v3")
+    trees.write(two, "old/kept/ours", b"x")
+    trees.write(two, "old/gone/ours", b"x")
+    agent.push(two, names.project, names.app, "v3")
+    agent.pull(copy, names.project, names.app, "v3")
+    os.utime(copy / "sizes", (1, 1))
+    done = agent.run("pull", *line, "--dry-run").expect(0)
+    assert done.stdout.splitlines()[:-1] == ["P\tsizes/"]
+    told = agent.run("pull", *line, "--dry-run", "--json").expect(0).json()
+    assert told["changed"] == [{"path": "sizes", "directory": True, "what": ["time"]}]
+    trees.write(copy, "old/kept/mine", b"x")
+    os.utime(copy / "sizes", (1, 1))
+    (copy / "sizes/1").unlink()
+    expected = ["D\told/gone/", "D\told/gone/ours", "D\told/kept/ours", "A\tsizes/1"]
+    shutil.rmtree(two / "old")
+    agent.push(two, names.project, names.app, "v4")
+    done = agent.run("pull", *line[:-1], "v4", "--dry-run").expect(0)
+    assert done.stdout.splitlines()[:-1] == expected
+    done = agent.run("pull", *line[:-1], "v4", "--verbose").expect(0)
+    told = [said.removeprefix("kkartifact-agent: ") for said in done.stderr.splitlines()]
+    assert [said for said in told if said[1:2] == "\t"] == expected
+    assert sorted(os.listdir(copy / "old")) == ["kept"]
+
+
 def test_push(agent, server, names, versions, tmp_path):
     """The version is compared with the app's latest, v2."""
     one, _ = versions
