@@ -218,7 +218,7 @@ int configuration_load(const struct options *options, const char *directory,
     return 0;
 }
 
-static bool is_absolute(const char *path)
+bool configuration_is_absolute(const char *path)
 {
 #ifdef _WIN32
     if (path[0] == '\\' || (path[0] != '\0' && path[1] == ':'))
@@ -240,7 +240,7 @@ int configuration_path(const struct configuration *configuration, const char *ke
         *out_path = NULL;
         return 0;
     }
-    if (from_file && !is_absolute(value) && strcmp(value, "-") != 0 &&
+    if (from_file && !configuration_is_absolute(value) && strcmp(value, "-") != 0 &&
         configuration->directory != NULL && strcmp(configuration->directory, ".") != 0)
         buf_format(&path, "%s/", configuration->directory);
     buf_add_text(&path, value);

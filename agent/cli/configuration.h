@@ -32,7 +32,7 @@ enum configuration_need {
 };
 
 /* `directory`: where the file is looked for unless --config names it. *out_exit is set with a
- * failure: 2 (a flag) or 3. */
+ * failure: 2 (a flag), 3, or 9 (`directory` is none). */
 int configuration_load(const struct options *options, const char *directory,
                        enum configuration_need need, struct configuration *out, int *out_exit,
                        struct error *err);
@@ -42,6 +42,9 @@ void configuration_release(struct configuration *configuration); /* of a zeroed 
  * directory. NULL in *out_path when it is not set; memory_free() it. */
 int configuration_path(const struct configuration *configuration, const char *key, char **out_path,
                        struct error *err);
+
+/* By the rules of this system. */
+bool configuration_is_absolute(const char *path);
 
 /* A commented file, with these values (NULL: left commented out). */
 void configuration_example(const char *server, const char *project, const char *app,

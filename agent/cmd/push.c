@@ -92,7 +92,8 @@ static int find_version(struct job *job, const char **out_version, struct error 
 }
 
 /* Where what was hashed is remembered, apart from the tree. Without such a place everything is
- * hashed. A dry run makes none. */
+ * hashed. A relative one is none, as the XDG base directory specification has it. A dry run makes
+ * none. */
 static struct directory *open_cache(bool dry_run)
 {
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);
@@ -102,9 +103,9 @@ static struct directory *open_cache(bool dry_run)
 #ifdef _WIN32
     xdg = getenv("LOCALAPPDATA");
 #endif
-    if (xdg != NULL && xdg[0] != '\0')
+    if (xdg != NULL && configuration_is_absolute(xdg))
         buf_format(&path, "%s/kkartifact/agent", xdg);
-    else if (home != NULL && home[0] != '\0')
+    else if (home != NULL && configuration_is_absolute(home))
         buf_format(&path, "%s/.cache/kkartifact/agent", home);
     if (path.size == 0 || buf_check(&path, NULL) < 0 ||
         (!dry_run && file_make_directories(buf_text(&path), 0700, NULL) < 0) ||

@@ -146,6 +146,18 @@ def test_a_listing_at_hand_that_is_not_the_latest(agent, origin, source, tmp_pat
     assert [request for request in origin.state.requests if request.startswith("HEAD")]
 
 
+def test_a_relative_cache_is_none(agent, source, tmp_path):
+    """As the XDG base directory specification has it; the home's is taken."""
+    (tmp_path / "here").mkdir()
+    agent.environment["XDG_CACHE_HOME"] = "cache"
+    agent.run("push", source, cwd=tmp_path / "here")
+    assert os.listdir(tmp_path / "here") == []
+    assert os.listdir(agent.token.parent / ".cache/kkartifact/agent")
+    agent.environment["HOME"] = "home"
+    agent.run("push", source, cwd=tmp_path / "here")
+    assert os.listdir(tmp_path / "here") == []
+
+
 def test_equal_sizes_by_chance(agent, origin, source):
     """A shift that keeps the size is found by the lists, after the trees found nothing."""
     agent.push(source, "v1")
