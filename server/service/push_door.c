@@ -65,6 +65,15 @@ struct blob_scope push_scope(const struct identity *identity)
     };
 }
 
+/* Names the reserve: the disk does not look full to who looks at it. */
+static int refuse_full(struct refusal *why, struct error *err)
+{
+    return refusal_set(why, REFUSAL_FULL,
+                       error_set(err, -ENOSPC,
+                                 "the store is full: it keeps %u MiB of its disk free",
+                                 (unsigned)(PUSH_ROOM >> 20)));
+}
+
 int push_result_of(int result, struct refusal *why, struct error *err)
 {
     switch (result) {
@@ -74,7 +83,7 @@ int push_result_of(int result, struct refusal *why, struct error *err)
         return refuse(why, err);
     case -ENOSPC:
     case -EDQUOT:
-        return refusal_set(why, REFUSAL_FULL, error_set(err, -ENOSPC, "the store is full"));
+        return refuse_full(why, err);
     case -EFBIG:
         return refusal_set(why, REFUSAL_TOO_LARGE, result);
     case -EBUSY:
@@ -95,7 +104,7 @@ int push_check_room(struct services *services, uint64_t size, struct refusal *wh
     int r = blob_store_free_space(services->store, &left, err);
 
     if (r == 0 && (left < PUSH_ROOM || left - PUSH_ROOM < size))
-        r = error_set(err, -ENOSPC, "the store is full");
+        return refuse_full(why, err);
     return push_result_of(r, why, err);
 }
 

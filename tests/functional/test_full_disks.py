@@ -85,6 +85,7 @@ def test_full_answer(new_server, keeper, names, tmp_path):
         digest = hashlib.sha256(data).hexdigest()
         answer = push.part(digest, data[:1000], 0, len(data))
         assert (answer.status, answer.code) == (507, "full"), answer
+        server.wait_for_log("the store is full: it keeps 64 MiB of its disk free")
         answer = push.request("POST", f"{push.path}/blobs:batch", body=data[:1000], headers=BINARY)
         assert (answer.status, answer.code) == (507, "full"), answer
         answer = push.request("PUT", f"{push.path}/blobs/{digest}", body=b"x", headers={
