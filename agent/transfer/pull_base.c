@@ -2,16 +2,48 @@
 #include "agent/transfer/pull_base.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/transfer/hasher.h"
+#include "agent/transfer/likeness.h"
 #include "agent/transfer/pull_plan.h"
 #include "agent/transfer/stat_cache.h"
+#include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/model/tree.h"
+
+#define BUFFER_SIZE (256 * 1024)
+
+/* A file of the version that a blob without a base becomes. */
+struct wanted {
+    uint64_t name; /* likeness_name() */
+    struct pull_blob *blob;
+    uint32_t index; /* record in the tree */
+};
+
+/* What the last pull has put under such a name. */
+struct held {
+    uint64_t name;
+    struct span path; /* in the cache */
+    uint64_t stamp;
+    struct digest sha256;
+    bool is_examined; /* what follows is set: */
+    bool is_gone;     /* the version has no file there */
+    uint64_t size;    /* 0: it is no use */
+};
+
+struct finding {
+    const struct pull_base_options *options;
+    struct buf wanted; /* struct wanted each, sorted by name */
+    struct buf held;   /* struct held each, sorted by name and path */
+    size_t looks;      /* that are left */
+    uint8_t *buffer;
+};
 
 void pull_base_release(struct pull_blob *blobs, size_t count)
 {
@@ -34,97 +66,286 @@ static char *text_of(struct span path)
     return text;
 }
 
-static int name_blob(const struct tree *tree, uint32_t index, struct pull_blob *blob)
-{
-    uint8_t bytes[PATH_MAX_SIZE];
+/* What is wanted, and what is held under such names ---------------------------- */
 
-    blob->base = memory_new(sizeof(*blob->base));
-    if (blob->base != NULL)
-        blob->base->path = text_of(tree_path(tree, index, bytes));
-    return blob->base == NULL || blob->base->path == NULL ? -ENOMEM : 0;
+static struct wanted *all_wanted(const struct finding *finding, size_t *out_count)
+{
+    *out_count = finding->wanted.size / sizeof(struct wanted);
+    return (struct wanted *)(void *)finding->wanted.bytes;
 }
 
-/* Each large one gets the path that it is written to first; *out_count of them. */
-static int name_blobs(const struct pull_base_options *options, struct pull_blob *blobs,
-                      size_t count, size_t *out_count)
+static struct held *all_held(const struct finding *finding, size_t *out_count)
 {
-    size_t writes = pull_plan_write_count(options->plan), at = 0;
+    *out_count = finding->held.size / sizeof(struct held);
+    return (struct held *)(void *)finding->held.bytes;
+}
 
-    *out_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct pull_write *write = NULL;
+static int compare_wanted(const void *a, const void *b)
+{
+    const struct wanted *left = a, *right = b;
 
-        for (; at < writes; at++) {
-            write = pull_plan_write(options->plan, at);
-            if (digest_equal(&write->sha256, &blobs[i].sha256))
-                break;
-        }
-        if (blobs[i].is_here || blobs[i].size < PULL_BASE_BLOB_MIN || at == writes)
-            continue;
-        if (name_blob(options->tree, write->index, &blobs[i]) < 0)
+    return (left->name > right->name) - (left->name < right->name);
+}
+
+static int compare_held(const void *a, const void *b)
+{
+    const struct held *left = a, *right = b;
+
+    if (left->name != right->name)
+        return left->name < right->name ? -1 : 1;
+    return span_compare(left->path, right->path);
+}
+
+/* The blob is named by the path that it is written to first. */
+static int add_wanted(struct finding *finding, uint32_t index, struct pull_blob *blob)
+{
+    uint8_t bytes[PATH_MAX_SIZE];
+    struct span path = tree_path(finding->options->tree, index, bytes);
+    struct wanted wanted = { likeness_name(path), blob, index };
+
+    if (blob->base == NULL) {
+        blob->base = memory_new(sizeof(*blob->base));
+        if (blob->base != NULL)
+            blob->base->path = text_of(path);
+        if (blob->base == NULL || blob->base->path == NULL)
             return -ENOMEM;
-        (*out_count)++;
     }
+    buf_add(&finding->wanted, &wanted, sizeof(wanted));
     return 0;
 }
 
-/* The large blob that the version has at a path, when it wants a base. */
-static struct pull_blob *wanting_at(const struct tree *tree, struct span path,
-                                    struct pull_blob *blobs, size_t count)
+static int find_wanted(struct finding *finding, struct pull_blob *blobs, size_t count)
 {
-    struct pull_blob *blob;
-    struct tree_record record;
-    struct digest sha256;
-    uint32_t index;
+    const struct pull_plan *plan = finding->options->plan;
+    size_t writes = pull_plan_write_count(plan), at = 0, found;
+    int r = 0;
 
-    if (tree_find_path(tree, path, &index) < 0)
-        return NULL;
-    record = tree_record(tree, index);
-    if (record.kind != ENTRY_FILE || record.size < PULL_BASE_BLOB_MIN)
-        return NULL;
-    sha256 = tree_sha256(tree, record.digest_index);
-    blob = pull_blob_find(blobs, count, &sha256);
-    return blob != NULL && blob->base != NULL && !blob->base->is_known ? blob : NULL;
+    for (size_t i = 0; r == 0 && i < writes; i++) {
+        const struct pull_write *write = pull_plan_write(plan, i);
+
+        while (at < count && !digest_equal(&blobs[at].sha256, &write->sha256))
+            at++;
+        if (at == count)
+            break;
+        if (!blobs[at].is_here && blobs[at].size >= PULL_BASE_BLOB_MIN)
+            r = add_wanted(finding, write->index, &blobs[at]);
+    }
+    if (r == 0)
+        r = buf_check(&finding->wanted, NULL);
+    if (r == 0 && finding->wanted.size > 0)
+        qsort(all_wanted(finding, &found), finding->wanted.size / sizeof(struct wanted),
+              sizeof(struct wanted), compare_wanted);
+    return r;
 }
 
-/* The file at `path`, if it is as it was noted. */
-static int take_base(const struct pull_base_options *options, struct pull_base *base,
-                     struct span path, uint64_t stamp, const struct digest *sha256)
+static int find_held(struct finding *finding)
+{
+    struct stat_cache *cache = finding->options->cache;
+    struct held held = { 0 };
+    size_t count;
+    const struct wanted *wanted = all_wanted(finding, &count);
+    int r;
+
+    stat_cache_rewind(cache);
+    while (stat_cache_next(cache, &held.path, &held.stamp, &held.sha256)) {
+        const struct wanted key = { .name = held.name = likeness_name(held.path) };
+
+        if (bsearch(&key, wanted, count, sizeof(key), compare_wanted) != NULL)
+            buf_add(&finding->held, &held, sizeof(held));
+    }
+    r = buf_check(&finding->held, NULL);
+    if (r == 0 && finding->held.size > 0)
+        qsort(all_held(finding, &count), finding->held.size / sizeof(held), sizeof(held),
+              compare_held);
+    return r;
+}
+
+/* What a file holds ------------------------------------------------------------ */
+
+/* 1, 0 when it cannot be told, or an error. */
+static int read_file(struct finding *finding, const char *path, struct file_info *out_info,
+                     struct digest *out_sha256, struct error *err)
+{
+    cleanup_fd int fd = -1;
+    int r;
+
+    if (directory_open_read(finding->options->dest, path, &fd, NULL) < 0 ||
+        file_info(fd, out_info, NULL) < 0)
+        return 0;
+    r = hasher_read(fd, out_info->size, finding->buffer, BUFFER_SIZE,
+                    finding->options->transfer->stop, out_sha256, err);
+    return r == -ECANCELED ? r : r == 0;
+}
+
+static bool pays_to_read(const struct file_info *info, const struct pull_blob *blob)
+{
+    return info->size >= PULL_BASE_BLOB_MIN && info->size / PULL_BASE_READ_TIMES < blob->size;
+}
+
+/* The file at `path` as the base; noted: what the last pull has put there, or NULL. */
+static int take_base(struct finding *finding, struct pull_blob *blob, struct span path,
+                     const struct held *noted, struct error *err)
 {
     cleanup_memory char *text = text_of(path);
+    struct pull_base *base = blob->base;
+    struct digest sha256;
     struct file_info info;
+    int r = 1;
 
     if (text == NULL)
-        return -ENOMEM;
-    if (directory_info(options->dest, text, &info, NULL) < 0 || info.kind != FILE_REGULAR ||
-        info.size == 0 || stat_stamp(&info) != stamp)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (directory_info(finding->options->dest, text, &info, NULL) < 0 ||
+        info.kind != FILE_REGULAR || info.size == 0)
         return 0;
+    if (noted != NULL && stat_stamp(&info) == noted->stamp)
+        sha256 = noted->sha256;
+    else
+        r = pays_to_read(&info, blob) ? read_file(finding, text, &info, &sha256, err) : 0;
+    if (r <= 0 || digest_equal(&sha256, &blob->sha256))
+        return r < 0 ? r : 0;
     memory_free(base->path);
     *base = (struct pull_base){ .path = take_pointer(&text),
                                 .is_known = true,
-                                .sha256 = *sha256,
+                                .sha256 = sha256,
                                 .size = info.size,
-                                .stamp = stamp };
+                                .stamp = stat_stamp(&info) };
     return 0;
+}
+
+/* Which file it is ------------------------------------------------------------- */
+
+static int try_same_path(struct finding *finding, const struct wanted *wanted, struct error *err)
+{
+    uint8_t bytes[PATH_MAX_SIZE];
+    const struct held key = { .name = wanted->name,
+                              .path = tree_path(finding->options->tree, wanted->index, bytes) };
+    const struct held *held;
+    size_t count;
+
+    held = all_held(finding, &count);
+    if (count > 0)
+        held = bsearch(&key, held, count, sizeof(key), compare_held);
+    return take_base(finding, wanted->blob, key.path, count > 0 ? held : NULL, err);
+}
+
+/* Once each, as far as looks are left. */
+static void examine(struct finding *finding, struct held *held)
+{
+    const struct pull_base_options *options = finding->options;
+    cleanup_memory char *text = NULL;
+    struct file_info info;
+    uint32_t index;
+
+    if (held->is_examined || finding->looks == 0)
+        return;
+    finding->looks--;
+    held->is_examined = true;
+    text = text_of(held->path);
+    if (text != NULL && directory_info(options->dest, text, &info, NULL) == 0 &&
+        info.kind == FILE_REGULAR && info.size >= PULL_BASE_BLOB_MIN)
+        held->size = info.size;
+    held->is_gone = tree_find_path(options->tree, held->path, &index) < 0 ||
+                    tree_record(options->tree, index).kind != ENTRY_FILE;
+}
+
+/* What matters most stands in front. */
+struct rank {
+    bool has_name, is_gone;
+    uint32_t directories;
+    uint64_t distance; /* of the sizes */
+};
+
+static bool is_better(const struct rank *a, const struct rank *b)
+{
+    if (a->has_name != b->has_name)
+        return a->has_name;
+    if (a->is_gone != b->is_gone)
+        return a->is_gone;
+    if (a->directories != b->directories)
+        return a->directories > b->directories;
+    return a->distance < b->distance;
+}
+
+/* Whether it may be what the blob was. */
+static bool rank_held(const struct held *held, struct span path, uint64_t size, struct rank *out)
+{
+    uint32_t likeness = likeness_of(path, held->path);
+
+    *out = (struct rank){ .has_name = likeness >= LIKENESS_SAME_NAME,
+                          .is_gone = held->is_gone,
+                          .directories = likeness & ~LIKENESS_SAME_NAME,
+                          .distance = held->size > size ? held->size - size : size - held->size };
+    return held->size > 0 && held->size / PULL_BASE_READ_TIMES < size &&
+           size / PULL_BASE_READ_TIMES < held->size && (out->has_name || out->is_gone);
+}
+
+static int try_like_name(struct finding *finding, const struct wanted *wanted, struct error *err)
+{
+    uint8_t bytes[PATH_MAX_SIZE];
+    struct span path = tree_path(finding->options->tree, wanted->index, bytes);
+    struct rank rank, best_rank = { 0 };
+    const struct held *best = NULL;
+    struct held *held;
+    size_t count, low = 0;
+
+    held = all_held(finding, &count);
+    for (size_t high = count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (held[middle].name < wanted->name)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (size_t i = low; i < count && i - low < PULL_BASE_LOOKS && held[i].name == wanted->name;
+         i++) {
+        examine(finding, &held[i]);
+        if (rank_held(&held[i], path, wanted->blob->size, &rank) &&
+            (best == NULL || is_better(&rank, &best_rank))) {
+            best = &held[i];
+            best_rank = rank;
+        }
+    }
+    return best == NULL ? 0 : take_base(finding, wanted->blob, best->path, best, err);
+}
+
+typedef int try_function(struct finding *finding, const struct wanted *wanted, struct error *err);
+
+static int try_each(struct finding *finding, try_function *try, struct error *err)
+{
+    size_t count;
+    const struct wanted *wanted = all_wanted(finding, &count);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = transfer_stopped(finding->options->transfer, err);
+        if (r == 0 && !wanted[i].blob->base->is_known)
+            r = try(finding, &wanted[i], err);
+    }
+    return r;
 }
 
 int pull_base_find(const struct pull_base_options *options, struct pull_blob *blobs, size_t count,
                    struct error *err)
 {
-    struct digest sha256;
-    struct span path;
-    uint64_t stamp;
-    size_t wanting = 0;
-    int r = name_blobs(options, blobs, count, &wanting);
+    cleanup_memory uint8_t *buffer = NULL;
+    struct finding finding = { .options = options,
+                               .wanted = buf_init(BUF_UNLIMITED),
+                               .held = buf_init(BUF_UNLIMITED),
+                               .looks = PULL_BASE_LOOKS };
+    int r = find_wanted(&finding, blobs, count);
 
-    stat_cache_rewind(options->cache);
-    while (r == 0 && wanting > 0 && stat_cache_next(options->cache, &path, &stamp, &sha256)) {
-        struct pull_blob *blob = wanting_at(options->tree, path, blobs, count);
-
-        if (blob == NULL || digest_equal(&sha256, &blob->sha256))
-            continue;
-        r = take_base(options, blob->base, path, stamp, &sha256);
-        wanting -= r == 0 && blob->base->is_known;
+    if (r == 0 && finding.wanted.size > 0) {
+        buffer = memory_new(BUFFER_SIZE);
+        finding.buffer = buffer;
+        r = buffer == NULL ? -ENOMEM : find_held(&finding);
     }
-    return r < 0 ? error_set(err, r, "out of memory") : 0;
+    if (r < 0)
+        r = error_set(err, r, "out of memory");
+    if (r == 0)
+        r = try_each(&finding, try_same_path, err);
+    if (r == 0)
+        r = try_each(&finding, try_like_name, err);
+    buf_release(&finding.wanted);
+    buf_release(&finding.held);
+    return r;
 }

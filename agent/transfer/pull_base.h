@@ -11,16 +11,28 @@ struct directory;
 struct error;
 struct pull_plan;
 struct stat_cache;
+struct transfer;
 struct tree;
 
 /*
  * pull_base - what DEST holds where a large blob is to stand, as the base of a delta.
  *
- * It is the file at the same path, when the stat cache knows its bytes and its stamp
- * is what it was. That is a guess only: a file that was changed behind its stamp gives
- * a delta whose result has another digest, and the blob comes whole.
+ * It is the file at the same path; else one of a like name (likeness.h) that the last pull
+ * has put elsewhere: with the same name, or with other numbers in it when the version has
+ * it no more; rather one that it has no more, with many directories in common, of near the
+ * same size.
+ *
+ * What a file holds is taken from the stat cache when its stamp is what it was, else it is
+ * read, unless it is much larger than the blob: then fetching takes less. Either is a
+ * guess only: a file that is changed meanwhile, or behind its stamp, gives a delta whose
+ * result has another digest, and the blob comes whole.
+ *
+ * Nothing is looked at unless a large blob is missing; then the stat cache is gone through
+ * once, and at most PULL_BASE_LOOKS files of like names are examined.
  */
 #define PULL_BASE_BLOB_MIN (((uint64_t)256 << 10) + 1) /* smaller ones come in packs */
+#define PULL_BASE_READ_TIMES 8 /* a file of so many times the blob's size is not read */
+#define PULL_BASE_LOOKS 4096
 
 struct pull_base {
     char *path;    /* of the version, and of DEST when there is a base */
@@ -30,6 +42,7 @@ struct pull_base {
 };
 
 struct pull_base_options {
+    struct transfer *transfer;
     struct directory *dest;
     const struct pull_plan *plan;
     const struct tree *tree;  /* the version's, whole */
@@ -37,7 +50,7 @@ struct pull_base_options {
 };
 
 /* Gives each large blob that is not here its base. `blobs` are sorted by digest, as the plan's
- * writes are. -ENOMEM; what was given till then is released with the rest. */
+ * writes are. -ENOMEM, -ECANCELED; what was given till then is released with the rest. */
 int pull_base_find(const struct pull_base_options *options, struct pull_blob *blobs, size_t count,
                    struct error *err);
 void pull_base_release(struct pull_blob *blobs, size_t count);

@@ -194,7 +194,11 @@ static int fetch_rest(struct staging *staging, struct error *err)
         .version = options->version,
     };
     struct pull_base_options bases = {
-        .dest = options->dest, .plan = options->plan, .tree = options->tree, .cache = options->cache
+        .transfer = options->transfer,
+        .dest = options->dest,
+        .plan = options->plan,
+        .tree = options->tree,
+        .cache = options->cache,
     };
     uint64_t files = 0, bytes = 0;
     int r = pull_base_find(&bases, staging->blobs, staging->count, err);

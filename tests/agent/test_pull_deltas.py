@@ -153,3 +153,127 @@ def test_nothing_is_left_in_the_stage_when_the_pull_fails(agent, origin, tmp_pat
                                          and request.endswith(changed) else None)
     agent.run("pull", tmp_path / "copy", "--version", "v2", code=5)
     assert not os.listdir(tmp_path / "copy/.kkartifact/stage")
+
+
+def test_a_touched_file_is_read(agent, origin, source, tmp_path, changed):
+    """It has another stamp than the last pull has noted, and the same bytes."""
+    os.utime(tmp_path / "copy/big", (1, 1))
+    pulled = agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert origin.state.deltas == [changed] and pulled["received_bytes"] < 30_000
+
+
+def test_a_touched_file_that_is_wanted_is_not_fetched(agent, origin, tmp_path, source):
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    write(source, "small", b"changed")
+    os.rename(source / "big", source / "moved")
+    agent.push(source, "v2")
+    os.utime(tmp_path / "copy/big", (1, 1))
+    assert agent.pull(tmp_path / "copy", "v2")["received_bytes"] < 30_000
+    assert describe(source) == describe(tmp_path / "copy")
+    os.utime(tmp_path / "copy/moved", (1, 1))
+    origin.state.requests.clear()
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert not any("/blobs" in request for request in origin.state.requests)
+
+
+def test_a_file_that_was_put_there_by_hand_is_a_base(agent, origin, source, tmp_path, changed):
+    """What it holds is another version's, though the last pull was of neither."""
+    copy = tmp_path / "copy"
+    old = (copy / "big").read_bytes()
+    write(source, "big", os.urandom(SIZE))
+    agent.push(source, "v3")
+    agent.pull(copy, "v3")
+    write(copy, "big", old)
+    origin.state.deltas.clear()
+    agent.pull(copy, "v2")
+    agent.pull(tmp_path / "other", "v2")
+    assert describe(copy) == describe(tmp_path / "other")
+    assert origin.state.deltas == [changed]
+
+
+def test_a_file_that_is_much_larger_is_not_read(agent, origin, source, tmp_path, changed):
+    old = (tmp_path / "copy/big").read_bytes()
+    write(tmp_path / "copy", "big", old + bytes(9 * SIZE))
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert not origin.state.deltas
+
+
+MOVES = {
+    "into a directory": ("one", "sub/one"),
+    "out of a directory": ("sub/one", "one"),
+    "with its directory": ("app-1.9/lib/one.so", "app-1.10/lib/one.so"),
+    "to another number": ("lib/app-1.9.jar", "lib/app-1.10.jar"),
+    "to another digest": ("main.8d2f1c.js", "main.07ab3e.js"),
+}
+
+
+@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize("move", MOVES)
+def test_what_moved_and_changed(agent, origin, source, tmp_path, move, touched):
+    old, new = MOVES[move]
+    copy = tmp_path / "copy"
+    write(source, old, os.urandom(SIZE))
+    agent.push(source, "v1")
+    agent.pull(copy, "v1")
+    write(source, new, (source / old).read_bytes())
+    os.remove(source / old)
+    if os.path.dirname(old) and not os.listdir(source / os.path.dirname(old)):
+        os.removedirs(source / os.path.dirname(old))
+    name = change(source, new)
+    agent.push(source, "v2")
+    if touched:
+        os.utime(copy / old, (1, 1))
+    pulled = agent.pull(copy, "v2")
+    assert describe(source) == describe(copy)
+    assert origin.state.deltas == [name] and pulled["received_bytes"] < 30_000
+
+
+def test_of_several_the_likest_is_the_base(agent, origin, source, tmp_path):
+    """The version's directory has another name, and files of one name are below it. What is of the
+    same name and stays is no better than that; another number that stays is nothing."""
+    parts = ["a", "b", "c"]
+    for part in parts:
+        write(source, f"app-1/{part}/lib.so", os.urandom(SIZE + parts.index(part)))
+    write(source, "other/lib.so", os.urandom(SIZE + 10))
+    write(source, "data/1.bin", os.urandom(SIZE))
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    os.rename(source / "app-1", source / "app-2")
+    names = [change(source, f"app-2/{part}/lib.so") for part in parts]
+    write(source, "data/2.bin", os.urandom(SIZE))
+    agent.push(source, "v2")
+    pulled = agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert sorted(origin.state.deltas) == sorted(names)
+    assert SIZE < pulled["received_bytes"] < SIZE + 100_000
+
+
+def test_a_new_file_is_like_one_that_stays(agent, origin, source, tmp_path):
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    write(source, "again/big", (source / "big").read_bytes())
+    name = change(source, "again/big")
+    agent.push(source, "v2")
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert origin.state.deltas == [name]
+
+
+def test_back_to_a_version_that_differs(agent, origin, source, tmp_path):
+    """Whatever is there, touched or not, is what the older one is made of."""
+    first = change(source)
+    agent.push(source, "v1")
+    change(source, at=500_000)
+    agent.push(source, "v2")
+    agent.pull(tmp_path / "copy", "v2")
+    for touch in False, True:
+        if touch:
+            os.utime(tmp_path / "copy/big", (1, 1))
+        assert agent.pull(tmp_path / "copy", "v1")["received_bytes"] < 700_000
+        assert origin.state.deltas.pop() == first
+        assert agent.pull(tmp_path / "copy", "v2")["received_bytes"] < 700_000
+    assert describe(source) == describe(tmp_path / "copy")

@@ -71,6 +71,47 @@ def test_pull_of_a_change_by_exchange(counted, names, source, tmp_path):
     trees.assert_same(source, tmp_path / "copy")
 
 
+def test_pull_of_what_was_touched(counted, names, source, tmp_path):
+    """A file whose stamp is another one is read, and is a base as before."""
+    agent, proxy = counted
+    copy = tmp_path / "copy"
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1")
+    trees.write(source, "bin/big", CHANGES["in place"]((source / "bin/big").read_bytes()))
+    agent.push(source, names.project, names.app, "v2")
+    for version in "v2", "v1", "v2":  # and back, and on again
+        os.utime(copy / "bin/big", (1, 1))
+        proxy.reset()
+        agent.pull(copy, names.project, names.app, version)
+        assert proxy.total < FEW_CHUNKS
+    trees.assert_same(source, copy)
+    os.utime(copy / "bin/big", (1, 1))
+    proxy.reset()
+    agent.pull(copy, names.project, names.app, "v2")
+    assert proxy.total < 10_000
+    trees.assert_same(source, copy)
+
+
+@pytest.mark.parametrize("how", ["in place", "exchange"])
+def test_pull_of_what_moved_and_changed(how, counted, names, source, tmp_path):
+    agent, proxy = counted
+    options = ["--exchange"] if how == "exchange" else []
+    copy = tmp_path / "copy"
+    for part in "ab":
+        trees.write(source, f"app-1.0/{part}/lib.so", bytes_of(SIZE))
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1", *options)
+    os.rename(source / "app-1.0", source / "app-1.1")
+    os.rename(source / "bin", source / "sbin")
+    for path in "app-1.1/a/lib.so", "app-1.1/b/lib.so", "sbin/big":
+        trees.write(source, path, CHANGES["inserted"]((source / path).read_bytes()))
+    agent.push(source, names.project, names.app, "v2")
+    proxy.reset()
+    agent.pull(copy, names.project, names.app, "v2", *options)
+    assert proxy.total < 3 * FEW_CHUNKS
+    trees.assert_same(source, copy)
+
+
 def test_pull_of_a_base_that_the_server_never_had(counted, names, source, tmp_path):
     """The copy holds what another project has: not a base that this token may pull."""
     agent, _ = counted
