@@ -102,6 +102,7 @@ static int add_wanted(struct finding *finding, uint32_t index, struct pull_blob 
     uint8_t bytes[PATH_MAX_SIZE];
     struct span path = tree_path(finding->options->tree, index, bytes);
     struct wanted wanted = { likeness_name(path), blob, index };
+    const struct tree *tree = finding->options->tree;
 
     if (blob->base == NULL) {
         blob->base = memory_new(sizeof(*blob->base));
@@ -109,6 +110,7 @@ static int add_wanted(struct finding *finding, uint32_t index, struct pull_blob 
             blob->base->path = text_of(path);
         if (blob->base == NULL || blob->base->path == NULL)
             return -ENOMEM;
+        blob->base->verity = tree_verity(tree, tree_record(tree, index).digest_index);
     }
     buf_add(&finding->wanted, &wanted, sizeof(wanted));
     return 0;
@@ -201,14 +203,17 @@ static int take_base(struct finding *finding, struct pull_blob *blob, struct spa
         sha256 = noted->sha256;
     else
         r = pays_to_read(&info, blob) ? read_file(finding, text, &info, &sha256, err) : 0;
-    if (r <= 0 || digest_equal(&sha256, &blob->sha256))
-        return r < 0 ? r : 0;
+    if (r <= 0)
+        return r;
     memory_free(base->path);
-    *base = (struct pull_base){ .path = take_pointer(&text),
-                                .is_known = true,
-                                .sha256 = sha256,
-                                .size = info.size,
-                                .stamp = stat_stamp(&info) };
+    base->path = take_pointer(&text);
+    base->is_known = true;
+    base->sha256 = base->noted = sha256;
+    if (noted != NULL && !digest_equal(&sha256, &blob->sha256))
+        base->noted = noted->sha256;
+    base->is_changed = digest_equal(&sha256, &blob->sha256) || !digest_equal(&sha256, &base->noted);
+    base->size = info.size;
+    base->stamp = stat_stamp(&info);
     return 0;
 }
 

@@ -23,9 +23,10 @@ struct tree;
  * same size.
  *
  * What a file holds is taken from the stat cache when its stamp is what it was, else it is
- * read, unless it is much larger than the blob: then fetching takes less. Either is a
- * guess only: a file that is changed meanwhile, or behind its stamp, gives a delta whose
- * result has another digest, and the blob comes whole.
+ * read, unless it is much larger than the blob: then fetching takes less. One that was
+ * changed is for pull_mend.h. All of it is a guess only: a file that is changed
+ * meanwhile, or behind its stamp, gives a delta whose result has another digest, and the
+ * blob comes whole.
  *
  * Nothing is looked at unless a large blob is missing; then the stat cache is gone through
  * once, and at most PULL_BASE_LOOKS files of like names are examined.
@@ -35,10 +36,14 @@ struct tree;
 #define PULL_BASE_LOOKS 4096
 
 struct pull_base {
-    char *path;    /* of the version, and of DEST when there is a base */
-    bool is_known; /* what follows is set: there is a base */
+    char *path;      /* of the version, and of DEST when there is a base */
+    bool is_known;   /* what follows is set: there is a base */
+    bool is_changed; /* it is not what the last pull has put there; or it is the blob itself */
+    bool is_made;    /* not a base any more: PULL_FETCH_MADE is to be mended */
     struct digest sha256;
+    struct digest noted; /* changed: what the last pull has put there; or the blob */
     uint64_t size, stamp;
+    struct digest verity; /* the blob's; is set without a base too */
 };
 
 struct pull_base_options {

@@ -22,9 +22,7 @@
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200
-#define WRONG_MAX 2 /* times that a blob may come wrong */
-#define PART_NAME_SIZE (DIGEST_HEX_SIZE + 8)
-#define MADE ".made"            /* what a delta makes */
+#define WRONG_MAX 2             /* times that a blob may come wrong */
 #define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
 
 /* One blob on its way at a time. */
@@ -37,7 +35,7 @@ struct lane {
     int wrong;        /* times it came wrong */
     uint32_t poor;    /* tries in a row that gave little */
     bool disk_failed; /* the failure is the disk's, not the server's */
-    char part[PART_NAME_SIZE], made[PART_NAME_SIZE];
+    char part[PULL_FETCH_NAME_SIZE], made[PULL_FETCH_NAME_SIZE];
     bool asks_delta;
     struct http_post hashed;  /* a thread is through with the bytes in `part`... */
     struct http_post patched; /* ...or with the delta there */
@@ -116,12 +114,17 @@ static int on_body(void *context, struct span bytes, struct error *err)
     return r;
 }
 
+static bool is_to_come(const struct pull_blob *blob)
+{
+    return !blob->is_here && (blob->base == NULL || !blob->base->is_made);
+}
+
 static void fill_lane(struct lane *lane)
 {
     struct fetching *fetching = lane->fetching;
     const struct pull_fetch_options *options = fetching->options;
 
-    while (fetching->next < options->count && options->blobs[fetching->next].is_here)
+    while (fetching->next < options->count && !is_to_come(&options->blobs[fetching->next]))
         fetching->next++;
     if (fetching->result != 0 || fetching->next == options->count)
         return;
@@ -222,6 +225,17 @@ static void apply_delta(void *context)
     http_loop_post_at(lane->fetching->loop, &lane->patched);
 }
 
+/* The delta was right, its base not quite. */
+static void leave_to_mend(struct lane *lane)
+{
+    lane->blob->base->is_made = true;
+    lane->blob->base->is_known = false;
+    directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
+    restart(lane);
+    lane->blob = NULL;
+    fill_lane(lane);
+}
+
 static void delta_is_applied(void *context)
 {
     struct lane *lane = context;
@@ -234,6 +248,10 @@ static void delta_is_applied(void *context)
     if (fetching->result != 0) {
         directory_remove_file(fetching->options->stage, lane->made, NULL);
         lane_end(lane);
+        return;
+    }
+    if (r == PULL_PATCH_CHANGED) {
+        leave_to_mend(lane);
         return;
     }
     if (r < 0 && !is_fatal(r) && !lane->disk_failed) {
@@ -341,7 +359,7 @@ static void name_files(struct lane *lane)
     digest_hex(&lane->blob->sha256, lane->part);
     memcpy(lane->made, lane->part, DIGEST_HEX_SIZE);
     memcpy(lane->part + DIGEST_HEX_SIZE - 1, PULL_FETCH_PART, sizeof(PULL_FETCH_PART));
-    memcpy(lane->made + DIGEST_HEX_SIZE - 1, MADE, sizeof(MADE));
+    memcpy(lane->made + DIGEST_HEX_SIZE - 1, PULL_FETCH_MADE, sizeof(PULL_FETCH_MADE));
 }
 
 static int open_part(struct lane *lane, struct error *err)

@@ -25,6 +25,9 @@ struct transfer;
  * whatever is wrong with it, the blob then comes whole.
  */
 #define PULL_FETCH_PART ".part" /* behind the digest: what there is of a blob that broke off */
+#define PULL_FETCH_MADE \
+    ".made" /* what a delta makes; of a base that was changed: for pull_mend.h */
+#define PULL_FETCH_NAME_SIZE (DIGEST_HEX_SIZE + 8)
 
 struct pull_blob {
     struct digest sha256;
@@ -50,5 +53,5 @@ struct pull_fetch_options {
     const char *project, *app, *version;
 };
 
-/* Runs the loop. */
+/* Blobs whose bases say `is_made` (pull_base.h) are left out, or left so. Runs the loop. */
 int pull_fetch(const struct pull_fetch_options *options, struct error *err);

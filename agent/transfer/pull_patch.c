@@ -2,6 +2,7 @@
 #include "agent/transfer/pull_patch.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "agent/transfer/hash_behind.h"
 #include "agent/transfer/pull_base.h"
@@ -33,9 +34,12 @@ static int read_base(void *context, uint64_t offset, void *out, size_t size, str
     size_t got = 0;
     int r = file_read_at(patching->base_fd, offset, out, size, &got, err);
 
-    if (r == 0 && got < size)
-        r = error_set(err, -ESTALE, "the file is shorter than it was");
-    return r;
+    if (r < 0 || got == size)
+        return r;
+    if (!patching->patch->blob->base->is_changed)
+        return error_set(err, -ESTALE, "the file is shorter than it was");
+    memset((uint8_t *)out + got, 0, size - got);
+    return 0;
 }
 
 static int write_made(void *context, const void *bytes, size_t size, struct error *err)
@@ -87,13 +91,31 @@ static int feed(struct delta_reader *reader, int fd, struct error *err)
     return r < 0 ? r : delta_reader_end(reader, err);
 }
 
+/* Of a base that was changed the delta alone tells how large it was. */
+static int read_base_size(int fd, const struct pull_base *base, uint64_t *out, struct error *err)
+{
+    uint8_t bytes[DELTA_HEADER_SIZE];
+    struct delta_header header = { .base_size = base->size };
+    size_t got = 0;
+    int r = 0;
+
+    if (base->is_changed)
+        r = file_read_at(fd, 0, bytes, sizeof(bytes), &got, err);
+    if (r == 0 && base->is_changed)
+        r = delta_header_parse(span_of(bytes, got), &header, err);
+    if (r == 0 && header.base_size / 2 > base->size)
+        r = error_set(err, -ESTALE, "the file is not half of what it was");
+    if (r == 0)
+        *out = header.base_size;
+    return r;
+}
+
 static int make(struct patching *patching, struct error *err)
 {
     const struct pull_blob *blob = patching->patch->blob;
-    const struct delta_header expected = { .base = blob->base->sha256,
-                                           .target = blob->sha256,
-                                           .base_size = blob->base->size,
-                                           .target_size = blob->size };
+    struct delta_header expected = { .base = blob->base->sha256,
+                                     .target = blob->sha256,
+                                     .target_size = blob->size };
     cleanup(cleanup_delta_reader) struct delta_reader *reader = NULL;
     cleanup_fd int fd = -1;
     struct digest digest;
@@ -101,11 +123,12 @@ static int make(struct patching *patching, struct error *err)
 
     if (hash_behind_pays(blob->size)) /* without a thread it goes as well */
         hash_behind_new(patching->made_fd, &patching->hash, NULL);
-    r = delta_reader_new(&reader, &expected, (struct delta_source){ read_base, patching },
-                         (struct sink){ write_made, patching }, PULL_PATCH_MAX, err);
-
+    r = directory_open_read(patching->patch->stage, patching->patch->delta, &fd, err);
     if (r == 0)
-        r = directory_open_read(patching->patch->stage, patching->patch->delta, &fd, err);
+        r = read_base_size(fd, blob->base, &expected.base_size, err);
+    if (r == 0)
+        r = delta_reader_new(&reader, &expected, (struct delta_source){ read_base, patching },
+                             (struct sink){ write_made, patching }, PULL_PATCH_MAX, err);
     if (r == 0)
         r = feed(reader, fd, err);
     if (r == 0 && patching->hash != NULL)
@@ -114,9 +137,11 @@ static int make(struct patching *patching, struct error *err)
         return r;
     if (patching->hash == NULL)
         digest = digest_stream_end(&patching->digest);
-    if (!digest_equal(&digest, &blob->sha256))
-        return error_set(err, -EBADMSG, "what the delta makes does not match its digest");
-    return 0;
+    if (digest_equal(&digest, &blob->sha256))
+        return 0;
+    return blob->base->is_changed
+               ? PULL_PATCH_CHANGED
+               : error_set(err, -EBADMSG, "what the delta makes does not match its digest");
 }
 
 int pull_patch_apply(const struct pull_patch *patch, bool *out_disk_failed, struct error *err)

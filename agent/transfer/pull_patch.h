@@ -24,7 +24,10 @@ struct pull_patch {
     const char *delta, *made;     /* in stage; `made` is written, and removed after a failure */
 };
 
-/* *out_disk_failed: what failed is the writing, and coming whole would not help. After other
- * failures (-EBADMSG, -EFBIG, -ESTALE: DEST's file is another by now, what reading gives) it may
- * come whole; but not after -ECANCELED and -ENOMEM. */
+/* Of a base that was changed, `made` stays, of the blob's size, and is wrong in places. */
+#define PULL_PATCH_CHANGED 1
+
+/* 0, PULL_PATCH_CHANGED, or an error. *out_disk_failed: what failed is the writing, and coming
+ * whole would not help. After other failures (-EBADMSG, -EFBIG, -ESTALE: DEST's file is another by
+ * now, what reading gives) it may come whole; but not after -ECANCELED and -ENOMEM. */
 int pull_patch_apply(const struct pull_patch *patch, bool *out_disk_failed, struct error *err);

@@ -7,6 +7,7 @@
 #include "agent/transfer/hasher.h"
 #include "agent/transfer/pull_base.h"
 #include "agent/transfer/pull_fetch.h"
+#include "agent/transfer/pull_mend.h"
 #include "agent/transfer/pull_packs.h"
 #include "agent/transfer/pull_plan.h"
 #include "agent/transfer/stat_cache.h"
@@ -201,6 +202,7 @@ static int fetch_rest(struct staging *staging, struct error *err)
         .cache = options->cache,
     };
     uint64_t files = 0, bytes = 0;
+    size_t left = 0;
     int r = pull_base_find(&bases, staging->blobs, staging->count, err);
 
     for (size_t i = 0; r == 0 && i < staging->count; i++) {
@@ -212,8 +214,18 @@ static int fetch_rest(struct staging *staging, struct error *err)
     }
     transfer_meter(options->transfer, METER_FETCHING, files, bytes);
     if (r == 0)
+        r = pull_mend_prepare(&fetch, err);
+    if (r == 0)
         r = pull_packs(&fetch, err);
-    return r < 0 ? r : pull_fetch(&fetch, err);
+    if (r == 0)
+        r = pull_fetch(&fetch, err);
+    if (r == 0)
+        r = pull_mend(&fetch, &left, err);
+    if (r == 0 && left > 0)
+        r = pull_fetch(&fetch, err);
+    if (r < 0)
+        pull_mend_drop(&fetch);
+    return r;
 }
 
 int pull_stage(const struct pull_stage_options *options, struct error *err)

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import http.server
 import json
+import re
 import threading
 import urllib.parse
 
@@ -347,6 +348,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if made is not None:
             state.deltas.append(name)
             self.answer(200, made, delta.MEDIA_TYPE)
+        elif re.fullmatch(r"bytes=\d+-\d+", self.headers.get("Range", "")):
+            self.ranged(state.spoil(name, state.blobs[name]))
         else:
             self.answer(200, state.spoil(name, state.blobs[name]), "application/octet-stream",
                         ETag=f'"{name}"')

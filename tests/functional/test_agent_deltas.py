@@ -93,6 +93,29 @@ def test_pull_of_what_was_touched(counted, names, source, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["in place", "exchange"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_pull_over_a_file_that_was_changed(how, version, counted, names, source, tmp_path):
+    """A few blocks are wrong then, of the old version or of the new one, and they are fetched."""
+    agent, proxy = counted
+    options = ["--exchange"] if how == "exchange" else []
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1", *options)
+    trees.write(source, "bin/big", CHANGES["inserted"]((source / "bin/big").read_bytes()))
+    agent.push(source, names.project, names.app, "v2")
+    agent.pull(other, names.project, names.app, version)
+    with open(copy / "bin/big", "r+b") as file:
+        for at in 1 << 20, 5 << 20:
+            file.seek(at)
+            file.write(b"damage")
+    proxy.reset()
+    pulled = agent.pull(copy, names.project, names.app, version, *options)
+    assert pulled["received_bytes"] < FEW_CHUNKS and proxy.total < FEW_CHUNKS
+    trees.assert_same(other, copy, source_without=trees.SHOWN)
+    agent.run("verify", copy).expect(0)
+
+
+@pytest.mark.parametrize("how", ["in place", "exchange"])
 def test_pull_of_what_moved_and_changed(how, counted, names, source, tmp_path):
     agent, proxy = counted
     options = ["--exchange"] if how == "exchange" else []

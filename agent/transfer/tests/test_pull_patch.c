@@ -131,6 +131,60 @@ static void another_base_is_seen(void **state)
     assert_false(at.disk_failed);
 }
 
+/* What it makes stays, with zeros for what is not there; the delta tells how large the base was. */
+static void a_changed_base_leaves_what_it_makes(void **state)
+{
+    struct place *place = *state;
+    struct case_of at;
+    char made[64] = "";
+    size_t size = 0;
+    cleanup_fd int fd = -1;
+    struct file_info info;
+
+    set_up(place, &at);
+    put_delta(place, &at, 15, 0);
+    at.base.is_changed = true;
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, NULL), 0);
+    directory_remove_file(place->at, "base", NULL);
+    place_put(place, "base", "the bytes that WERE");
+    assert_int_equal(directory_info(place->at, "base", &info, NULL), 0);
+    at.base.size = info.size;
+    at.base.stamp = stat_stamp(&info);
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, NULL), PULL_PATCH_CHANGED);
+    assert_int_equal(directory_open_read(place->at, "made", &fd, NULL), 0);
+    assert_int_equal(file_read(fd, made, sizeof(made) - 1, &size, NULL), 0);
+    assert_int_equal(size, strlen(TARGET));
+    assert_memory_equal(made, "WERE\0\0\0\0\0\0, the bytes that", size);
+    assert_false(at.disk_failed);
+}
+
+static void a_changed_base_is_no_licence(void **state)
+{
+    struct place *place = *state;
+    struct case_of at;
+    struct error err;
+
+    set_up(place, &at);
+    at.base.is_changed = true;
+    put_delta(place, &at, 15, 1); /* no end */
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, &err), -EBADMSG);
+    put_delta(place, &at, 15, 0);
+    at.base.size = strlen(BASE) / 2 - 1;
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, &err), -ESTALE);
+    at.base.size = strlen(BASE);
+    at.blob.size++; /* another target */
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, &err), -EBADMSG);
+    at.blob.size--;
+    at.base.stamp++; /* changed again */
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, &err), -ESTALE);
+    directory_remove_file(place->at, "delta", NULL);
+    place_put(place, "delta", "KKADELT1");
+    at.base.stamp--;
+    assert_int_equal(pull_patch_apply(&at.patch, &at.disk_failed, &err), -EBADMSG);
+    assert_false(is_there(place, "made"));
+    assert_false(at.disk_failed);
+}
+
 static void stopping_and_the_disk_are_told_apart(void **state)
 {
     struct place *place = *state;
@@ -162,8 +216,9 @@ static void lack_of_memory_is_told(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        IN_A_PLACE(a_delta_makes_the_blob), IN_A_PLACE(what_is_wrong_leaves_nothing),
-        IN_A_PLACE(another_base_is_seen),   IN_A_PLACE(stopping_and_the_disk_are_told_apart),
+        IN_A_PLACE(a_delta_makes_the_blob),       IN_A_PLACE(what_is_wrong_leaves_nothing),
+        IN_A_PLACE(another_base_is_seen),         IN_A_PLACE(a_changed_base_leaves_what_it_makes),
+        IN_A_PLACE(a_changed_base_is_no_licence), IN_A_PLACE(stopping_and_the_disk_are_told_apart),
         IN_A_PLACE(lack_of_memory_is_told),
     };
 
