@@ -32,16 +32,17 @@ struct held {
     struct span path; /* in the cache */
     uint64_t stamp;
     struct digest sha256;
-    bool is_examined; /* what follows is set: */
-    bool is_gone;     /* the version has no file there */
+    bool is_sought;   /* in the version: */
+    bool is_gone;     /* it has no file there */
+    bool is_examined; /* in DEST: */
     uint64_t size;    /* 0: it is no use */
 };
 
 struct finding {
     const struct pull_base_options *options;
-    struct buf wanted; /* struct wanted each, sorted by name */
-    struct buf held;   /* struct held each, sorted by name and path */
-    size_t looks;      /* that are left */
+    struct buf wanted;         /* struct wanted each, sorted by name */
+    struct buf held;           /* struct held each, sorted by name and path */
+    size_t looks, comparisons; /* that are left */
     uint8_t *buffer;
 };
 
@@ -233,84 +234,106 @@ static int try_same_path(struct finding *finding, const struct wanted *wanted, s
     return take_base(finding, wanted->blob, key.path, count > 0 ? held : NULL, err);
 }
 
-/* Once each, as far as looks are left. */
-static void examine(struct finding *finding, struct held *held)
+/* Once each. */
+static bool is_gone(const struct finding *finding, struct held *held)
 {
-    const struct pull_base_options *options = finding->options;
-    cleanup_memory char *text = NULL;
-    struct file_info info;
+    const struct tree *tree = finding->options->tree;
     uint32_t index;
 
+    if (!held->is_sought)
+        held->is_gone = tree_find_path(tree, held->path, &index) < 0 ||
+                        tree_record(tree, index).kind != ENTRY_FILE;
+    held->is_sought = true;
+    return held->is_gone;
+}
+
+/* The same, as far as looks are left. */
+static uint64_t size_of(struct finding *finding, struct held *held)
+{
+    cleanup_memory char *text = NULL;
+    struct file_info info;
+
     if (held->is_examined || finding->looks == 0)
-        return;
+        return held->size;
     finding->looks--;
     held->is_examined = true;
     text = text_of(held->path);
-    if (text != NULL && directory_info(options->dest, text, &info, NULL) == 0 &&
+    if (text != NULL && directory_info(finding->options->dest, text, &info, NULL) == 0 &&
         info.kind == FILE_REGULAR && info.size >= PULL_BASE_BLOB_MIN)
         held->size = info.size;
-    held->is_gone = tree_find_path(options->tree, held->path, &index) < 0 ||
-                    tree_record(options->tree, index).kind != ENTRY_FILE;
+    return held->size;
 }
 
 /* What matters most stands in front. */
 struct rank {
-    bool has_name, is_gone;
-    uint32_t directories;
+    uint32_t likeness;
     uint64_t distance; /* of the sizes */
 };
 
-static bool is_better(const struct rank *a, const struct rank *b)
+/* Whether it may be what the blob was, and rather than the best so far. */
+static bool is_better(struct finding *finding, struct held *held, struct span path, uint64_t wanted,
+                      bool gone, struct rank *best)
 {
-    if (a->has_name != b->has_name)
-        return a->has_name;
-    if (a->is_gone != b->is_gone)
-        return a->is_gone;
-    if (a->directories != b->directories)
-        return a->directories > b->directories;
-    return a->distance < b->distance;
+    struct rank rank = { .likeness = likeness_of(path, held->path) };
+    uint64_t size;
+
+    if (rank.likeness < best->likeness || is_gone(finding, held) != gone ||
+        (!gone && rank.likeness < LIKENESS_SAME_NAME))
+        return false;
+    size = size_of(finding, held);
+    rank.distance = size > wanted ? size - wanted : wanted - size;
+    if (size == 0 || size / PULL_BASE_READ_TIMES >= wanted ||
+        wanted / PULL_BASE_READ_TIMES >= size ||
+        (rank.likeness == best->likeness && rank.distance >= best->distance))
+        return false;
+    *best = rank;
+    return true;
 }
 
-/* Whether it may be what the blob was. */
-static bool rank_held(const struct held *held, struct span path, uint64_t size, struct rank *out)
+/* The first that is held under the name, or behind it. */
+static size_t first_held(const struct held *held, size_t count, uint64_t name)
 {
-    uint32_t likeness = likeness_of(path, held->path);
+    size_t low = 0;
 
-    *out = (struct rank){ .has_name = likeness >= LIKENESS_SAME_NAME,
-                          .is_gone = held->is_gone,
-                          .directories = likeness & ~LIKENESS_SAME_NAME,
-                          .distance = held->size > size ? held->size - size : size - held->size };
-    return held->size > 0 && held->size / PULL_BASE_READ_TIMES < size &&
-           size / PULL_BASE_READ_TIMES < held->size && (out->has_name || out->is_gone);
+    while (low < count) {
+        size_t middle = low + (count - low) / 2;
+        if (held[middle].name < name)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
 }
 
+static const struct held *find_best(struct finding *finding, const struct wanted *wanted,
+                                    struct span path, bool gone, struct rank *best)
+{
+    const struct held *found = NULL;
+    struct held *held;
+    size_t count;
+
+    held = all_held(finding, &count);
+    for (size_t i = first_held(held, count, wanted->name);
+         i < count && held[i].name == wanted->name && finding->comparisons > 0; i++) {
+        finding->comparisons--;
+        if (is_better(finding, &held[i], path, wanted->blob->size, gone, best))
+            found = &held[i];
+    }
+    return found;
+}
+
+/* One of the same name that stays comes before one with another number that does not. */
 static int try_like_name(struct finding *finding, const struct wanted *wanted, struct error *err)
 {
     uint8_t bytes[PATH_MAX_SIZE];
     struct span path = tree_path(finding->options->tree, wanted->index, bytes);
-    struct rank rank, best_rank = { 0 };
-    const struct held *best = NULL;
-    struct held *held;
-    size_t count, low = 0;
+    struct rank best = { .distance = UINT64_MAX }, other = best;
+    const struct held *held = find_best(finding, wanted, path, true, &best), *stays = NULL;
 
-    held = all_held(finding, &count);
-    for (size_t high = count; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        if (held[middle].name < wanted->name)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (size_t i = low; i < count && i - low < PULL_BASE_LOOKS && held[i].name == wanted->name;
-         i++) {
-        examine(finding, &held[i]);
-        if (rank_held(&held[i], path, wanted->blob->size, &rank) &&
-            (best == NULL || is_better(&rank, &best_rank))) {
-            best = &held[i];
-            best_rank = rank;
-        }
-    }
-    return best == NULL ? 0 : take_base(finding, wanted->blob, best->path, best, err);
+    if (best.likeness < LIKENESS_SAME_NAME)
+        stays = find_best(finding, wanted, path, false, &other);
+    held = stays != NULL ? stays : held;
+    return held == NULL ? 0 : take_base(finding, wanted->blob, held->path, held, err);
 }
 
 typedef int try_function(struct finding *finding, const struct wanted *wanted, struct error *err);
@@ -336,7 +359,8 @@ int pull_base_find(const struct pull_base_options *options, struct pull_blob *bl
     struct finding finding = { .options = options,
                                .wanted = buf_init(BUF_UNLIMITED),
                                .held = buf_init(BUF_UNLIMITED),
-                               .looks = PULL_BASE_LOOKS };
+                               .looks = PULL_BASE_LOOKS,
+                               .comparisons = PULL_BASE_COMPARISONS };
     int r = find_wanted(&finding, blobs, count);
 
     if (r == 0 && finding.wanted.size > 0) {

@@ -17,10 +17,10 @@ struct tree;
 /*
  * pull_base - what DEST holds where a large blob is to stand, as the base of a delta.
  *
- * It is the file at the same path; else one of a like name (likeness.h) that the last pull
- * has put elsewhere: with the same name, or with other numbers in it when the version has
- * it no more; rather one that it has no more, with many directories in common, of near the
- * same size.
+ * It is the file at the same path; else one that the last pull has put elsewhere: under
+ * the same name, rather one that the version has no more; else under a name with other
+ * numbers in it (likeness.h) that the version has no more. Of several that with most
+ * directories in common, then the nearest in size.
  *
  * What a file holds is taken from the stat cache when its stamp is what it was, else it is
  * read, unless it is much larger than the blob: then fetching takes less. One that was
@@ -29,11 +29,13 @@ struct tree;
  * blob comes whole.
  *
  * Nothing is looked at unless a large blob is missing; then the stat cache is gone through
- * once, and at most PULL_BASE_LOOKS files of like names are examined.
+ * once, and what is held under like names is bounded: so many paths are compared and so
+ * many files examined, in all.
  */
 #define PULL_BASE_BLOB_MIN (((uint64_t)256 << 10) + 1) /* smaller ones come in packs */
 #define PULL_BASE_READ_TIMES 8 /* a file of so many times the blob's size is not read */
 #define PULL_BASE_LOOKS 4096
+#define PULL_BASE_COMPARISONS (1u << 21)
 
 struct pull_base {
     char *path;      /* of the version, and of DEST when there is a base */

@@ -367,6 +367,22 @@ def test_of_several_the_likest_is_the_base(agent, origin, source, tmp_path):
     assert SIZE < pulled["received_bytes"] < SIZE + 100_000
 
 
+def test_many_of_like_names_hide_none(agent, origin, source, tmp_path):
+    """The one that has moved is found among more small ones than are examined."""
+    for number in range(5000):
+        write(source, f"{number % 7}/file-{number}.js", b"%d" % number)
+    write(source, "x/file-7.js", os.urandom(SIZE))
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    os.rename(source / "x", source / "y")
+    os.rename(source / "y/file-7.js", source / "y/file-8.js")
+    name = change(source, "y/file-8.js")
+    agent.push(source, "v2")
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert name in origin.state.deltas  # and listing and times
+
+
 def test_a_new_file_is_like_one_that_stays(agent, origin, source, tmp_path):
     agent.push(source, "v1")
     agent.pull(tmp_path / "copy", "v1")
