@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/push_names.h"
 
-#include <string.h>
-
+#include "agent/transfer/likeness.h"
 #include "common/base/error.h"
 #include "common/model/listing.h"
 
@@ -15,7 +14,8 @@ int push_names_read(struct span listing, uint64_t size_min, struct push_names *o
     int r = listing_cursor_init(&cursor, listing, err);
 
     while (r == 0 && (r = listing_cursor_next(&cursor, &entry, err)) > 0) {
-        const struct push_name name = { entry.path, entry.sha256, entry.size };
+        const struct push_name name = { entry.path, entry.sha256, entry.size,
+                                        likeness_name(entry.path) };
 
         r = 0;
         if (entry.kind == ENTRY_FILE && entry.size >= size_min)
@@ -36,18 +36,22 @@ void push_names_release(struct push_names *names)
     buf_release(&names->files);
 }
 
-static struct span last_name(struct span path)
-{
-    size_t at = path.size;
-
-    while (at > 0 && path.bytes[at - 1] != '/')
-        at--;
-    return span_slice(path, at, path.size);
-}
-
 static uint64_t distance(uint64_t a, uint64_t b)
 {
     return a < b ? b - a : a - b;
+}
+
+/* Whether a is better than b (NULL: nothing) for a file of that path and size. */
+static bool is_better(const struct push_name *a, const struct push_name *b, struct span path,
+                      uint64_t size)
+{
+    uint32_t like_a, like_b;
+
+    if (b == NULL)
+        return true;
+    like_a = likeness_of(a->path, path);
+    like_b = likeness_of(b->path, path);
+    return like_a != like_b ? like_a > like_b : distance(a->size, size) < distance(b->size, size);
 }
 
 const struct push_name *push_names_find(const struct push_names *names, struct span path,
@@ -55,13 +59,14 @@ const struct push_name *push_names_find(const struct push_names *names, struct s
 {
     const struct push_name *all = (const struct push_name *)(const void *)names->files.bytes;
     const struct push_name *best = NULL;
-    struct span last = last_name(path);
+    const uint64_t name = likeness_name(path);
 
     for (size_t i = 0; i < names->files.size / sizeof(*all); i++) {
+        if (all[i].name != name)
+            continue;
         if (span_equal(all[i].path, path))
             return &all[i];
-        if (span_equal(last_name(all[i].path), last) &&
-            (best == NULL || distance(all[i].size, size) < distance(best->size, size)))
+        if (is_better(&all[i], best, path, size))
             best = &all[i];
     }
     return best;

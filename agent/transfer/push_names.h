@@ -15,8 +15,8 @@ struct error;
  * push_names - the large files of a version that was pushed before, by path and by name:
  * which of them one of the next version may be like.
  *
- * The one at the same path; else, since whole directories are named after versions, one
- * of the same last name, and of these the nearest in size.
+ * The one at the same path; else, since whole directories are named after versions, the one that is
+ * likest by its path (likeness.h), and of these the nearest in size.
  */
 struct push_names {
     struct buf files; /* struct push_name each, in the order of the listing */
@@ -26,6 +26,7 @@ struct push_name {
     struct span path; /* in the listing */
     struct digest sha256;
     uint64_t size;
+    uint64_t name; /* likeness_name() */
 };
 
 /* Files of at least `size_min` bytes. The listing outlives *out. -EBADMSG, -ENOMEM. */

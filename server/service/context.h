@@ -53,11 +53,11 @@ struct services {
     struct memo *delta_facts;  /* pairs of which something is known (delta_pair.c) */
     struct delta_later *deltas_later;
     atomic_uint_fast64_t wrong_deltas; /* so far */
-    struct workers *side_workers; /* for side_task.h; may be NULL */
-    struct busy *busy;            /* what one request works on alone */
+    struct workers *side_workers;      /* for side_task.h; may be NULL */
+    struct busy *busy;                 /* what one request works on alone */
 
-    pthread_mutex_t lock; /* the maps below */
-    struct map merkles;   /* of unfinished uploads (upload_merkle.h) */
+    pthread_mutex_t lock;   /* the maps below */
+    struct map merkles;     /* of unfinished uploads (upload_merkle.h) */
     struct map used_tokens; /* ids used since the last flush */
 
     pthread_mutex_t event_lock;

@@ -9,14 +9,26 @@
 #include "common/base/error.h"
 #include "common/model/listing.h"
 
-/* Directories `a`, `b` and `c` with files of one name, and one at the top. */
+/* Directories `a`, `b` and `c` with files of one name, one at the top, and one that is named after a
+ * version. */
 static void write_listing(struct buf *out)
 {
     static const struct {
         const char *path;
         uint64_t size;
-    } files[] = { { "a", 0 },       { "a/app", 5000 }, { "b", 0 },        { "b/app", 9000 },
-                  { "b/tiny", 10 }, { "c", 0 },        { "c/app", 7000 }, { "lib", 6000 } };
+    } files[] = { { "a", 0 },
+                  { "a/app", 5000 },
+                  { "b", 0 },
+                  { "b/app", 9000 },
+                  { "b/tiny", 10 },
+                  { "c", 0 },
+                  { "c/app", 7000 },
+                  { "lib", 6000 },
+                  { "v1.0", 0 },
+                  { "v1.0/opt", 0 },
+                  { "v1.0/opt/l-1.9.jar", 6000 },
+                  { "v1.0/usr", 0 },
+                  { "v1.0/usr/l-1.9.jar", 8000 } };
     struct listing_writer writer;
     struct listing_totals totals;
 
@@ -61,6 +73,9 @@ static void paths_come_before_names(void **state)
     check(&names, "d/e/app", UINT64_MAX, "b/app");
     check(&names, "d/lib", 1, "lib");
     check(&names, "d/ib", 1, NULL);
+    check(&names, "v1.1/opt/l-1.9.jar", 8000, "v1.0/opt/l-1.9.jar");
+    check(&names, "v1.1/usr/l-1.10.jar", 6000, "v1.0/usr/l-1.9.jar");
+    check(&names, "other/l-2.jar", 6100, "v1.0/opt/l-1.9.jar");
     check(&names, "b/tiny", 10, NULL); /* too small to be read */
     check(&names, "a", 5000, NULL);    /* a directory */
 }

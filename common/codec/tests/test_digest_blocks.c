@@ -19,7 +19,7 @@ static void fill(uint8_t *bytes, size_t size, uint32_t seed)
 }
 
 /* Counts and sizes around the lanes of the processor and the blocks of SHA-256. */
-static const size_t counts[] = { 0,  1,  2,  7,  8,  9,  15, 16, 17,
+static const size_t counts[] = { 0,  1,  2,  7,  8,  9,   15,  16,  17,
                                  31, 32, 33, 64, 65, 127, 128, 129, MOST_BLOCKS };
 static const size_t sizes[] = { 1, 55, 56, 63, 64, 65, 119, 120, 512, 4095, LARGEST };
 
