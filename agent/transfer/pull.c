@@ -288,6 +288,9 @@ static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool
         !directory_may_write(options->dest))
         r = transfer_local(options->transfer,
                            error_set(err, -EACCES, "the directory may not be written to"));
+    if (r == 0 && current)
+        r = transfer_local(options->transfer,
+                           pulled_mend_manifest(&pulling->pulled, options->full_check, err));
     if (r == 0 && !current)
         r = update(pulling, plan, out, err);
     if (r == 0)

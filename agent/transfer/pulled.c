@@ -404,6 +404,18 @@ static int promote_tree(struct pulled *pulled, const struct digest *verity, stru
     return directory_rename(pulled->home, buf_text(&pending), pulled->home, "tree", err);
 }
 
+int pulled_mend_manifest(struct pulled *pulled, bool anyway, struct error *err)
+{
+    struct manifest manifest = { &pulled->record, &pulled->current.tree };
+    struct file_info info;
+
+    if (!pulled->has_current || !pulled->has_state ||
+        (!anyway && directory_info(pulled->home, "meta.yaml", &info, NULL) == 0 &&
+         info.kind == FILE_REGULAR && info.size > 0))
+        return 0;
+    return save(pulled, "meta.yaml", write_manifest, &manifest, err);
+}
+
 int pulled_finish(struct pulled *pulled, const struct tree *tree, const struct digest *verity,
                   const char *store, struct span version_json, struct error *err)
 {

@@ -86,6 +86,9 @@ void pulled_close_tree(struct pulled_tree *tree);
 int pulled_begin(struct pulled *pulled, const char *name, const struct digest *verity,
                  struct error *err);
 
+/* The manifest of what is there again, where it has gone or (`anyway`) may not be what it was. */
+int pulled_mend_manifest(struct pulled *pulled, bool anyway, struct error *err);
+
 /* The version is in place, whole: its image becomes the current one, and its state and manifest are
  * written. version_json is the server's object, verity the image's digest. */
 int pulled_finish(struct pulled *pulled, const struct tree *tree, const struct digest *verity,

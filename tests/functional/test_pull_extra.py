@@ -130,3 +130,17 @@ def test_a_protected_directory_is_made_as_the_version_has_it(agent, names, tmp_p
     agent.pull(copy, names.project, names.app, "v1", "--full-check", *words)
     status = os.stat(copy / "logs")
     assert (status.st_mode & 0o777, status.st_mtime) == (0o700, 99)
+
+
+def test_a_manifest_that_is_gone_comes_back(agent, names, tmp_path):
+    source, copy = trees.small_tree(tmp_path / "source"), tmp_path / "copy"
+    manifest = copy / ".kkartifact/meta.yaml"
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1")
+    whole = manifest.read_bytes()
+    manifest.unlink()
+    assert agent.pull(copy, names.project, names.app, "v1")["state"] == "current"
+    assert manifest.read_bytes() == whole
+    manifest.write_bytes(b"garbage")
+    agent.pull(copy, names.project, names.app, "v1", "--full-check")
+    assert manifest.read_bytes() == whole
