@@ -40,6 +40,17 @@ void part_pair_end(struct part_pair *pair)
     forget(&pair->parts[1]);
 }
 
+uint64_t part_pair_reached(const struct part_pair *pair)
+{
+    const struct part_call *part = &pair->parts[pair->current];
+    uint64_t sent = part->call != NULL ? api_call_sent(part->call) : 0;
+
+    /* Of a packed part as much of the file as of the frame, more or less. */
+    if (part->body_size > 0 && part->body_size != part->size)
+        sent = (uint64_t)((double)sent / (double)part->body_size * (double)part->size);
+    return part->call == NULL ? 0 : part->offset + (sent < part->size ? sent : part->size);
+}
+
 size_t part_pair_calls(const struct part_pair *pair)
 {
     return (size_t)(pair->parts[0].call != NULL) + (pair->parts[1].call != NULL);
@@ -151,9 +162,11 @@ static int start(struct part_call *part, uint64_t offset, uint64_t size, struct 
 
     sent.offset = offset;
     sent.on_sent = on_sent;
-    *part = (struct part_call){
-        .pair = pair, .offset = offset, .size = size, .was_ahead = part != current_of(pair)
-    };
+    *part = (struct part_call){ .pair = pair,
+                                .offset = offset,
+                                .size = size,
+                                .body_size = body.size,
+                                .was_ahead = part != current_of(pair) };
     return api_push_part_start(pair->client, pair->spec, pair->id, &sent, body, on_part, part,
                                &part->call, err);
 }

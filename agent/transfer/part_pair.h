@@ -43,6 +43,7 @@ struct part_pair {
         struct part_pair *pair;
         struct api_call *call; /* NULL: it is not on its way */
         uint64_t offset, size; /* in the file */
+        uint64_t body_size;    /* on the line */
         bool has_left;         /* its last byte */
         bool was_ahead;
         bool is_done;         /* before the one in front of it was */
@@ -61,6 +62,8 @@ int part_pair_start(struct part_pair *pair, const struct api_push_part *sent, ui
                     struct http_body body, struct error *err);
 /* Cancels what is on its way; nothing is told of it. */
 void part_pair_end(struct part_pair *pair);
+/* Where in the file what has left of the current part ends; 0: nothing is on its way. */
+uint64_t part_pair_reached(const struct part_pair *pair);
 /* 0 to 2 */
 size_t part_pair_calls(const struct part_pair *pair);
 

@@ -217,12 +217,18 @@ static void file_is_sent(struct lane *lane)
     fill_lane(lane);
 }
 
-static void advance(struct lane *lane, uint64_t offset)
+/* For the meter, which does not go back when a part goes again. */
+static void count_sent(struct lane *lane, uint64_t offset)
 {
     if (offset > lane->sent) {
         transfer_done(lane->sending->options->transfer, 0, offset - lane->sent);
         lane->sent = offset;
     }
+}
+
+static void advance(struct lane *lane, uint64_t offset)
+{
+    count_sent(lane, offset);
     lane->offset = offset;
 }
 
@@ -506,6 +512,17 @@ static bool is_busy(const struct sending *sending)
     return false;
 }
 
+/* What is on its way: a part may take long. */
+static void count_parts(struct sending *sending)
+{
+    for (size_t i = 0; i < sending->lane_count; i++) {
+        struct lane *lane = &sending->lanes[i];
+
+        if (lane->has_file)
+            count_sent(lane, part_pair_reached(&lane->pair));
+    }
+}
+
 static int run(struct sending *sending, struct error *err)
 {
     int r = 0;
@@ -515,6 +532,7 @@ static int run(struct sending *sending, struct error *err)
                                 err);
         if (r == -ETIMEDOUT)
             r = transfer_stopped(sending->options->transfer, err);
+        count_parts(sending);
     }
     if (r < 0 && sending->result == 0)
         sending->result = r, sending->error = *err;

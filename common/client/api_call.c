@@ -149,7 +149,8 @@ static bool try_again(struct api_call *call)
 
     if (!may_repeat(call))
         return false;
-    /* One that was there comes back, from a restart; one that never was is an address to look at. */
+    /* One that was there comes back, after a restart; one that never was is an address to look
+     * at. */
     if (!client->has_answered && policy.tries > STRANGER_TRIES)
         policy.tries = STRANGER_TRIES;
     random_bytes(&random, sizeof(random), NULL);
@@ -337,6 +338,11 @@ int api_call_start(struct api_client *client, const struct api_call_spec *spec,
     if (out_call != NULL)
         *out_call = call;
     return 0;
+}
+
+uint64_t api_call_sent(const struct api_call *call)
+{
+    return call->request != NULL ? http_request_sent(call->request) : 0;
 }
 
 void api_call_cancel(struct api_call *call)

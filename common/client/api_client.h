@@ -134,6 +134,8 @@ int api_call_start(struct api_client *client, const struct api_call_spec *spec,
                    struct api_call **out_call, struct error *err);
 /* done is called with -ECANCELED before this returns. */
 void api_call_cancel(struct api_call *call);
+/* Bytes of its body that this try has given to the network. */
+uint64_t api_call_sent(const struct api_call *call);
 
 /* Starts it and runs the loop until it is done; spec->done is ignored. *out holds copies that
  * api_result_release frees. Returns out->code. */

@@ -239,15 +239,21 @@ static int result_code(struct http_request *request, CURLcode code, struct error
     }
 }
 
+uint64_t http_request_sent(const struct http_request *request)
+{
+    curl_off_t sent = 0;
+
+    curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return sent > 0 ? (uint64_t)sent : 0;
+}
+
 void http_request_finish(struct http_request *request, CURLcode code)
 {
     struct http_result result = { .status = request->headers.status };
-    curl_off_t sent = 0;
 
     if (request->is_over) /* cancelled in this turn; it is in the changed list */
         return;
-    curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    request->sent = (uint64_t)sent;
+    request->sent = http_request_sent(request);
     atomic_fetch_add(&request->loop->sent, request->sent);
     if (request->stopped != 0) {
         result.code = request->stopped;
@@ -322,12 +328,10 @@ int http_request_start(struct http_loop *loop, const struct http_request_spec *s
 void http_request_cancel(struct http_request *request)
 {
     struct http_result result = { .status = request->headers_given ? request->headers.status : 0 };
-    curl_off_t sent = 0;
 
     if (request->is_over)
         return;
-    curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    request->sent = (uint64_t)sent;
+    request->sent = http_request_sent(request);
     if (request->timed_out)
         result.code =
             error_set(&result.err, -ETIMEDOUT, "%s: no whole answer in time", request->origin);

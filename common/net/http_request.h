@@ -127,6 +127,8 @@ int http_request_start(struct http_loop *loop, const struct http_request_spec *s
 /* Ends it: on_done comes with -ECANCELED before this returns. Also from inside a callback of
  * another request; from inside its own return -ECANCELED there instead. */
 void http_request_cancel(struct http_request *request);
+/* Bytes of the body that were given to the network so far. */
+uint64_t http_request_sent(const struct http_request *request);
 
 /* Lets a request go on whose on_body said HTTP_PAUSE. Not from inside its own on_body. */
 void http_request_resume(struct http_request *request);

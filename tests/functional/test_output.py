@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Where the result cannot be told: a standard output that is full, or closed."""
 
+import re
 import subprocess
 
 import pytest
 
 import trees
+from agent import Agent
 from server import program
 
 
@@ -79,3 +81,14 @@ def test_the_other_programs(line, code, tmp_path):
     done = closed(words, ">&-")
     assert done.returncode == code, done
     assert b"standard output cannot be written" in done.stderr
+
+
+def test_progress_of_a_push_within_a_part(server, names, tmp_path):
+    """What is on its way counts, not only the parts that are through."""
+    agent = Agent(tmp_path / "agent", server.url, server.all_rights, bandwidth_limit="1MiB")
+    trees.write(tmp_path / "source", "file", trees.random_bytes(6 << 20))
+    done = agent.run("push", tmp_path / "source", "--project", names.project, "--app", names.app,
+                     "--version", "v1", "--progress", "plain")
+    assert done.code == 0, done
+    seen = re.findall(r"([0-9.]+) MiB/6\.00 MiB", done.stderr)
+    assert any(0 < float(part) < 6 for part in seen), done.stderr
