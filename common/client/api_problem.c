@@ -53,6 +53,8 @@ static bool take_problem(const struct api_refused *refused, struct api_problem *
     const char *type = http_headers_get(refused->headers, "Content-Type");
     const struct json_value *root;
 
+    if (refused->body.size == 0 && type != NULL && strstr(type, PROBLEM_TYPE) != NULL)
+        return true; /* to a HEAD */
     if (type == NULL || strstr(type, "json") == NULL || json_parse(refused->body, &json, NULL) < 0)
         return false;
     root = json_root(json);

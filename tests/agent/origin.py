@@ -239,6 +239,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(204)
             case "GET", ["missing"]:
                 self.answer(200, state.missing(push), "application/octet-stream")
+            case "HEAD", ["blobs", name]:
+                self.tell_offset(state, push, name)
             case "PATCH", ["blobs", name]:
                 self.part(state, push, name, body)
             case "PUT", ["blobs", name]:
@@ -252,6 +254,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(204)
             case _:
                 self.problem(404, "not-found")
+
+    def tell_offset(self, state, push, name):
+        sizes = {entry.sha256.hex(): entry.size for entry in listing.parse(push.listing)
+                 if entry.kind == "f"}
+        if name not in sizes:
+            self.problem(404, "not-found")
+            return
+        have = sizes[name] if name in state.blobs else len(push.parts.get(name, b""))
+        self.answer(200, Upload_Offset=have, Upload_Length=sizes[name])
 
     def part(self, state, push, name, body):
         total, offset = int(self.headers["Upload-Length"]), int(self.headers["Upload-Offset"])
