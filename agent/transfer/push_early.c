@@ -210,8 +210,10 @@ static int send(struct push_early *early, struct error *err)
     }
     if (!is_passed_over(r))
         return r;
-    transfer_detail(transfer, "what was sent before it was hashed is left: %s",
-                    r > 0 ? changed : err->text);
+    if (r > 0)
+        transfer_detail(transfer, "%s: changed while it was sent, and goes again", changed);
+    else
+        transfer_detail(transfer, "files go once they are hashed, not before: %s", err->text);
     transfer->exit_code = 0;
     return 0;
 }
