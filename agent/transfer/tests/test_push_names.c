@@ -9,8 +9,8 @@
 #include "common/base/error.h"
 #include "common/model/listing.h"
 
-/* Directories `a`, `b` and `c` with files of one name, one at the top, and one that is named after a
- * version. */
+/* Directories `a`, `b` and `c` with files of one name, one at the top, and one that is named after
+ * a version. */
 static void write_listing(struct buf *out)
 {
     static const struct {
