@@ -217,6 +217,18 @@ static bool is_in_use(struct directory *dest)
     return directory_list(dest, "", see_other, NULL, NULL) != 0;
 }
 
+/* What can be told beforehand of a DEST that cannot take the plan. */
+static int check_dest(struct pulling *pulling, const struct pull_plan *plan, struct error *err)
+{
+    const struct pull_options *options = pulling->options;
+    int r = check_space(pulling, plan, err);
+
+    if (r < 0 || !pull_plan_changes_top(plan, pulling->tree) || directory_may_write(options->dest))
+        return r;
+    return transfer_local(options->transfer,
+                          error_set(err, -EACCES, "the directory may not be written to"));
+}
+
 static int update(struct pulling *pulling, const struct pull_plan *plan, struct pull_counts *out,
                   struct error *err)
 {
@@ -282,15 +294,11 @@ static int carry_out(struct pulling *pulling, const struct pull_plan *plan, bool
 
     if (options->exchange && !pull_plan_has_all(plan))
         return exchange(pulling, plan, out, err);
-    if (!current)
-        r = check_space(pulling, plan, err);
-    if (r == 0 && !current && pull_plan_changes_top(plan, pulling->tree) &&
-        !directory_may_write(options->dest))
-        r = transfer_local(options->transfer,
-                           error_set(err, -EACCES, "the directory may not be written to"));
-    if (r == 0 && current)
+    if (current)
         r = transfer_local(options->transfer,
                            pulled_mend_manifest(&pulling->pulled, options->full_check, err));
+    else
+        r = check_dest(pulling, plan, err);
     if (r == 0 && !current)
         r = update(pulling, plan, out, err);
     if (r == 0)

@@ -61,16 +61,24 @@ static int give_directory(struct directory *at, const struct file_info *original
     return r < 0 ? r : directory_set_mode(at, "", mode_of_copy(original, is_given), err);
 }
 
-/* The directory above an entry, and the entry's name in it, which lies in `path`. */
+/* The path above, "" above the top, which is memory_free()d; and the last name, which lies in
+ * `path`. */
+static char *parent_of(const char *path, const char **out_name)
+{
+    const char *slash = strrchr(path, '/');
+
+    *out_name = slash == NULL ? path : slash + 1;
+    return memory_copy(path, slash == NULL ? 0 : (size_t)(slash - path));
+}
+
+/* The directory above an entry, and the entry's name in it. */
 static int open_parent(struct directory *at, const char *path, struct directory **out,
                        const char **out_name, struct error *err)
 {
-    const char *slash = strrchr(path, '/');
-    cleanup_memory char *parent = memory_copy(path, slash == NULL ? 0 : (size_t)(slash - path));
+    cleanup_memory char *parent = parent_of(path, out_name);
 
     if (parent == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    *out_name = slash == NULL ? path : slash + 1;
     return directory_open_below(at, parent, out, err);
 }
 
@@ -97,8 +105,7 @@ static void above_release(struct above *above)
 static int open_closed(struct directory *at, const char *path, struct above *above,
                        struct error *err)
 {
-    const char *slash = strrchr(path, '/');
-    cleanup_memory char *parent = memory_copy(path, slash == NULL ? 0 : (size_t)(slash - path));
+    cleanup_memory char *parent = parent_of(path, &above->name);
     struct file_info info;
     int r = parent == NULL ? error_set(err, -ENOMEM, "out of memory")
                            : directory_info(at, parent, &info, err);
@@ -106,7 +113,7 @@ static int open_closed(struct directory *at, const char *path, struct above *abo
     if (r == 0)
         r = directory_set_mode(at, parent, (info.mode & 0777) | 0700, err);
     if (r == 0)
-        r = open_parent(at, path, &above->at, &above->name, err);
+        r = directory_open_below(at, parent, &above->at, err);
     if (r < 0)
         return r;
     above->is_changed = true;

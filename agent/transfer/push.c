@@ -330,7 +330,6 @@ static int open_push(struct round *round, const struct api_push_spec *spec,
                      struct push_opening *opening, struct api_push *out, struct error *err)
 {
     const struct push_options *options = round->options;
-
     int r;
 
     if (!push_early_take(round->early, out)) {

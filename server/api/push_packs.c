@@ -56,7 +56,7 @@ static void forget(void *sink)
     memory_free(taken);
 }
 
-/* The client went away, or the body was refused: then nothing is left to store. */
+/* The client went away, or the body was refused. */
 static void abort_pack(void *sink)
 {
     struct taken_pack *taken = sink;

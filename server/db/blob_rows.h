@@ -11,6 +11,8 @@
 #define BLOB_COLUMN_COUNT 6
 
 int blob_read(struct rows *rows, unsigned first_column, struct blob *out, struct error *err);
+/* The next row, of BLOB_COLUMNS alone: 1; 0: there is none. */
+int blob_next(struct rows *rows, struct blob *out, struct error *err);
 int blob_state_parse(struct span text, enum blob_state *out, struct error *err);
 
 /* A key that was never used: 16 hex digits of the digest, then of `random` (8 fresh random bytes).

@@ -40,6 +40,16 @@ void blob_merkle_key(const struct blob *blob, char out[BLOB_MERKLE_KEY_SIZE])
     memcpy(out + size, ".m", 3);
 }
 
+int blob_next(struct rows *rows, struct blob *out, struct error *err)
+{
+    int r = rows_next(rows, err);
+
+    if (r <= 0)
+        return r;
+    r = blob_read(rows, 0, out, err);
+    return r < 0 ? r : 1;
+}
+
 void blob_key_make(const struct digest *sha256, const unsigned char random[8],
                    char out[BLOB_STORAGE_KEY_SIZE])
 {
@@ -114,11 +124,9 @@ struct lookup {
 
 static int first_blob(struct rows *rows, struct blob *out, struct error *err)
 {
-    int r = rows_next(rows, err);
+    int r = blob_next(rows, out, err);
 
-    if (r < 0)
-        return r;
-    return r == 0 ? error_set(err, -ENOENT, "no such blob") : blob_read(rows, 0, out, err);
+    return r == 0 ? error_set(err, -ENOENT, "no such blob") : r;
 }
 
 static int get(struct transaction *tx, void *context, struct error *err)

@@ -25,12 +25,7 @@ static int other_find(struct transaction *tx, const struct blob *arrived, struct
                               VALUES(value_digest(&arrived->sha256), value_integer(arrived->id)),
                               &rows, err);
 
-    if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r <= 0)
-        return r;
-    r = blob_read(&rows, 0, out, err);
-    return r < 0 ? r : 1;
+    return r < 0 ? r : blob_next(&rows, out, err);
 }
 
 static int arrive_first(struct transaction *tx, const struct blob *arrived,

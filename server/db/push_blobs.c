@@ -240,12 +240,7 @@ static int stray_find(struct transaction *tx, const struct dropping *dropping, s
         " AND h.sha256 <> coalesce(s.content, x'') AND h.sha256 <> coalesce(s.times, x'')",
         VALUES(value_integer(dropping->push), value_digest(dropping->sha256)), &rows, err);
 
-    if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r <= 0)
-        return r;
-    r = blob_read(&rows, 0, out, err);
-    return r < 0 ? r : 1;
+    return r < 0 ? r : blob_next(&rows, out, err);
 }
 
 static int drop(struct transaction *tx, void *context, struct error *err)

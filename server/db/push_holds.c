@@ -104,12 +104,7 @@ static int known_find(struct transaction *tx, const struct wanting *self,
                                      scope_value(self)),
                               &rows, err);
 
-    if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r <= 0)
-        return r;
-    r = blob_read(&rows, 0, out, err);
-    return r < 0 ? r : 1;
+    return r < 0 ? r : blob_next(&rows, out, err);
 }
 
 int push_hold_find(struct transaction *tx, int64_t push_number, const struct digest *sha256,
@@ -122,12 +117,7 @@ int push_hold_find(struct transaction *tx, int64_t push_number, const struct dig
                           " JOIN blobs b ON b.id = h.blob_id WHERE h.push = $1 AND h.sha256 = $2",
                           VALUES(value_integer(push_number), value_digest(sha256)), &rows, err);
 
-    if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r <= 0)
-        return r;
-    r = blob_read(&rows, 0, out, err);
-    return r < 0 ? r : 1;
+    return r < 0 ? r : blob_next(&rows, out, err);
 }
 
 static int hold_add(struct transaction *tx, int64_t number, const struct digest *sha256,

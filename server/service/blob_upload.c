@@ -101,8 +101,8 @@ static int keep_piece(struct blob_upload *upload, struct span bytes, struct erro
     return r < 0 ? r : h;
 }
 
-static int take(struct blob_upload *upload, struct span bytes, struct refusal *why,
-                struct error *err)
+int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,
+                    struct error *err)
 {
     int r;
 
@@ -115,15 +115,6 @@ static int take(struct blob_upload *upload, struct span bytes, struct refusal *w
     if (upload->writer == NULL)
         return 0;
     return push_result_of(keep_piece(upload, bytes, err), why, err);
-}
-
-int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusal *why,
-                    struct error *err)
-{
-    int r = take(upload, bytes, why, err);
-
-    upload->has_failed |= r < 0;
-    return r;
 }
 
 /* More parts follow: what is here becomes durable, then the row knows. */
@@ -212,7 +203,7 @@ static int end(struct blob_upload *upload, struct refusal *why, struct error *er
 
 void blob_upload_break_off(struct blob_upload *upload)
 {
-    if (upload->has_failed || upload->writer == NULL || upload->added < UPLOAD_BROKEN_MIN ||
+    if (upload->writer == NULL || upload->added < UPLOAD_BROKEN_MIN ||
         upload->offset + upload->added >= upload->blob.size)
         return;
     upload->part_size = upload->added;
@@ -224,7 +215,6 @@ int blob_upload_end(struct blob_upload *upload, uint64_t *out_offset, struct ref
 {
     int r;
 
-    upload->has_failed = true; /* unless all goes well, and then nothing is left to break off */
     if (upload->added != upload->part_size)
         return refusal_at(why, "", error_set(err, -EINVAL, "the body is shorter than promised"));
     r = begin_pending(upload, why, err);

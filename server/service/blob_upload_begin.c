@@ -66,10 +66,11 @@ int blob_upload_offset(struct services *services, const struct caller *caller, c
     int64_t number;
     int r = find_row(services, caller, project, app, push_id, sha256, &number, &row, why, err);
 
-    if (r == 0 && row.blob.state != BLOB_LIVE)
+    if (r == 0 && row.blob.state != BLOB_LIVE) {
         r = blob_upload_check_free(services, number, sha256, 0, why, err);
-    if (r == 0)
-        r = push_blob_get(services->database, number, sha256, &row, err);
+        if (r == 0) /* as whoever was at it has left it */
+            r = push_blob_get(services->database, number, sha256, &row, err);
+    }
     if (r < 0)
         return r;
     *out_offset = row.blob.state == BLOB_LIVE ? row.blob.size : row.received;

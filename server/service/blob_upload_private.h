@@ -48,7 +48,6 @@ struct blob_upload {
     struct side_task hashing;     /* SHA-256 of `piece` */
     struct side_task growing;     /* its part of the tree */
     struct span piece;
-    bool has_failed; /* what came is not to be gone on with */
     bool is_pending; /* a whole blob of which no byte has come; its row: */
     struct push_blob row;
     bool busy; /* `name` is entered */

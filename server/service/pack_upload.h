@@ -58,7 +58,7 @@ int pack_upload_add(struct pack_upload *upload, struct span bytes, struct refusa
 /* 0: every stored member is durable. *out_result lives as long as the upload. */
 int pack_upload_end(struct pack_upload *upload, const struct pack_upload_result **out_result,
                     struct refusal *why, struct error *err);
-/* Instead: the body broke off. The members that came whole are stored. */
+/* Instead: the body broke off, or was refused. The members that came whole are stored. */
 void pack_upload_break_off(struct pack_upload *upload);
 /* Always last. NULL is fine; returns NULL. */
 struct pack_upload *pack_upload_free(struct pack_upload *upload);
