@@ -350,6 +350,37 @@ static void retry_after_is_honoured(void **state)
     assert_int_equal(atomic_load(&world->scripts[0].next), 1);
 }
 
+/* So many tries that a server may take its time; one that has never said a word gets fewer. */
+static void a_stranger_is_given_up_sooner(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    const char *urls[] = { origin_url(world->origins[0]) };
+    struct api_client_options options = {
+        .loop = world->loop,
+        .servers = urls,
+        .server_count = 1,
+        .timeout_ms = 5000,
+        .retry = { .tries = 8, .base_ms = 1, .max_ms = 2, .retry_after_max_ms = 2000 },
+    };
+
+    api_client_free(world->client);
+    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    for (size_t i = 0; i < 16; i++)
+        world->scripts[0].statuses[i] = -1;
+    assert_int_equal(get(world, &result, NULL), -EAGAIN);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 5);
+    /* one that was there is waited for */
+    world->scripts[0].statuses[0] = 200;
+    atomic_store(&world->scripts[0].next, 0);
+    assert_int_equal(get(world, &result, NULL), 0);
+    world->scripts[0].statuses[0] = -1;
+    atomic_store(&world->scripts[0].next, 0);
+    assert_int_equal(get(world, &result, NULL), -EAGAIN);
+    /* libcurl tries the connection that it has kept once more, by itself */
+    assert_int_equal(atomic_load(&world->scripts[0].next), 9);
+}
+
 struct ending {
     bool done;
     int code, status;
@@ -536,6 +567,7 @@ int main(void)
         CASE(the_next_server_is_asked),
         CASE(what_is_not_repeatable_is_sent_once),
         CASE(retry_after_is_honoured),
+        CASE(a_stranger_is_given_up_sooner),
         CASE(a_call_that_waits_can_be_cancelled),
         CASE(a_token_does_not_go_in_clear_text),
         CASE(a_refused_token_is_told),

@@ -41,12 +41,7 @@ static void new_push(size_t size)
     one.blob = &one.sample.blobs[0];
     snprintf(version, sizeof(version), "v%u", one.serial);
     sample_open(&one.world, &one.world.caller, "p", "a", version, &one.sample, &one.open);
-    assert_int_equal(sample_put_listing(&one.world, &one.world.caller, "p", "a", one.open.id,
-                                        buf_span(&one.sample.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&one.world, &one.world.caller, "p", "a", one.open.id,
-                                      buf_span(&one.sample.times), NULL, NULL),
-                     0);
+    sample_describe(&one.world, &one.world.caller, "p", "a", one.open.id, &one.sample);
 }
 
 static int setup_memory(void **state)

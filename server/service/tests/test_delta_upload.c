@@ -83,12 +83,7 @@ static void begin_push(const struct caller *caller)
     sample_make_of(&target, serial, &file, 1);
     snprintf(version, sizeof(version), "v%u", serial);
     sample_open(&world, caller, "p", "a", version, &target, &open_push);
-    assert_int_equal(sample_put_listing(&world, caller, "p", "a", open_push.id,
-                                        buf_span(&target.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, caller, "p", "a", open_push.id,
-                                      buf_span(&target.times), NULL, NULL),
-                     0);
+    sample_describe(&world, caller, "p", "a", open_push.id, &target);
 }
 
 /* The delta of the target from these bytes, under these names. */

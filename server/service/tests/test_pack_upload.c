@@ -34,12 +34,7 @@ static void open_sample(struct open_push *push)
 {
     snprintf(push->version, sizeof(push->version), "v%u", serial);
     sample_open(&world, &world.caller, "p", "a", push->version, &push->sample, &push->info);
-    assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", push->info.id,
-                                        buf_span(&push->sample.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, &world.caller, "p", "a", push->info.id,
-                                      buf_span(&push->sample.times), NULL, NULL),
-                     0);
+    sample_describe(&world, &world.caller, "p", "a", push->info.id, &push->sample);
 }
 
 static void open_push(struct open_push *push, size_t count, size_t size)
@@ -470,6 +465,31 @@ static int teardown(void **state)
 }
 
 /* The argument names the store: "memory" or "file". */
+/* Two members came whole, of the third one its head: the two count. */
+static void test_what_came_of_a_pack_that_broke_off(void **state)
+{
+    cleanup(buf_release) struct buf pack = buf_init(BUF_UNLIMITED);
+    static struct pack_upload_result result;
+    struct pack_upload *upload;
+    struct open_push push;
+    struct refusal why;
+
+    open_push(&push, 3, 5000);
+    pack_blobs(&push.sample, 0, 3, &pack);
+    assert_int_equal(pack_upload_begin(world.services, &world.caller, "p", "a", push.info.id,
+                                       pack.size, &upload, &why, NULL),
+                     0);
+    assert_int_equal(pack_upload_add(upload, span_slice(buf_span(&pack), 0, 12000), &why, NULL), 0);
+    expect_missing(&push, 3);
+    pack_upload_break_off(upload);
+    pack_upload_free(upload);
+    expect_missing(&push, 1);
+    assert_int_equal(send_pack(&push, buf_span(&pack), &result, &why), 0);
+    assert_int_equal(result.present, 2);
+    assert_int_equal(result.stored, 1);
+    commit_push(&push);
+}
+
 static void abandon(const struct open_push *push)
 {
     size_t count;
@@ -543,6 +563,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_busy_member),
         cmocka_unit_test(test_broken_off),
         cmocka_unit_test(test_of_another_token),
+        cmocka_unit_test(test_what_came_of_a_pack_that_broke_off),
         cmocka_unit_test(test_a_push_that_ends_in_the_middle),
         cmocka_unit_test(test_a_push_that_ends_before_a_whole_blob),
         cmocka_unit_test(test_unwanted_members),

@@ -560,12 +560,7 @@ static void test_a_version_has_the_edges_of_its_listing(void **state)
                                  NULL),
                      0);
     sample_open(&world, &world.caller, "p", "a", "edges", &sample, &open);
-    assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", open.id,
-                                        buf_span(&sample.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, &world.caller, "p", "a", open.id,
-                                      buf_span(&sample.times), NULL, NULL),
-                     0);
+    sample_describe(&world, &world.caller, "p", "a", open.id, &sample);
     for (size_t i = 0; i < sample.count; i++)
         assert_int_equal(sample_put_blob(&world, &world.caller, "p", "a", open.id, &sample.blobs[i],
                                          0, NULL, NULL),

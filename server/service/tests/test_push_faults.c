@@ -107,12 +107,7 @@ static void test_the_same_push_goes_on(void **state)
                                 NULL, NULL);
         failed = fault_store_failed(world.store);
         world_restart(&world);
-        assert_int_equal(sample_put_listing(&world, &world.caller, "p", "b", open.id,
-                                            buf_span(&sample.listing), NULL, NULL),
-                         0);
-        assert_int_equal(sample_put_times(&world, &world.caller, "p", "b", open.id,
-                                          buf_span(&sample.times), NULL, NULL),
-                         0);
+        sample_describe(&world, &world.caller, "p", "b", open.id, &sample);
         for (uint64_t at = 0, length = 1; at < length;) {
             struct blob_upload *upload;
             uint64_t size;

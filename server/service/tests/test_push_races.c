@@ -198,12 +198,7 @@ static void test_same_part(void **state)
     world_open(&world, WORLD_FILE);
     sample_make(&sample, 3, 1, 100000);
     sample_open(&world, &world.caller, "p", "a", "v", &sample, &open);
-    assert_int_equal(sample_put_listing(&world, &world.caller, "p", "a", open.id,
-                                        buf_span(&sample.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, &world.caller, "p", "a", open.id,
-                                      buf_span(&sample.times), NULL, NULL),
-                     0);
+    sample_describe(&world, &world.caller, "p", "a", open.id, &sample);
     pthread_barrier_init(&barrier, NULL, THREADS);
     for (size_t i = 0; i < THREADS; i++) {
         parts[i] = (struct part_state){

@@ -102,12 +102,7 @@ static void test_other_content_is_refused(void **state)
     assert_int_equal(push(&world.caller, "api", "2.0", &second, &outcome, NULL, &why), -EEXIST);
     assert_int_equal(why.code, REFUSAL_VERSION_EXISTS);
     assert_true(digest_equal(&why.existing_content, &first.content));
-    assert_int_equal(sample_put_listing(&world, &world.caller, "shop", "api", open.id,
-                                        buf_span(&second.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, &world.caller, "shop", "api", open.id,
-                                      buf_span(&second.times), NULL, NULL),
-                     0);
+    sample_describe(&world, &world.caller, "shop", "api", open.id, &second);
     for (size_t i = 0; i < second.count; i++)
         assert_int_equal(sample_put_blob(&world, &world.caller, "shop", "api", open.id,
                                          &second.blobs[i], 0, NULL, NULL),
@@ -142,12 +137,7 @@ static void test_version_named_by_content(void **state)
                                    NULL, NULL),
                      0);
     assert_true(open.wants_listing && open.wants_times && !open.has_content);
-    assert_int_equal(sample_put_listing(&world, &world.caller, "shop", "unnamed", open.id,
-                                        buf_span(&sample.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, &world.caller, "shop", "unnamed", open.id,
-                                      buf_span(&sample.times), NULL, NULL),
-                     0);
+    sample_describe(&world, &world.caller, "shop", "unnamed", open.id, &sample);
     for (size_t i = 0; i < sample.count; i++)
         assert_int_equal(sample_put_blob(&world, &world.caller, "shop", "unnamed", open.id,
                                          &sample.blobs[i], 0, NULL, NULL),
@@ -191,12 +181,7 @@ static void test_metadata(void **state)
     assert_int_equal(pushes_create(world.services, &world.caller, &request, &outcome, &open, &info,
                                    NULL, NULL),
                      0);
-    assert_int_equal(sample_put_listing(&world, &world.caller, "shop", "meta", open.id,
-                                        buf_span(&sample.listing), NULL, NULL),
-                     0);
-    assert_int_equal(sample_put_times(&world, &world.caller, "shop", "meta", open.id,
-                                      buf_span(&sample.times), NULL, NULL),
-                     0);
+    sample_describe(&world, &world.caller, "shop", "meta", open.id, &sample);
     assert_int_equal(sample_put_blob(&world, &world.caller, "shop", "meta", open.id,
                                      &sample.blobs[0], 0, NULL, NULL),
                      0);

@@ -278,6 +278,17 @@ int sample_put_times(struct world *world, const struct caller *caller, const cha
     return put_document(world, caller, project, app, id, PUSH_DOCUMENT_TIMES, times, why, err);
 }
 
+void sample_describe(struct world *world, const struct caller *caller, const char *project,
+                     const char *app, const char *id, const struct sample *sample)
+{
+    assert_int_equal(sample_put_listing(world, caller, project, app, id, buf_span(&sample->listing),
+                                        NULL, NULL),
+                     0);
+    assert_int_equal(sample_put_times(world, caller, project, app, id, buf_span(&sample->times),
+                                      NULL, NULL),
+                     0);
+}
+
 int sample_put_blob(struct world *world, const struct caller *caller, const char *project,
                     const char *app, const char *id, const struct sample_blob *blob,
                     uint32_t part_size, struct refusal *why, struct error *err)

@@ -72,6 +72,9 @@ int sample_put_listing(struct world *world, const struct caller *caller, const c
 int sample_put_times(struct world *world, const struct caller *caller, const char *project,
                      const char *app, const char *id, struct span times, struct refusal *why,
                      struct error *err);
+/* Both, which have to be taken. */
+void sample_describe(struct world *world, const struct caller *caller, const char *project,
+                     const char *app, const char *id, const struct sample *sample);
 /* One blob, in parts of at most part_size (0: the services'). */
 int sample_put_blob(struct world *world, const struct caller *caller, const char *project,
                     const char *app, const char *id, const struct sample_blob *blob,
