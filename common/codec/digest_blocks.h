@@ -11,8 +11,8 @@
  * One stream of SHA-256 waits for itself: each step needs the one before. Blocks that do not need
  * each other can go through the processor side by side, which is what the leaves of a merkle tree
  * are: with Intel's multi-buffer library (libIPSec_MB, where the build found it; the digests of
- * SHA instructions two at a time, or sixteen in AVX-512) they cost little more than half. Without it, and for
- * a few blocks, one after the other by digest_of(): the same digests, always.
+ * SHA instructions two at a time, or sixteen in AVX-512) they cost little more than half. Without
+ * it, and for a few blocks, one after the other by digest_of(): the same digests, always.
  *
  * Any thread, several at once. Never fails.
  */

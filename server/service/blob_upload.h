@@ -73,8 +73,8 @@ int blob_upload_add(struct blob_upload *upload, struct span bytes, struct refusa
 /* *out_offset: what Upload-Offset says now. Fewer bytes than part_size: -EINVAL, nothing kept. */
 int blob_upload_end(struct blob_upload *upload, uint64_t *out_offset, struct refusal *why,
                     struct error *err);
-/* Instead, when no call has failed: the body broke off. What came of it is made durable and counts, so that a line that
- * breaks before any part is through does not keep the blob away for ever. */
+/* Instead, when no call has failed: the body broke off. What came of it is made durable and counts,
+ * so that a line that breaks before any part is through does not keep the blob away for ever. */
 #define UPLOAD_BROKEN_MIN 4096 /* fewer bytes are not worth a sync */
 void blob_upload_break_off(struct blob_upload *upload);
 /* Always last. NULL is fine; returns NULL. */
