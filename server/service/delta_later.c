@@ -173,8 +173,8 @@ int delta_later_step(struct services *services, size_t *out_count, struct error 
     if (services_go_on(services, NULL) < 0 || !take_last(services->deltas_later, &waiting))
         return 0;
     name = delta_pair_name(&waiting.pair);
-    /* Those who wait for an answer come first: without a turn, another time. */
-    if (gate_enter(services->gate, name, 0) != GATE_MINE) {
+    /* Somebody is at the pair: another time. */
+    if (!gate_enter_behind(services->gate, name)) {
         add(services->deltas_later, &waiting);
         return 0;
     }

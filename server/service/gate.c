@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 
 #include "common/base/error.h"
 #include "common/base/map.h"
@@ -13,9 +12,10 @@
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t left;
-    struct map working; /* names */
+    struct map working; /* names; the value of what is done behind is `behind` */
     unsigned working_max, waiting_max;
     unsigned waiting;
+    unsigned behind; /* 0 or 1 */
 };
 
 int gate_new(struct gate **out_gate, unsigned working_max, unsigned waiting_max, struct error *err)
@@ -54,11 +54,16 @@ static bool wait_for_one(struct gate *gate, const struct timespec *deadline)
     return r != ETIMEDOUT;
 }
 
+static bool is_full(const struct gate *gate)
+{
+    return gate->working.count - gate->behind >= gate->working_max;
+}
+
 static enum gate_turn enter(struct gate *gate, struct span name, const struct timespec *deadline)
 {
     bool is_shared = map_has(&gate->working, name);
 
-    while (is_shared ? map_has(&gate->working, name) : gate->working.count >= gate->working_max) {
+    while (is_shared ? map_has(&gate->working, name) : is_full(gate)) {
         if (gate->waiting >= gate->waiting_max || !wait_for_one(gate, deadline))
             return GATE_FULL;
         /* One who waited for a turn finds that another has begun the same. */
@@ -80,9 +85,23 @@ enum gate_turn gate_enter(struct gate *gate, struct span name, uint64_t wait_ms)
     return turn;
 }
 
+bool gate_enter_behind(struct gate *gate, struct span name)
+{
+    bool is_mine;
+
+    pthread_mutex_lock(&gate->lock);
+    is_mine = gate->behind == 0 && !map_has(&gate->working, name) &&
+              map_set(&gate->working, name, &gate->behind, NULL) == 0;
+    gate->behind += is_mine;
+    pthread_mutex_unlock(&gate->lock);
+    return is_mine;
+}
+
 void gate_leave(struct gate *gate, struct span name)
 {
     pthread_mutex_lock(&gate->lock);
+    if (map_get(&gate->working, name) == &gate->behind)
+        gate->behind--;
     map_remove(&gate->working, name);
     pthread_cond_broadcast(&gate->left);
     pthread_mutex_unlock(&gate->lock);

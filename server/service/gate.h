@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/span.h"
@@ -28,3 +29,7 @@ struct gate *gate_free(struct gate *gate); /* NULL is fine; returns NULL. Nobody
 
 enum gate_turn gate_enter(struct gate *gate, struct span name, uint64_t wait_ms);
 void gate_leave(struct gate *gate, struct span name);
+
+/* For work that nobody waits for: it takes no turn from those who do, and never waits. One at a
+ * time, and only of what nobody else is at. True: gate_leave(). */
+bool gate_enter_behind(struct gate *gate, struct span name);

@@ -46,6 +46,41 @@ static void test_waiting_ends_in_time(void **state)
     gate_free(gate);
 }
 
+/* What nobody waits for takes no turn, needs none, and is not done twice. */
+static void test_behind(void **state)
+{
+    struct gate *gate;
+
+    assert_int_equal(gate_new(&gate, 1, 0, NULL), 0);
+    assert_int_equal(gate_enter(gate, one, 0), GATE_MINE);
+    assert_false(gate_enter_behind(gate, one));
+    assert_true(gate_enter_behind(gate, two)); /* the only turn is taken */
+    assert_false(gate_enter_behind(gate, three));
+    gate_leave(gate, one);
+    assert_int_equal(gate_enter(gate, one, 0), GATE_MINE); /* `two` has none */
+    assert_int_equal(gate_enter(gate, three, 0), GATE_FULL);
+    gate_leave(gate, two);
+    assert_int_equal(gate_enter(gate, three, 0), GATE_FULL); /* nor left one */
+    assert_true(gate_enter_behind(gate, two));
+    gate_leave(gate, two);
+    gate_leave(gate, one);
+    gate_free(gate);
+}
+
+/* Somebody who comes for what is done behind waits for it. */
+static void test_behind_is_shared(void **state)
+{
+    struct gate *gate;
+
+    assert_int_equal(gate_new(&gate, 1, 1, NULL), 0);
+    assert_true(gate_enter_behind(gate, one));
+    assert_int_equal(gate_enter(gate, one, 20), GATE_FULL);
+    gate_leave(gate, one);
+    assert_int_equal(gate_enter(gate, one, 0), GATE_MINE);
+    gate_leave(gate, one);
+    gate_free(gate);
+}
+
 struct visitor {
     struct gate *gate;
     struct span name;
@@ -98,6 +133,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_turn_and_its_end),
         cmocka_unit_test(test_waiting_ends_in_time),
+        cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_behind_is_shared),
         cmocka_unit_test(test_waiters),
     };
 
