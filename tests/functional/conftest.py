@@ -39,7 +39,7 @@ def mount(server, new_mount):
 
 @pytest.fixture
 def big_tmp(tmp_path):
-    """tmp_path for what must not be kept: pytest keeps the folders of three runs."""
+    """tmp_path for what must not be kept when the test fails."""
     path = tmp_path / "big"
     path.mkdir()
     yield path

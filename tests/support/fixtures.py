@@ -7,6 +7,8 @@ A conftest.py takes them by name:
     from fixtures import keeper, new_mount, new_server, server
 """
 
+import shutil
+
 import pytest
 
 from keeper import Keeper
@@ -21,13 +23,16 @@ def keeper():
     kept.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory, keeper):
-    """One server for all tests of a worker that leave it as they found it."""
-    with Server(tmp_path_factory.mktemp("server") / "data") as running:
+    """One server for the tests of a file that leave it as they found it; what they pushed would
+    fill a small disk by the end of a run."""
+    data = tmp_path_factory.mktemp("server") / "data"
+    with Server(data) as running:
         keeper.process(running.process.pid)
         running.all_rights = running.token("push,pull")
         yield running
+    shutil.rmtree(data)
 
 
 @pytest.fixture
