@@ -3,9 +3,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "server/db/audit.h"
 #include "server/db/blob_rows.h"
-#include "server/db/events_outbox.h"
 #include "server/db/names.h"
 #include "server/db/push_rows.h"
 #include "server/db/version_rows.h"
@@ -48,7 +46,7 @@ static int answer_known(struct transaction *tx, struct committing *self, struct 
     r = version_find(tx, self->push.app_id, commit->version, &result->version, err);
     if (r <= 0)
         return r;
-    r = version_restore_in(tx, &result->version, commit->pushed_by, err);
+    r = version_restore_in(tx, &result->version, commit->by.name, err);
     if (r >= 0)
         r = push_end(tx, commit->number, true, err);
     result->answer = PUSH_ANSWER_EXISTS;
@@ -99,39 +97,27 @@ static int version_insert(struct transaction *tx, struct committing *self, int64
                value_text(metadata->git_ref), value_text(metadata->vcs_url),
                metadata->has_build_time ? value_integer(metadata->build_time_s) : value_null(),
                value_text(metadata->builder), value_text(metadata->build_url),
-               value_text(metadata->labels), value_text(commit->pushed_by),
+               value_text(metadata->labels), value_text(commit->by.name),
                value_integer(transaction_now_s(tx))),
         out_id, err);
 }
 
 static int tell(struct transaction *tx, const struct committing *self, struct error *err)
 {
-    struct event_draft event = { .type = "version.created",
-                                 .project = self->push.project,
-                                 .app = self->push.app,
-                                 .version = self->commit->version,
-                                 .actor = self->commit->pushed_by };
-    struct audit_entry entry = { .operation = "version.create",
-                                 .actor = self->commit->pushed_by,
-                                 .token_id = self->push.token_id,
-                                 .address = self->commit->address,
-                                 .request_id = self->commit->request_id,
-                                 .project = self->push.project,
-                                 .app = self->push.app,
-                                 .version = self->commit->version,
-                                 .result = "ok" };
     char data[DIGEST_HEX_SIZE + 16] = "{\"content\":\"";
+    const struct act act = { .operation = "version.create",
+                             .event = "version.created",
+                             .project = self->push.project,
+                             .app = self->push.app,
+                             .version = self->commit->version,
+                             .data = data };
     char *at = data + 12;
-    int r;
 
     digest_hex(&self->commit->content, at);
     at[DIGEST_HEX_SIZE - 1] = '"';
     at[DIGEST_HEX_SIZE] = '}';
     at[DIGEST_HEX_SIZE + 1] = '\0';
-    event.data = data;
-    entry.data = data;
-    r = event_add(tx, &event, err);
-    return r < 0 ? r : audit_write(tx, &entry, err);
+    return act_write(tx, &self->commit->by, &act, err);
 }
 
 static int create(struct transaction *tx, struct committing *self, struct error *err)

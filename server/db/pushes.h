@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/db/acts.h"
 #include "server/db/versions.h"
 
 /*
@@ -99,8 +100,7 @@ struct push_commit {
     struct digest content, times, tree;
     uint64_t tree_size, file_count, bytes;
     const struct version_metadata *metadata;
-    const char *pushed_by;            /* or NULL */
-    const char *address, *request_id; /* of the commit, for the audit log; or NULL */
+    struct actor by;
 };
 
 /* One transaction: every wanted blob held by this push, live, of the right size; the version, its

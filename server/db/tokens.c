@@ -8,9 +8,8 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/audit.h"
+#include "server/db/acts.h"
 #include "server/db/driver.h"
-#include "server/db/events_outbox.h"
 #include "server/db/transaction.h"
 
 #define TOKEN_COLUMNS \
@@ -20,28 +19,23 @@
 struct change {
     const struct token *token;
     const char *id;
-    const char *actor;
+    const struct actor *by;
     bool changed;
 };
 
-/* Which token, and who did it to it, as an event and in the audit. */
-static int tell(struct transaction *tx, const char *event_type, const char *operation,
-                const struct token *token, const char *actor, struct error *err)
+/* Which token, and who did it to it. */
+static int tell(struct transaction *tx, const char *event, const char *operation,
+                const struct token *token, const struct actor *by, struct error *err)
 {
-    const char *project = token->project[0] == '\0' ? NULL : token->project;
-    const char *app = token->app[0] == '\0' ? NULL : token->app;
-    const struct event_draft event = {
-        .type = event_type, .project = project, .app = app, .actor = actor
-    };
-    struct audit_entry entry = {
-        .operation = operation, .actor = actor, .project = project, .app = app, .result = "ok"
-    };
     char data[sizeof(token->id) + 16];
-    int r = event_add(tx, &event, err);
+    const struct act act = { .operation = operation,
+                             .event = event,
+                             .project = token->project[0] == '\0' ? NULL : token->project,
+                             .app = token->app[0] == '\0' ? NULL : token->app,
+                             .data = data };
 
     snprintf(data, sizeof(data), "{\"token\":\"%s\"}", token->id);
-    entry.data = data;
-    return r < 0 ? r : audit_write(tx, &entry, err);
+    return act_write(tx, by, &act, err);
 }
 
 static int create(struct transaction *tx, void *context, struct error *err)
@@ -55,18 +49,18 @@ static int create(struct transaction *tx, void *context, struct error *err)
         VALUES(value_text(token->id), value_text(token->hash), value_text(token->name),
                value_text_or_null(token->project), value_text_or_null(token->app),
                value_integer(token->permissions), value_integer(transaction_now_s(tx)),
-               value_text(change->actor), value_integer_or_null(token->expires_at_s)),
+               value_text(change->by->name), value_integer_or_null(token->expires_at_s)),
         err);
 
     if (r == -EEXIST)
         return error_set(err, r, "token %s is there already", token->id);
-    return r < 0 ? r : tell(tx, "token.created", "token.create", token, change->actor, err);
+    return r < 0 ? r : tell(tx, "token.created", "token.create", token, change->by, err);
 }
 
-int token_create(struct database *database, const struct token *token, const char *actor,
+int token_create(struct database *database, const struct token *token, const struct actor *by,
                  struct error *err)
 {
-    struct change change = { .token = token, .actor = actor };
+    struct change change = { .token = token, .by = by };
     int r = transaction_write(database, create, &change, err);
 
     if (r >= 0)
@@ -172,12 +166,13 @@ static int revoke(struct transaction *tx, void *context, struct error *err)
     if (r < 0)
         return r;
     change->changed = true;
-    return tell(tx, "token.revoked", "token.revoke", &lookup.token, change->actor, err);
+    return tell(tx, "token.revoked", "token.revoke", &lookup.token, change->by, err);
 }
 
-int token_revoke(struct database *database, const char *id, const char *actor, struct error *err)
+int token_revoke(struct database *database, const char *id, const struct actor *by,
+                 struct error *err)
 {
-    struct change change = { .id = id, .actor = actor };
+    struct change change = { .id = id, .by = by };
     int r = transaction_write(database, revoke, &change, err);
 
     if (r >= 0 && change.changed)

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/db/acts.h"
+
 struct database;
 struct error;
 
@@ -27,7 +29,7 @@ struct token {
 };
 
 /* token->created_at_s is set by the database. -EEXIST: the id is taken. */
-int token_create(struct database *database, const struct token *token, const char *actor,
+int token_create(struct database *database, const struct token *token, const struct actor *by,
                  struct error *err);
 int token_get(struct database *database, const char *id, struct token *out, struct error *err);
 
@@ -36,7 +38,8 @@ int token_list(struct database *database, struct token **out_items, size_t *out_
                struct error *err);
 
 /* Revoked before: 0. */
-int token_revoke(struct database *database, const char *id, const char *actor, struct error *err);
+int token_revoke(struct database *database, const char *id, const struct actor *by,
+                 struct error *err);
 
 /* Remembers the use; writes only when the last one is more than a minute older. */
 int token_used(struct database *database, const char *id, struct error *err);

@@ -18,6 +18,16 @@
 
 #define USED_MAX 4096 /* ids remembered between two flushes */
 
+struct actor caller_actor(const struct caller *caller)
+{
+    if (caller == NULL)
+        return actor_host;
+    return (struct actor){ .name = caller->identity.name,
+                           .token_id = caller->identity.id,
+                           .address = caller->address,
+                           .request_id = caller->request_id };
+}
+
 static int refuse_unknown(struct refusal *why, struct error *err)
 {
     return refusal_set(why, REFUSAL_UNAUTHENTICATED,

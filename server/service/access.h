@@ -6,6 +6,7 @@
 
 #include "common/base/span.h"
 #include "common/model/names.h"
+#include "server/db/acts.h"
 #include "server/security/access.h"
 
 struct error;
@@ -41,6 +42,9 @@ struct caller {
     char request_id[65];
     char address[48];
 };
+
+/* As the database's functions want it: lives as long as the caller's texts. NULL: the host. */
+struct actor caller_actor(const struct caller *caller);
 
 /* Blocks (argon2 at the first sight of a token). -EPERM with *why. */
 int access_identify(struct services *services, struct span token, struct identity *out,

@@ -116,9 +116,7 @@ static int commit(struct services *services, const struct caller *caller, const 
         .file_count = tree->file_count,
         .bytes = tree->bytes,
         .metadata = &metadata,
-        .pushed_by = caller->identity.name,
-        .address = caller->address,
-        .request_id = caller->request_id,
+        .by = caller_actor(caller),
     };
     int r = read_metadata(push, &metadata, err);
 

@@ -50,11 +50,6 @@ static void info_of(const struct token *token, struct token_info *out)
     out->revoked_at_s = token->revoked_at_s;
 }
 
-static const char *actor_of(const struct caller *caller)
-{
-    return caller != NULL ? caller->identity.name : "host";
-}
-
 static void copy_text(char *out, const char *text)
 {
     if (text != NULL)
@@ -66,6 +61,7 @@ int tokens_create(struct services *services, const struct caller *caller,
                   struct token_info *out_info, struct refusal *why, struct error *err)
 {
     cleanup(token_secret_wipe) struct token_secret secret = { 0 };
+    const struct actor by = caller_actor(caller);
     struct token token = { 0 };
     int r = check_request(request, services_now(services), why, err);
 
@@ -82,7 +78,7 @@ int tokens_create(struct services *services, const struct caller *caller,
     if (r < 0)
         return r;
     memcpy(token.id, secret.id, sizeof(token.id));
-    r = token_create(services->database, &token, actor_of(caller), err);
+    r = token_create(services->database, &token, &by, err);
     if (r == 0)
         r = token_get(services->database, token.id, &token, err);
     if (r < 0)
@@ -116,7 +112,8 @@ int tokens_list(struct services *services, struct token_info **out_items, size_t
 int tokens_revoke(struct services *services, const struct caller *caller, const char *id,
                   struct error *err)
 {
-    int r = token_revoke(services->database, id, actor_of(caller), err);
+    const struct actor by = caller_actor(caller);
+    int r = token_revoke(services->database, id, &by, err);
 
     if (r == -ENOENT)
         return error_set(err, r, "no token with this id");

@@ -33,7 +33,7 @@ void fixture_token(struct database *database, const char *id, const char *projec
         memcpy(token.project, project, strlen(project) + 1);
     if (app != NULL)
         memcpy(token.app, app, strlen(app) + 1);
-    assert_int_equal(token_create(database, &token, "host", NULL), 0);
+    assert_int_equal(token_create(database, &token, &actor_host, NULL), 0);
 }
 
 int64_t fixture_push(struct database *database, const char *project, const char *app,
@@ -131,7 +131,7 @@ struct push_commit fixture_parts(struct database *database, int64_t number, unsi
                                   .tree_size = 8192,
                                   .file_count = 1,
                                   .bytes = 1,
-                                  .pushed_by = "ci" };
+                                  .by = { .name = "ci", .token_id = FIXTURE_TOKEN } };
 
     fixture_want_range(database, number, NULL, content, 3);
     fixture_send_range(database, number, content, 3);

@@ -479,8 +479,8 @@ static void a_commit_says_what_is_missing(void **state)
     assert_int_equal(push_commit(database, &commit, &result, NULL), 0);
     assert_int_equal(result.missing, 2);
     fixture_send_range(database, number, 3, 2);
-    commit.address = "192.0.2.7";
-    commit.request_id = "request-7";
+    commit.by.address = "192.0.2.7";
+    commit.by.request_id = "request-7";
     assert_int_equal(fixture_integer(database,
                                      "SELECT count(*) FROM audit WHERE version IS NOT NULL"),
                      0);

@@ -18,8 +18,8 @@ static void a_token_is_found_as_it_was_made(void **state)
 {
     struct token found;
 
-    assert_int_equal(token_create(DB(state), &made, "host", NULL), 0);
-    assert_int_equal(token_create(DB(state), &made, "host", NULL), -EEXIST);
+    assert_int_equal(token_create(DB(state), &made, &actor_host, NULL), 0);
+    assert_int_equal(token_create(DB(state), &made, &actor_host, NULL), -EEXIST);
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM audit WHERE operation ="
                                                 " 'token.create' AND data LIKE '%abcdefghijkl%'"),
                      1);
@@ -41,19 +41,19 @@ static void every_change_moves_the_epoch(void **state)
     uint64_t epoch = database_epoch(DB(state));
     struct token found;
 
-    assert_int_equal(token_create(DB(state), &made, "host", NULL), 0);
+    assert_int_equal(token_create(DB(state), &made, &actor_host, NULL), 0);
     assert_true(database_epoch(DB(state)) > epoch);
     epoch = database_epoch(DB(state));
     assert_int_equal(token_used(DB(state), made.id, NULL), 0);
     assert_true(database_epoch(DB(state)) == epoch);
-    assert_int_equal(token_revoke(DB(state), made.id, "host", NULL), 0);
+    assert_int_equal(token_revoke(DB(state), made.id, &actor_host, NULL), 0);
     assert_true(database_epoch(DB(state)) > epoch);
     epoch = database_epoch(DB(state));
-    assert_int_equal(token_revoke(DB(state), made.id, "host", NULL), 0);
+    assert_int_equal(token_revoke(DB(state), made.id, &actor_host, NULL), 0);
     assert_true(database_epoch(DB(state)) == epoch);
     assert_int_equal(token_get(DB(state), made.id, &found, NULL), 0);
     assert_int_equal(found.revoked_at_s, fixture_now);
-    assert_int_equal(token_revoke(DB(state), "nnnnnnnnnnnn", "host", NULL), -ENOENT);
+    assert_int_equal(token_revoke(DB(state), "nnnnnnnnnnnn", &actor_host, NULL), -ENOENT);
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM audit WHERE actor = 'host'"
                                                 " AND operation = 'token.revoke'"),
                      1);
@@ -64,7 +64,7 @@ static void use_is_noted_once_a_minute(void **state)
     struct token found;
     int64_t first = fixture_now;
 
-    assert_int_equal(token_create(DB(state), &made, "host", NULL), 0);
+    assert_int_equal(token_create(DB(state), &made, &actor_host, NULL), 0);
     assert_int_equal(token_used(DB(state), made.id, NULL), 0);
     fixture_now += 30;
     assert_int_equal(token_used(DB(state), made.id, NULL), 0);
@@ -82,7 +82,7 @@ static void all_are_listed_newest_first(void **state)
     size_t count;
 
     fixture_now++;
-    assert_int_equal(token_create(DB(state), &made, "host", NULL), 0);
+    assert_int_equal(token_create(DB(state), &made, &actor_host, NULL), 0);
     assert_int_equal(token_list(DB(state), &items, &count, NULL), 0);
     assert_int_equal(count, 3);
     assert_string_equal(items[0].id, made.id);
@@ -95,7 +95,7 @@ static void an_app_needs_a_project(void **state)
 
     token.project[0] = '\0';
     memcpy(token.app, "api", 4);
-    assert_int_equal(token_create(DB(state), &token, "host", NULL), -EINVAL);
+    assert_int_equal(token_create(DB(state), &token, &actor_host, NULL), -EINVAL);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
