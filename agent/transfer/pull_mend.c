@@ -56,6 +56,13 @@ static bool is_fatal(int r)
     return r == -ECANCELED || r == -ENOMEM;
 }
 
+/* Or broken, to the end of the tries. Who has waited so long for one file need not for each of the
+ * others. */
+static bool is_away(int r)
+{
+    return r == -EAGAIN || r == -ETIMEDOUT || r == -EIO;
+}
+
 static void name_blob(const struct pull_fetch_options *options, const struct pull_blob *blob,
                       struct buf *out)
 {
@@ -90,8 +97,8 @@ static int take_opening(void *context, struct span bytes, struct error *err)
     return opening->size < sizeof(opening->bytes) ? 0 : error_set(err, -EBADMSG, "that is enough");
 }
 
-/* Whether the server makes a delta from it: 1, 0, or an error. Of a blob that comes instead hardly
- * anything does. */
+/* Whether the server makes a delta from it: 1, 0, or an error when it is away too. Of a blob that
+ * comes instead hardly anything does. */
 static int server_knows(const struct pull_fetch_options *options, const struct pull_blob *blob,
                         struct error *err)
 {
@@ -114,7 +121,7 @@ static int server_knows(const struct pull_fetch_options *options, const struct p
     r = buf_check(&path, err);
     if (r == 0)
         r = api_call_run(options->transfer->client, &spec, &result, err);
-    if (is_fatal(r))
+    if (is_fatal(r) || is_away(r))
         return r;
     return opening.size == sizeof(opening.bytes) &&
            memcmp(opening.bytes, DELTA_MAGIC, opening.size) == 0;
@@ -137,7 +144,7 @@ static int copy_base(const struct pull_fetch_options *options, const struct pull
     return r < 0 || info.size >= blob->size ? r : file_truncate(to, blob->size, err);
 }
 
-static int prepare(const struct pull_fetch_options *options, struct pull_blob *blob,
+static int prepare(const struct pull_fetch_options *options, struct pull_blob *blob, bool *away,
                    struct error *err)
 {
     struct pull_base *base = blob->base;
@@ -145,10 +152,11 @@ static int prepare(const struct pull_fetch_options *options, struct pull_blob *b
     int r = transfer_stopped(options->transfer, err);
 
     if (r == 0 && !digest_equal(&base->sha256, &blob->sha256))
-        r = server_knows(options, blob, err);
+        r = *away ? 1 : server_knows(options, blob, err);
     if (r != 0) {
         base->is_changed = false;
-        return r < 0 ? r : 0;
+        *away |= is_away(r);
+        return r > 0 || is_away(r) ? 0 : r;
     }
     base->sha256 = base->noted;
     if (!digest_equal(&base->noted, &blob->sha256))
@@ -163,13 +171,14 @@ static int prepare(const struct pull_fetch_options *options, struct pull_blob *b
 
 int pull_mend_prepare(const struct pull_fetch_options *options, struct error *err)
 {
+    bool away = false;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < options->count; i++) {
         struct pull_blob *blob = &options->blobs[i];
 
         if (!blob->is_here && blob->base != NULL && blob->base->is_known && blob->base->is_changed)
-            r = prepare(options, blob, err);
+            r = prepare(options, blob, &away, err);
     }
     return r;
 }
@@ -394,7 +403,8 @@ static int mend_made(struct mending *mending, const char *made, struct error *er
     return r < 0 ? r : directory_rename(stage, made, stage, hex, err);
 }
 
-static int mend(const struct pull_fetch_options *options, struct pull_blob *blob, struct error *err)
+static int mend(const struct pull_fetch_options *options, struct pull_blob *blob, bool *away,
+                struct error *err)
 {
     cleanup(mending_release) struct mending mending = { .options = options,
                                                         .blob = blob,
@@ -408,7 +418,8 @@ static int mend(const struct pull_fetch_options *options, struct pull_blob *blob
     int r;
 
     name_made(blob, made);
-    r = mend_made(&mending, made, &told);
+    r = *away ? error_set(&told, -EAGAIN, "the server is away") : mend_made(&mending, made, &told);
+    *away |= is_away(r);
     blob->base->is_made = false;
     blob->is_here = r == 0;
     if (r == 0) {
@@ -424,6 +435,7 @@ static int mend(const struct pull_fetch_options *options, struct pull_blob *blob
 
 int pull_mend(const struct pull_fetch_options *options, size_t *out_left, struct error *err)
 {
+    bool away = false;
     size_t left = 0;
     int r = 0;
 
@@ -432,7 +444,7 @@ int pull_mend(const struct pull_fetch_options *options, size_t *out_left, struct
 
         if (blob->is_here || blob->base == NULL || !blob->base->is_made)
             continue;
-        r = mend(options, blob, err);
+        r = mend(options, blob, &away, err);
         left += !blob->is_here;
     }
     if (r == 0)

@@ -209,6 +209,37 @@ def test_mending_that_fails_comes_whole(agent, origin, source, tmp_path, changed
     assert describe(source) == describe(tmp_path / "copy")
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_server_that_is_away_is_waited_for_once(agent, origin, source, tmp_path, when):
+    """Not for each file that was changed: before it is asked for, or when it is mended."""
+    agent.config.write_text(agent.config.read_text() + "retries: 1\n")
+    for number in range(4):
+        write(source, f"{number}/file", os.urandom(300_000))
+    agent.push(source, "v1")
+    agent.pull(tmp_path / "copy", "v1")
+    changed = {change(source, f"{number}/file", 10_000) for number in range(4)}
+    agent.push(source, "v2")
+    for number in range(4):
+        damage(tmp_path / "copy", "at the end", f"{number}/file")
+    origin.state.requests.clear()
+    end = "/merkle" if when == "after" else tuple(changed)
+    asked = []
+
+    def fail(request):
+        if request.endswith(end) and (when == "after" or len(asked) < 2):
+            asked.append(request)
+            return 503
+        return None
+
+    origin.state.fail = fail
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
+    assert len(asked) == 2 and len(set(asked)) == 1
+    # Before: the one that was waited for, then each as ever.
+    if when == "before":
+        assert sum(blobs_asked(origin, name) for name in changed) == 2 + 4
+
+
 @pytest.mark.parametrize("first", ["v2", "v3"])
 def test_nothing_half_mended_is_left(agent, origin, source, tmp_path, changed, first):
     """Another file does not come, before this one is mended or after."""
