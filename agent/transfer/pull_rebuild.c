@@ -12,6 +12,7 @@
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
@@ -24,6 +25,7 @@
 #include "common/model/tree_builder.h"
 #include "common/net/http_loop.h"
 
+#define TURN_MS 200
 #define DOCUMENT_MAX ((size_t)256 << 20)
 
 CLEANUP_DEFINE(delta_reader, delta_reader_free);
@@ -337,7 +339,12 @@ static int fetch_digests(struct rebuilding *rebuilding, const struct tree *tree,
         r = range_fetch_start(&options, &fetch, err);
     if (r < 0)
         return r;
-    r = http_loop_run_until(api_client_loop(client), are_fetched, rebuilding, UINT64_MAX, err);
+    while (r == 0 && !rebuilding->fetched) {
+        r = http_loop_run_until(api_client_loop(client), are_fetched, rebuilding,
+                                clock_monotonic_ms() + TURN_MS, err);
+        if (r == -ETIMEDOUT)
+            r = transfer_stopped(rebuilding->transfer, err);
+    }
     if (!rebuilding->fetched)
         range_fetch_cancel(fetch);
     else if (r == 0 && rebuilding->fetch_result < 0)

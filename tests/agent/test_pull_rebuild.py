@@ -5,6 +5,9 @@ whole."""
 
 import os
 import pathlib
+import signal
+import subprocess
+import threading
 
 import pytest
 
@@ -115,6 +118,30 @@ def test_digests_that_lie(agent, origin, source, tmp_path, changed, lie):
     assert "the tree: whole, " in done.words
     assert describe(source) == describe(tmp_path / "copy")
     assert image_of(tmp_path / "copy") == changed[1]
+
+
+def test_an_interrupt_while_digests_are_waited_for(agent, origin, source, tmp_path, changed):
+    asked, over = threading.Event(), threading.Event()
+
+    def outside(request):
+        if request.endswith("/tree"):
+            asked.set()
+            over.wait(20)
+
+    origin.state.outside = outside
+    before = describe(tmp_path / "copy")
+    with subprocess.Popen(agent.line("pull", tmp_path / "copy", "--version", "v2"),
+                          env=agent.environment, stderr=subprocess.PIPE) as process:
+        try:
+            assert asked.wait(10)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+        finally:
+            over.set()
+    assert describe(tmp_path / "copy") == before
+    origin.state.outside = lambda request: None
+    agent.pull(tmp_path / "copy", "v2")
+    assert describe(source) == describe(tmp_path / "copy")
 
 
 def test_a_server_without_deltas(agent, origin, source, tmp_path, changed):
