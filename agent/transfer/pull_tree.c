@@ -33,14 +33,15 @@ static int on_body(void *context, struct span bytes, struct error *err)
 
     if (bytes.size > arriving->size - arriving->offset)
         return error_set(err, -EBADMSG, "the tree is larger than the version says");
-    r = merkle_builder_add(&arriving->merkle, bytes.bytes, bytes.size, err);
-    if (r < 0)
-        return r;
     r = file_write_at(arriving->fd, arriving->offset, bytes.bytes, bytes.size, err);
     arriving->disk_failed = r < 0;
+    if (r == 0)
+        r = merkle_builder_add(&arriving->merkle, bytes.bytes, bytes.size, err);
+    if (r < 0)
+        return r;
     arriving->offset += bytes.size;
     transfer_done(arriving->transfer, 0, bytes.size);
-    return r;
+    return 0;
 }
 
 static void on_restart(void *context)

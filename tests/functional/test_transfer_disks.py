@@ -3,6 +3,7 @@
 it, nothing that was there is lost, and with room again the transfer goes on."""
 
 import contextlib
+import subprocess
 
 import pytest
 
@@ -129,3 +130,23 @@ def test_destination_full_of_names(server, keeper, names, tmp_path):
         remount(disk, "nr_inodes=5000")
         agent.pull(disk / "copy", names.project, names.app, "v2")
         trees.assert_same(two, disk / "copy")
+
+
+@pytest.mark.parametrize("often, code", [("1", 0), ("1+", 9)], ids=["once", "always"])
+def test_a_disk_that_refuses_the_tree(often, code, agent, names, tmp_path):
+    """It is fetched again, from its beginning; a disk's fault is not told as the server's."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    trees.small_tree(source)
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1")
+    trees.write(source, "new", b"new")
+    agent.push(source, names.project, names.app, "v2")
+    line = ["strace", "-f", "-o", "/dev/null", "-P", copy / ".kkartifact/tree-new",
+            "-e", "trace=pwrite64", "-e", f"inject=pwrite64:error=EIO:when={often}",
+            *agent.line("pull", copy, "--project", names.project, "--app", names.app,
+                        "--version", "v2")]
+    done = subprocess.run(list(map(str, line)), env=agent.environment, capture_output=True,
+                          text=True, timeout=240, check=False)
+    assert done.returncode == code, done.stderr
+    agent.pull(copy, names.project, names.app, "v2")
+    trees.assert_same(source, copy)
