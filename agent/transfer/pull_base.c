@@ -36,6 +36,8 @@ struct held {
     bool is_gone;     /* it has no file there */
     bool is_examined; /* in DEST: */
     uint64_t size;    /* 0: it is no use */
+    uint64_t read;    /* the stamp that it was read with, once for all blobs; 0: it was not */
+    struct digest now;
 };
 
 struct finding {
@@ -185,25 +187,44 @@ static bool pays_to_read(const struct file_info *info, const struct pull_blob *b
     return info->size >= PULL_BASE_BLOB_MIN && info->size / PULL_BASE_READ_TIMES < blob->size;
 }
 
+/* What the file at `path` holds: 1, 0 when it cannot be told or takes too long, or an error. */
+static int look_into(struct finding *finding, const struct pull_blob *blob, const char *path,
+                     struct held *noted, struct file_info *info, struct digest *out_sha256,
+                     struct error *err)
+{
+    const uint64_t stamp = stat_stamp(info);
+    int r;
+
+    if (noted != NULL && (stamp == noted->stamp || stamp == noted->read)) {
+        *out_sha256 = stamp == noted->stamp ? noted->sha256 : noted->now;
+        return 1;
+    }
+    if (!pays_to_read(info, blob))
+        return 0;
+    r = read_file(finding, path, info, out_sha256, err);
+    if (r > 0 && noted != NULL) {
+        noted->read = stat_stamp(info);
+        noted->now = *out_sha256;
+    }
+    return r;
+}
+
 /* The file at `path` as the base; noted: what the last pull has put there, or NULL. */
 static int take_base(struct finding *finding, struct pull_blob *blob, struct span path,
-                     const struct held *noted, struct error *err)
+                     struct held *noted, struct error *err)
 {
     cleanup_memory char *text = text_of(path);
     struct pull_base *base = blob->base;
     struct digest sha256;
     struct file_info info;
-    int r = 1;
+    int r;
 
     if (text == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     if (directory_info(finding->options->dest, text, &info, NULL) < 0 ||
         info.kind != FILE_REGULAR || info.size == 0)
         return 0;
-    if (noted != NULL && stat_stamp(&info) == noted->stamp)
-        sha256 = noted->sha256;
-    else
-        r = pays_to_read(&info, blob) ? read_file(finding, text, &info, &sha256, err) : 0;
+    r = look_into(finding, blob, text, noted, &info, &sha256, err);
     if (r <= 0)
         return r;
     memory_free(base->path);
@@ -225,7 +246,7 @@ static int try_same_path(struct finding *finding, const struct wanted *wanted, s
     uint8_t bytes[PATH_MAX_SIZE];
     const struct held key = { .name = wanted->name,
                               .path = tree_path(finding->options->tree, wanted->index, bytes) };
-    const struct held *held;
+    struct held *held;
     size_t count;
 
     held = all_held(finding, &count);
@@ -305,10 +326,10 @@ static size_t first_held(const struct held *held, size_t count, uint64_t name)
     return low;
 }
 
-static const struct held *find_best(struct finding *finding, const struct wanted *wanted,
-                                    struct span path, bool gone, struct rank *best)
+static struct held *find_best(struct finding *finding, const struct wanted *wanted,
+                              struct span path, bool gone, struct rank *best)
 {
-    const struct held *found = NULL;
+    struct held *found = NULL;
     struct held *held;
     size_t count;
 
@@ -328,7 +349,7 @@ static int try_like_name(struct finding *finding, const struct wanted *wanted, s
     uint8_t bytes[PATH_MAX_SIZE];
     struct span path = tree_path(finding->options->tree, wanted->index, bytes);
     struct rank best = { .distance = UINT64_MAX }, other = best;
-    const struct held *held = find_best(finding, wanted, path, true, &best), *stays = NULL;
+    struct held *held = find_best(finding, wanted, path, true, &best), *stays = NULL;
 
     if (best.likeness < LIKENESS_SAME_NAME)
         stays = find_best(finding, wanted, path, false, &other);

@@ -3,6 +3,8 @@
 
 import os
 import random
+import re
+import subprocess
 
 import pytest
 
@@ -133,6 +135,30 @@ def test_pull_of_what_moved_and_changed(how, counted, names, source, tmp_path):
     agent.pull(copy, names.project, names.app, "v2", *options)
     assert proxy.total < 3 * FEW_CHUNKS
     trees.assert_same(source, copy)
+
+
+@pytest.mark.plain_only
+def test_a_touched_base_of_many_is_read_once(agent, names, tmp_path):
+    """Not for each of the files that may have been it."""
+    source, copy, calls = tmp_path / "source", tmp_path / "copy", tmp_path / "calls"
+    data, count = bytes_of(SIZE), 12
+    trees.write(source, "model-1.bin", data)
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(copy, names.project, names.app, "v1")
+    (source / "model-1.bin").unlink()
+    for number in range(count):
+        trees.write(source, f"model-{number + 2}.bin", data[:1 << 20] + b"%d" % number)
+    agent.push(source, names.project, names.app, "v2")
+    os.utime(copy / "model-1.bin", (1, 1))
+    line = ["strace", "-f", "-o", calls, "-P", copy / "model-1.bin", "-e", "trace=pread64",
+            *agent.line("pull", copy, "--project", names.project, "--app", names.app,
+                        "--version", "v2")]
+    subprocess.run(list(map(str, line)), env=agent.environment, capture_output=True, check=True,
+                   timeout=240)
+    trees.assert_same(source, copy)
+    read = sum(int(size) for size in re.findall(r"= (\d+)$", calls.read_text(), re.MULTILINE))
+    # To tell what it holds, and for each delta what is copied.
+    assert SIZE <= read < SIZE + (count + 1) * (2 << 20)
 
 
 def test_pull_of_a_base_that_the_server_never_had(counted, names, source, tmp_path):
