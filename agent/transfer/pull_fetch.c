@@ -165,6 +165,8 @@ static void finish_blob(struct lane *lane, int r, const struct error *cause)
         lane->disk_failed = r < 0 && r != -EBADMSG; /* it could not be read back */
     }
     if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
+        if (lane->asks_delta) /* something else than a delta or the blob came */
+            lane->blob->base->is_known = false;
         restart(lane);
         start_fetch(lane);
         return;

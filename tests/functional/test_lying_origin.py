@@ -173,6 +173,21 @@ def test_bytes_in_a_pull(lie, server, origin, names, pushed, tmp_path):
     trees.assert_same(pushed, copy)
 
 
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
+def test_bytes_where_a_delta_was_asked_for(lie, server, origin, names, pushed, tmp_path):
+    """They are right where no delta is asked for, and so the pull ends well."""
+    agent = Agent(tmp_path / "lied-to", origin.url, server.all_rights, retries=1)
+    copy = tmp_path / "copy"
+    agent.pull(copy, names.project, names.app, "v1")
+    data = bytearray((pushed / "exact").read_bytes())
+    data[1000:1010] = b"0123456789abcdef"
+    trees.write(pushed, "exact", bytes(data))
+    agent.push(pushed, names.project, names.app, "v2")
+    origin.lie(r"/blobs/[0-9a-f]{64}\?from=", lie)
+    agent.pull(copy, names.project, names.app, "v2")
+    trees.assert_same(pushed, copy)
+
+
 @pytest.mark.parametrize("what", [MERKLE, TREE, RECORD], ids=["merkle", "tree", "record"])
 @pytest.mark.parametrize("lie", [html, flipped_bit, zeros, shorter, longer, empty, compressed],
                          ids=lambda lie: lie.__name__)
