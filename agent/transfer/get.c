@@ -232,7 +232,7 @@ static int run(struct getting *getting, struct error *err)
     if (r < 0)
         return r;
     need = pull_space_need(&getting->plan, getting->tree, NULL, true);
-    r = pull_space_check(options->transfer, options->parent, &need, err);
+    r = pull_space_check(options->transfer, options->parent, NULL, &getting->plan, &need, err);
     if (r == 0)
         r = transfer_local(options->transfer, get_work_make(&getting->work, err));
     if (r == 0)

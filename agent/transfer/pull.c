@@ -203,7 +203,7 @@ static int check_space(struct pulling *pulling, const struct pull_plan *plan, st
 
     directory_open_below(home, "stage", &stage, NULL);
     need = pull_space_need(plan, pulling->tree, stage, false);
-    return pull_space_check(pulling->options->transfer, home, &need, err);
+    return pull_space_check(pulling->options->transfer, home, stage, plan, &need, err);
 }
 
 static int see_other(void *context, const char *name, enum file_kind kind, struct error *err)

@@ -164,7 +164,7 @@ static int check_space(struct incoming *incoming, const struct pull_plan *plan, 
     need = pull_space_need(plan, options->tree, stage, true);
     if (volume_shares(home))
         need.bytes = 0;
-    r = pull_space_check(options->transfer, home, &need, err);
+    r = pull_space_check(options->transfer, home, stage, plan, &need, err);
     if (r < 0 && stage == NULL) /* nothing was begun: nothing stays */
         beside_remove(options->beside, NULL);
     return r;

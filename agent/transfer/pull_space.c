@@ -76,12 +76,57 @@ int pull_space_compare(const struct pull_space_need *need, const struct volume_s
     return 0;
 }
 
-int pull_space_check(struct transfer *transfer, struct directory *at,
-                     const struct pull_space_need *need, struct error *err)
+/* Whether the plan writes a blob of this digest. */
+static bool is_written(const struct pull_plan *plan, const struct digest *sha256)
 {
+    size_t low = 0, high = pull_plan_write_count(plan);
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = digest_compare(&pull_plan_write(plan, middle)->sha256, sha256);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+struct sweeping {
+    const struct pull_plan *plan;
+    struct directory *stage;
+};
+
+static int sweep_one(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    const struct sweeping *sweeping = context;
+    const struct span hex = span_slice(span_text(name), 0, DIGEST_HEX_SIZE - 1);
+    const char *end = name + hex.size;
+    struct digest sha256;
+
+    if (digest_parse(hex, &sha256, NULL) < 0 || !is_written(sweeping->plan, &sha256) ||
+        (*end != '\0' && strcmp(end, PULL_FETCH_PART) != 0))
+        directory_remove_file(sweeping->stage, name, NULL);
+    return 0;
+}
+
+int pull_space_check(struct transfer *transfer, struct directory *at, struct directory *stage,
+                     const struct pull_plan *plan, const struct pull_space_need *need,
+                     struct error *err)
+{
+    struct sweeping sweeping = { plan, stage };
     struct volume_space space;
+    int r;
 
     if (volume_space(at, &space, NULL) < 0)
         return 0;
-    return transfer_local(transfer, pull_space_compare(need, &space, err));
+    r = pull_space_compare(need, &space, err);
+    if (r < 0 && stage != NULL) {
+        directory_list(stage, "", sweep_one, &sweeping, NULL);
+        r = volume_space(at, &space, NULL) < 0 ? 0 : pull_space_compare(need, &space, err);
+    }
+    return transfer_local(transfer, r);
 }

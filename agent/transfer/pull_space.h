@@ -31,7 +31,9 @@ struct pull_space_need pull_space_need(const struct pull_plan *plan, const struc
 int pull_space_compare(const struct pull_space_need *need, const struct volume_space *space,
                        struct error *err);
 
-/* The two on the file system of `at`; one that does not tell is taken to have room. -ENOSPC (exit
- * 9). */
-int pull_space_check(struct transfer *transfer, struct directory *at,
-                     const struct pull_space_need *need, struct error *err);
+/* The two on the file system of `at`; one that does not tell is taken to have room. Where it
+ * lacks, what `stage` (or NULL) holds that is of no use for the plan gives its room back: what a
+ * pull has left that was killed, or was of another version. -ENOSPC (exit 9). */
+int pull_space_check(struct transfer *transfer, struct directory *at, struct directory *stage,
+                     const struct pull_plan *plan, const struct pull_space_need *need,
+                     struct error *err);

@@ -4,6 +4,7 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import trees
 from agent import Agent
 from mounts import tmpfs
-from proxies import CountingProxy
+from proxies import CountingProxy, LyingProxy
 
 MIB = 1 << 20
 
@@ -159,4 +160,36 @@ def test_what_is_staged_counts(server, agent, keeper, names, tmp_path):
                 assert time.monotonic() < until
             pulling.kill()
         counted.pull(copy, names.project, names.app, "v1")
+        trees.assert_same(source, copy)
+
+
+@pytest.mark.parametrize("words", [(), ("--exchange",)])
+def test_what_is_staged_for_nothing_gives_way(words, server, agent, keeper, names, tmp_path):
+    """Left by a pull that was killed: of another version, and a half of a file being made. It is
+    in nobody's way while there is room."""
+    source = tmp_path / "source"
+    for version in "v1", "v2":
+        trees.write(source, "big", trees.random_bytes(8 * MIB, version))
+        agent.push(source, names.project, names.app, version)
+    with tmpfs(tmp_path / "disk", "64m", keeper) as disk:
+        copy = disk / "copy"
+        agent.pull(copy, names.project, names.app, "v1", *words)
+        of_v2 = trees.file_digest(source / "big")
+        stage = (disk / ".copy.kkartifact" if words else copy) / ".kkartifact/stage"
+        with LyingProxy(server) as origin:
+            asked, over = threading.Event(), threading.Event()
+            origin.lie("/blobs/", lambda reply: asked.set() or over.wait(60))
+            stalled = Agent(tmp_path / "stalled", origin.url, server.all_rights)
+            with stalled.start("pull", copy, "--project", names.project, "--app", names.app,
+                               "--version", "v2", *words) as pulling:
+                assert asked.wait(60)
+                pulling.kill()
+            over.set()
+        for name in os.listdir(stage):
+            (stage / name).unlink()
+        left = [stage / ("0" * 64), stage / f"{of_v2}.made"]
+        for path in left:
+            path.write_bytes(bytes(4 * MIB))
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+        agent.pull(copy, names.project, names.app, "v2", *words)
         trees.assert_same(source, copy)
