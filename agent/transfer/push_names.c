@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/transfer/push_names.h"
 
+#include <stdlib.h>
+
 #include "agent/transfer/likeness.h"
 #include "common/base/error.h"
 #include "common/model/listing.h"
+
+static const struct push_name *all(const struct push_names *names, size_t *out_count)
+{
+    *out_count = names->files.size / sizeof(struct push_name);
+    return (const struct push_name *)(const void *)names->files.bytes;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct push_name *left = a, *right = b;
+
+    if (left->name != right->name)
+        return left->name < right->name ? -1 : 1;
+    return span_compare(left->path, right->path);
+}
 
 int push_names_read(struct span listing, uint64_t size_min, struct push_names *out,
                     struct error *err)
@@ -27,7 +44,10 @@ int push_names_read(struct span listing, uint64_t size_min, struct push_names *o
         buf_release(&files);
         return r;
     }
-    out->files = files;
+    if (files.size > 0)
+        qsort(files.bytes, files.size / sizeof(struct push_name), sizeof(struct push_name),
+              compare);
+    *out = (struct push_names){ files, PUSH_NAMES_COMPARISONS };
     return 0;
 }
 
@@ -54,20 +74,38 @@ static bool is_better(const struct push_name *a, const struct push_name *b, stru
     return like_a != like_b ? like_a > like_b : distance(a->size, size) < distance(b->size, size);
 }
 
-const struct push_name *push_names_find(const struct push_names *names, struct span path,
-                                        uint64_t size)
+/* The first one that does not stand before the key. */
+static size_t first_at(const struct push_name *files, size_t count, const struct push_name *key)
 {
-    const struct push_name *all = (const struct push_name *)(const void *)names->files.bytes;
-    const struct push_name *best = NULL;
-    const uint64_t name = likeness_name(path);
+    size_t low = 0;
 
-    for (size_t i = 0; i < names->files.size / sizeof(*all); i++) {
-        if (all[i].name != name)
-            continue;
-        if (span_equal(all[i].path, path))
-            return &all[i];
-        if (is_better(&all[i], best, path, size))
-            best = &all[i];
+    while (low < count) {
+        size_t middle = low + (count - low) / 2;
+
+        if (compare(&files[middle], key) < 0)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+const struct push_name *push_names_find(struct push_names *names, struct span path, uint64_t size)
+{
+    struct push_name key = { .path = path, .name = likeness_name(path) };
+    const struct push_name *files, *best = NULL;
+    size_t count, at;
+
+    files = all(names, &count);
+    at = first_at(files, count, &key);
+    if (at < count && compare(&files[at], &key) == 0)
+        return &files[at];
+    key.path = span_of(NULL, 0);
+    for (at = first_at(files, count, &key);
+         at < count && files[at].name == key.name && names->comparisons > 0; at++) {
+        names->comparisons--;
+        if (is_better(&files[at], best, path, size))
+            best = &files[at];
     }
     return best;
 }

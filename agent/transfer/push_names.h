@@ -16,10 +16,14 @@ struct error;
  * which of them one of the next version may be like.
  *
  * The one at the same path; else, since whole directories are named after versions, the one that is
- * likest by its path (likeness.h), and of these the nearest in size.
+ * likest by its path (likeness.h), and of these the nearest in size. So many paths are compared, in
+ * all; then only the one at the same path is found.
  */
+#define PUSH_NAMES_COMPARISONS (1u << 21)
+
 struct push_names {
-    struct buf files; /* struct push_name each, in the order of the listing */
+    struct buf files;   /* struct push_name each, sorted by name and path */
+    size_t comparisons; /* that are left */
 };
 
 struct push_name {
@@ -35,5 +39,4 @@ int push_names_read(struct span listing, uint64_t size_min, struct push_names *o
 void push_names_release(struct push_names *names);
 
 /* NULL: none is like it. */
-const struct push_name *push_names_find(const struct push_names *names, struct span path,
-                                        uint64_t size);
+const struct push_name *push_names_find(struct push_names *names, struct span path, uint64_t size);

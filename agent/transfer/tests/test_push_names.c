@@ -2,6 +2,7 @@
 #include "agent/transfer/push_names.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/support/unit.h"
@@ -44,8 +45,7 @@ static void write_listing(struct buf *out)
     assert_int_equal(listing_writer_end(&writer, &totals, NULL), 0);
 }
 
-static void check(const struct push_names *names, const char *path, uint64_t size,
-                  const char *expected)
+static void check(struct push_names *names, const char *path, uint64_t size, const char *expected)
 {
     const struct push_name *found = push_names_find(names, span_text(path), size);
 
@@ -78,6 +78,51 @@ static void paths_come_before_names(void **state)
     check(&names, "other/l-2.jar", 6100, "v1.0/opt/l-1.9.jar");
     check(&names, "b/tiny", 10, NULL); /* too small to be read */
     check(&names, "a", 5000, NULL);    /* a directory */
+}
+
+#define MANY 20000
+
+/* So many of one name but for the numbers, each in a directory of its own. */
+static void write_many(struct buf *out)
+{
+    struct listing_writer writer;
+    struct listing_totals totals;
+    char path[32];
+
+    assert_int_equal(listing_writer_init(&writer, sink_to_buf(out), NULL), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct entry entry = { .kind = ENTRY_DIRECTORY, .mode = 0755 };
+
+        (void)snprintf(path, sizeof(path), "d%05u", i);
+        entry.path = span_text(path);
+        assert_int_equal(listing_writer_add(&writer, &entry, NULL), 0);
+        (void)snprintf(path, sizeof(path), "d%05u/tile-%05u.png", i, i);
+        entry = (struct entry){ .kind = ENTRY_FILE,
+                                .path = span_text(path),
+                                .mode = 0644,
+                                .size = 100000,
+                                .sha256 = { { 1 } } };
+        assert_int_equal(listing_writer_add(&writer, &entry, NULL), 0);
+    }
+    assert_int_equal(listing_writer_end(&writer, &totals, NULL), 0);
+}
+
+/* Compared with each other they would take minutes. */
+static void any_number_of_like_names_is_gone_through(void **state)
+{
+    cleanup(buf_release) struct buf listing = buf_init(BUF_UNLIMITED);
+    cleanup(push_names_release) struct push_names names = { 0 };
+    char path[32], moved[32];
+
+    write_many(&listing);
+    assert_int_equal(push_names_read(buf_span(&listing), 1, &names, NULL), 0);
+    check(&names, "d00007/tile-99999.png", 1, "d00007/tile-00007.png");
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)snprintf(moved, sizeof(moved), "e/tile-%05u.png", MANY + i);
+        push_names_find(&names, span_text(moved), 1);
+        (void)snprintf(path, sizeof(path), "d%05u/tile-%05u.png", i, i);
+        check(&names, path, 1, path);
+    }
 }
 
 static void a_broken_listing_is_none(void **state)
@@ -115,6 +160,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_come_before_names),
+        cmocka_unit_test(any_number_of_like_names_is_gone_through),
         cmocka_unit_test(a_broken_listing_is_none),
         cmocka_unit_test(lack_of_memory_is_told),
     };
