@@ -44,12 +44,22 @@ void output_json_path(struct json_writer *writer, struct span path)
     json_text_span(writer, "path_base64", buf_span(&encoded));
 }
 
-/* One write, so that the lines of threads do not mix. */
+/* One write, so that the lines of threads do not mix. Names in the text are somebody else's: what
+ * steers a terminal, or would begin a line, does not reach it. */
 static void write_line(const char *kind, const char *text)
 {
     cleanup(buf_release) struct buf line = buf_init(4096);
 
-    buf_format(&line, "kkartifact-agent: %s%s\n", kind, text);
+    buf_format(&line, "kkartifact-agent: %s", kind);
+    for (; *text != '\0'; text++) {
+        const uint8_t c = (uint8_t)*text;
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            buf_format(&line, "\\%03o", c);
+        else
+            buf_add_byte(&line, c);
+    }
+    buf_add_byte(&line, '\n');
     if (buf_check(&line, NULL) == 0)
         file_write(2, line.bytes, line.size, NULL);
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where the result cannot be told: a standard output that is full, or closed."""
+"""Where the result cannot be told: a standard output that is full, or closed; and what names may
+not do to a terminal."""
 
+import os
 import re
 import subprocess
 
@@ -92,3 +94,15 @@ def test_progress_of_a_push_within_a_part(server, names, tmp_path):
     assert done.code == 0, done
     seen = re.findall(r"([0-9.]+) MiB/6\.00 MiB", done.stderr)
     assert any(0 < float(part) < 6 for part in seen), done.stderr
+
+
+def test_names_do_not_steer_the_terminal(agent, names, tmp_path):
+    """They are a server's: no escape sequence, and no line of their own, where details are told."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    trees.write(source, "big\x1b[31m\nkkartifact-agent: done\x7f", os.urandom(300_000))
+    agent.push(source, names.project, names.app, "v1")
+    done = agent.run("pull", copy, "--project", names.project, "--app", names.app,
+                     "--version", "v1", "--verbose").expect(0)
+    assert ("kkartifact-agent: big\\033[31m\\012kkartifact-agent: done\\177: whole, 300000 bytes\n"
+            in done.stderr)
+    assert "\x1b" not in done.stderr and "\nkkartifact-agent: done" not in done.stderr
