@@ -9,10 +9,15 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/base/random.h"
+#include "common/codec/json.h"
+#include "server/db/acts.h"
 #include "server/db/transaction.h"
 
+#define DATA_MAX ((size_t)64 << 10)
+
 struct setting {
-    const char *name, *value, *actor;
+    const char *name, *value;
+    const struct actor *by;
     char *found;
 };
 
@@ -44,24 +49,55 @@ int setting_get(struct database *database, const char *name, struct buf *out, st
     return buf_check(out, err);
 }
 
-static int put(struct transaction *tx, void *context, struct error *err)
+static int set(struct transaction *tx, const struct setting *setting, struct error *err)
 {
-    struct setting *setting = context;
-
     return transaction_run(tx,
                            "INSERT INTO settings (name, value, updated_at, updated_by)"
                            " VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE SET"
                            " value = excluded.value, updated_at = excluded.updated_at,"
                            " updated_by = excluded.updated_by",
                            VALUES(value_text(setting->name), value_text(setting->value),
-                                  value_integer(transaction_now_s(tx)), value_text(setting->actor)),
+                                  value_integer(transaction_now_s(tx)),
+                                  value_text(setting->by->name)),
                            err);
 }
 
-int setting_put(struct database *database, const char *name, const char *value, const char *actor,
-                struct error *err)
+static int unset(struct transaction *tx, const struct setting *setting, struct error *err)
 {
-    struct setting setting = { .name = name, .value = value, .actor = actor };
+    return transaction_run(tx, "DELETE FROM settings WHERE name = $1",
+                           VALUES(value_text(setting->name)), err);
+}
+
+static int tell(struct transaction *tx, const struct setting *setting, struct error *err)
+{
+    cleanup(buf_release) struct buf data = buf_init(DATA_MAX);
+    struct json_writer writer = json_writer_init(&data);
+    struct act act = { .operation = "config.set", .event = "config.changed" };
+    int r;
+
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "name", setting->name);
+    json_text(&writer, "value", setting->value);
+    json_end(&writer);
+    r = buf_check(&data, err);
+    if (r < 0)
+        return r;
+    act.data = buf_text(&data);
+    return act_write(tx, setting->by, &act, err);
+}
+
+static int put(struct transaction *tx, void *context, struct error *err)
+{
+    struct setting *setting = context;
+    int r = setting->value == NULL ? unset(tx, setting, err) : set(tx, setting, err);
+
+    return r < 0 ? r : tell(tx, setting, err);
+}
+
+int setting_put(struct database *database, const char *name, const char *value,
+                const struct actor *by, struct error *err)
+{
+    struct setting setting = { .name = name, .value = value, .by = by };
 
     return transaction_write(database, put, &setting, err);
 }

@@ -6,13 +6,15 @@
 struct buf;
 struct database;
 struct error;
+struct actor;
 
 /* settings - values that are changed while the server runs, and keys that all servers share. */
 
 /* Appends the value. -ENOENT: not set. */
 int setting_get(struct database *database, const char *name, struct buf *out, struct error *err);
-int setting_put(struct database *database, const char *name, const char *value, const char *actor,
-                struct error *err);
+/* value NULL: as if it had never been set. An act: `config.set`, `config.changed`. */
+int setting_put(struct database *database, const char *name, const char *value,
+                const struct actor *by, struct error *err);
 
 /* A random key under a name, the same for every server of this database; made at the first call. */
 #define SHARED_KEY_SIZE 32

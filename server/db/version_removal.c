@@ -4,7 +4,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/events_outbox.h"
-#include "server/db/names.h"
 #include "server/db/version_rows.h"
 
 struct removal {
@@ -92,44 +91,4 @@ int version_restore(struct database *database, int64_t id, const char *actor, st
     struct removal removal = { .id = id, .actor = actor };
 
     return transaction_write(database, restore, &removal, err);
-}
-
-/* The edges go and leave candidates; then nothing of this version refers to a blob. */
-static int edges_drop(struct transaction *tx, int64_t id, struct error *err)
-{
-    int r = transaction_run(tx,
-                            "INSERT INTO gc_candidates (blob_id, since)"
-                            " SELECT blob_id, $2 FROM version_blobs WHERE version_id = $1"
-                            " ON CONFLICT DO NOTHING",
-                            VALUES(value_integer(id), value_integer(transaction_now_s(tx))), err);
-
-    if (r < 0)
-        return r;
-    return transaction_run(tx, "DELETE FROM version_blobs WHERE version_id = $1",
-                           VALUES(value_integer(id)), err);
-}
-
-static int purge(struct transaction *tx, void *context, struct error *err)
-{
-    cleanup(version_release) struct version version = version_empty();
-    struct removal *removal = context;
-    int r = find(tx, removal, &version, err);
-
-    if (r >= 0 && version.state == VERSION_READY)
-        return error_set(err, -EBUSY, "version %s is not in the trash", version.name);
-    if (r >= 0)
-        r = edges_drop(tx, version.id, err);
-    if (r >= 0)
-        r = transaction_run(tx, "DELETE FROM versions WHERE id = $1",
-                            VALUES(value_integer(version.id)), err);
-    if (r >= 0)
-        r = name_mark_purged(tx, version.project, version.app, version.name, err);
-    return r < 0 ? r : tell(tx, "version.purged", &version, removal->actor, err);
-}
-
-int version_purge(struct database *database, int64_t id, const char *actor, struct error *err)
-{
-    struct removal removal = { .id = id, .actor = actor };
-
-    return transaction_write_long(database, purge, &removal, err);
 }

@@ -72,7 +72,3 @@ struct version *version_list_free(struct version *items, size_t count); /* retur
 int version_trash(struct database *database, int64_t id, const char *actor, const char *reason,
                   bool force, struct error *err);
 int version_restore(struct database *database, int64_t id, const char *actor, struct error *err);
-
-/* Takes a trashed version away for ever: its edges go, its blobs become candidates for collection,
- * its name stays spent. -EBUSY when it is not in the trash. */
-int version_purge(struct database *database, int64_t id, const char *actor, struct error *err);

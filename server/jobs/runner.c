@@ -14,8 +14,10 @@
 #include "common/base/memory.h"
 #include "common/base/platform.h"
 #include "server/service/access.h"
+#include "server/service/collection.h"
 #include "server/service/delta_later.h"
 #include "server/service/event_sequence.h"
+#include "server/service/jobs.h"
 #include "server/service/pushes.h"
 #include "server/service/record_store.h"
 #include "server/service/services.h"
@@ -27,33 +29,39 @@ static int flush_used(struct services *services, size_t *out_count, struct error
     return access_flush_used(services, err);
 }
 
+/* A thread each: what computes for seconds, or works for hours, holds up none of the others. */
+enum lane_name { LANE_QUICK, LANE_DELTAS, LANE_JOBS, LANE_COUNT };
+
 /* One line a step. */
 struct step {
     const char *name;
     uint64_t first_ms;  /* after the start */
     uint64_t period_ms; /* between two starts of it */
     bool woken;         /* runner_wake() makes it due */
-    bool slow;          /* in the second thread */
+    enum lane_name lane;
     int (*run)(struct services *services, size_t *out_count, struct error *err);
 };
 
 static const struct step steps[] = {
-    { "events-number", 0, 15000, true, false, event_sequence_step },
-    { "pushes-expire", 1000, 60000, false, false, pushes_expire },
-    { "tombstones-clear", 2000, 60000, false, false, tombstone_clearing_step },
-    { "tokens-used", 30000, 30000, false, false, flush_used },
-    { "records-complete", 5000, 24 * 3600000ull, false, false, record_store_complete },
-    { "deltas-improve", 2000, 2000, false, true, delta_later_step },
+    { "events-number", 0, 15000, true, LANE_QUICK, event_sequence_step },
+    { "pushes-expire", 1000, 60000, false, LANE_QUICK, pushes_expire },
+    { "tombstones-clear", 2000, 60000, false, LANE_QUICK, tombstone_clearing_step },
+    { "tokens-used", 30000, 30000, false, LANE_QUICK, flush_used },
+    { "records-purged", 3000, 60000, false, LANE_QUICK, record_store_tell_purged },
+    { "collection-ask", 60000, 600000, false, LANE_QUICK, collection_ask },
+    { "jobs-forget", 45000, 3600000, false, LANE_QUICK, jobs_forget },
+    { "records-complete", 5000, 24 * 3600000ull, false, LANE_QUICK, record_store_complete },
+    { "jobs-work", 500, 5000, true, LANE_JOBS, jobs_work },
+    { "deltas-improve", 2000, 2000, false, LANE_DELTAS, delta_later_step },
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
 /* One thread and the steps that it runs. */
 struct lane {
     struct runner *runner;
-    bool slow;
+    enum lane_name name;
     pthread_t thread;
 };
-#define LANE_COUNT 2
 
 struct runner {
     struct services *services;
@@ -61,7 +69,6 @@ struct runner {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stopping;
-    bool woken;
     uint64_t due_ms[STEP_COUNT]; /* monotonic */
 };
 
@@ -76,29 +83,20 @@ static int run_step(const struct step *step, struct services *services, struct e
 }
 
 /* The step of the lane that is due first. Each lane has one. */
-static size_t first_due(const struct runner *runner, bool slow)
+static size_t first_due(const struct runner *runner, enum lane_name lane)
 {
     size_t index = STEP_COUNT;
 
     for (size_t i = 0; i < STEP_COUNT; i++) {
-        if (steps[i].slow == slow &&
+        if (steps[i].lane == lane &&
             (index == STEP_COUNT || runner->due_ms[i] < runner->due_ms[index]))
             index = i;
     }
     return index;
 }
 
-static void make_woken_due(struct runner *runner)
-{
-    for (size_t i = 0; i < STEP_COUNT; i++) {
-        if (steps[i].woken)
-            runner->due_ms[i] = 0;
-    }
-    runner->woken = false;
-}
-
 /* Waits until a step is due; its index, or STEP_COUNT when the runner stops. */
-static size_t next_step(struct runner *runner, bool slow)
+static size_t next_step(struct runner *runner, enum lane_name lane)
 {
     size_t index = STEP_COUNT;
     struct timespec until;
@@ -106,9 +104,7 @@ static size_t next_step(struct runner *runner, bool slow)
 
     pthread_mutex_lock(&runner->lock);
     while (!runner->stopping) {
-        if (runner->woken && !slow)
-            make_woken_due(runner);
-        index = first_due(runner, slow);
+        index = first_due(runner, lane);
         now = clock_monotonic_ms();
         if (runner->due_ms[index] <= now) {
             runner->due_ms[index] = now + steps[index].period_ms;
@@ -128,7 +124,7 @@ static void *lane_main(void *context)
     const struct lane *lane = context;
     size_t index;
 
-    while ((index = next_step(lane->runner, lane->slow)) < STEP_COUNT) {
+    while ((index = next_step(lane->runner, lane->name)) < STEP_COUNT) {
         struct error err = { 0 };
 
         if (run_step(&steps[index], lane->runner->services, &err) < 0)
@@ -176,7 +172,7 @@ int runner_start(struct services *services, struct runner **out_runner, struct e
         struct lane *lane = &runner->lanes[i];
         int r;
 
-        *lane = (struct lane){ .runner = runner, .slow = i > 0 };
+        *lane = (struct lane){ .runner = runner, .name = (enum lane_name)i };
         r = platform_thread_start(&lane->thread, lane_main, lane);
         if (r != 0) {
             end(runner, i);
@@ -191,7 +187,10 @@ int runner_start(struct services *services, struct runner **out_runner, struct e
 void runner_wake(struct runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
-    runner->woken = true;
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        if (steps[i].woken)
+            runner->due_ms[i] = 0;
+    }
     pthread_cond_broadcast(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
 }

@@ -7,8 +7,9 @@ struct error;
 struct services;
 
 /*
- * runner - the server's background work: each step when it is due, in one thread, and
- * in a second one those that compute for seconds and would hold up the others.
+ * runner - the server's background work: each step when it is due. Steps are in
+ * lanes, a thread each: short ones, deltas (which compute for seconds), and jobs (jobs.h, which may
+ * work for hours).
  *
  * Steps are a table in runner.c (name, period, function): ending pushes, numbering
  * events, times of last use, better deltas. A step that fails is logged and tried again at its next
@@ -19,7 +20,8 @@ struct runner;
 
 int runner_start(struct services *services, struct runner **out_runner, struct error *err);
 
-/* Makes the step that numbers events due now; the services call it when they wrote one. Never
+/* Makes due what waits for events: numbering them, and looking for a job that was asked for. The
+ * services call it when they wrote one. Never
  * blocks for long. Any thread. */
 void runner_wake(struct runner *runner);
 

@@ -19,7 +19,7 @@ struct refusal;
  */
 #define CURSOR_KEY_MAX ((CURSOR_SIZE - 1) / 2 - 1)
 
-enum cursor_list { CURSOR_PROJECTS = 1, CURSOR_APPS, CURSOR_VERSIONS, CURSOR_FILES };
+enum cursor_list { CURSOR_PROJECTS = 1, CURSOR_APPS, CURSOR_VERSIONS, CURSOR_FILES, CURSOR_JOBS };
 
 /* key.size <= CURSOR_KEY_MAX (programming error otherwise). */
 void cursor_format(enum cursor_list list, struct span key, char out[CURSOR_SIZE]);

@@ -10,9 +10,12 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/codec/digest.h"
+#include "common/base/clock.h"
 #include "common/codec/hex.h"
+#include "common/codec/json.h"
 #include "server/db/apps.h"
 #include "server/db/projects.h"
+#include "server/db/purge.h"
 #include "server/db/versions.h"
 #include "server/service/context.h"
 #include "server/service/version_record.h"
@@ -20,55 +23,77 @@
 
 #define PAGE 200
 
-void record_key(const struct record *record, char out[RECORD_KEY_SIZE])
+/* The name of a version's objects, without what they are. */
+static void stem_of(const char *project, const char *app, const char *version,
+                    const struct digest *content, int64_t created_at_s, char out[RECORD_KEY_SIZE])
 {
     static const char magic[] = "kkartifact-record-key-1";
     struct digest_stream stream;
     struct digest digest;
     uint8_t created[8];
 
-    bytes_set_u64(created, (uint64_t)record->created_at_s);
+    bytes_set_u64(created, (uint64_t)created_at_s);
     digest_stream_init(&stream);
     digest_stream_add(&stream, magic, sizeof(magic));
-    digest_stream_add(&stream, record->project, strlen(record->project) + 1);
-    digest_stream_add(&stream, record->app, strlen(record->app) + 1);
-    digest_stream_add(&stream, record->version, strlen(record->version) + 1);
-    digest_stream_add(&stream, record->content.bytes, DIGEST_SIZE);
+    digest_stream_add(&stream, project, strlen(project) + 1);
+    digest_stream_add(&stream, app, strlen(app) + 1);
+    digest_stream_add(&stream, version, strlen(version) + 1);
+    digest_stream_add(&stream, content->bytes, DIGEST_SIZE);
     digest_stream_add(&stream, created, sizeof(created));
     digest = digest_stream_end(&stream);
     hex_encode(digest.bytes, 16, out);
+}
+
+void record_key(const struct record *record, char out[RECORD_KEY_SIZE])
+{
+    stem_of(record->project, record->app, record->version, &record->content, record->created_at_s,
+            out);
     memcpy(out + 32, ".r", 3);
+}
+
+/* 1: it is there; 0: it is not. */
+static int has_object(struct services *services, const char *key, struct error *err)
+{
+    struct blob_reader reader;
+    int r = blob_store_open(services->store, key, 0, UINT64_MAX, &reader, err);
+
+    if (r == 0)
+        blob_reader_release(&reader);
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+/* One that a crash left unfinished is written again. */
+static int put_object(struct services *services, const char *key, const struct buf *text,
+                      struct error *err)
+{
+    cleanup(blob_writer_abort_at) struct blob_writer *writer = NULL;
+    uint64_t offset = 0;
+    int r = blob_store_create(services->store, key, text->size, &writer, err);
+
+    if (r == -EEXIST)
+        r = blob_store_resume(services->store, key, text->size, &offset, &writer, err);
+    if (r == 0)
+        r = blob_writer_write(writer, text->bytes, text->size, err);
+    if (r == 0)
+        r = blob_writer_commit(take_pointer(&writer), err);
+    return r;
 }
 
 /* 1: written; 0: it was there. */
 static int ensure(struct services *services, const struct record *record, struct error *err)
 {
-    cleanup(blob_writer_abort_at) struct blob_writer *writer = NULL;
     cleanup(buf_release) struct buf text = buf_init(RECORD_MAX_SIZE);
-    struct blob_reader reader;
     char key[RECORD_KEY_SIZE];
-    uint64_t offset = 0;
     int r;
 
     record_key(record, key);
-    r = blob_store_open(services->store, key, 0, UINT64_MAX, &reader, err);
-    if (r == 0) {
-        blob_reader_release(&reader);
-        return 0;
-    }
-    if (r != -ENOENT)
-        return r;
+    r = has_object(services, key, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
     record_write(record, &text);
     r = buf_check(&text, err);
-    if (r < 0)
-        return r;
-    r = blob_store_create(services->store, key, text.size, &writer, err);
-    if (r == -EEXIST)
-        r = blob_store_resume(services->store, key, text.size, &offset, &writer, err);
     if (r == 0)
-        r = blob_writer_write(writer, text.bytes, text.size, err);
-    if (r == 0)
-        r = blob_writer_commit(take_pointer(&writer), err);
+        r = put_object(services, key, &text, err);
     return r < 0 ? r : 1;
 }
 
@@ -159,5 +184,75 @@ int record_store_complete(struct services *services, size_t *out_count, struct e
     } while (r == 0 && got == PAGE);
     if (r == 0)
         *out_count = count;
+    return r;
+}
+
+/* ------------------------------------------------------------ purged ones */
+
+static void write_time(struct json_writer *writer, const char *name, int64_t time_s)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (clock_format(time_s, text, NULL) == 0)
+        json_text(writer, name, text);
+}
+
+static void write_purged(const struct purged_record *purged, struct buf *out)
+{
+    struct json_writer writer = json_writer_init(out);
+    char content[DIGEST_HEX_SIZE];
+
+    digest_hex(&purged->content, content);
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "schema", RECORD_PURGED_SCHEMA);
+    json_text(&writer, "project", purged->project);
+    json_text(&writer, "app", purged->app);
+    json_text(&writer, "version", purged->version);
+    json_text(&writer, "content", content);
+    write_time(&writer, "created_at", purged->created_at_s);
+    write_time(&writer, "purged_at", purged->purged_at_s);
+    json_end(&writer);
+}
+
+static int tell_purged(struct services *services, const struct purged_record *purged,
+                       struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(RECORD_MAX_SIZE);
+    char key[RECORD_KEY_SIZE];
+    int r;
+
+    stem_of(purged->project, purged->app, purged->version, &purged->content, purged->created_at_s,
+            key);
+    memcpy(key + 32, ".d", 3);
+    r = has_object(services, key, err);
+    if (r == 0) {
+        write_purged(purged, &text);
+        r = buf_check(&text, err);
+        if (r == 0)
+            r = put_object(services, key, &text, err);
+    }
+    if (r < 0)
+        return r;
+    /* In this order: never is there neither of the two. */
+    memcpy(key + 32, ".r", 3);
+    r = blob_store_remove(services->store, key, err);
+    return r < 0 ? r : purged_record_done(services->database, purged->id, err);
+}
+
+int record_store_tell_purged(struct services *services, size_t *out_count, struct error *err)
+{
+    size_t got, count = 0;
+    int r = 0;
+
+    do {
+        cleanup_memory struct purged_record *items = NULL;
+
+        r = purged_record_list(services->database, PAGE, &items, &got, err);
+        for (size_t i = 0; r == 0 && i < got; i++) {
+            r = tell_purged(services, &items[i], err);
+            count += r == 0;
+        }
+    } while (r == 0 && got == PAGE);
+    *out_count = count;
     return r;
 }

@@ -22,12 +22,18 @@ struct version;
  * the version is.
  */
 #define RECORD_KEY_SIZE 35 /* with the NUL */
+#define RECORD_PURGED_SCHEMA "kkartifact-purged-1"
 
 void record_key(const struct record *record, char out[RECORD_KEY_SIZE]);
 
 /* Stores the record of a version unless it is there. */
 int record_store_ensure(struct services *services, const struct version *version,
                         struct error *err);
+
+/* Versions that were purged: an object under `<the same 32 hex digits>.d` says so, then the record
+ * goes. A version whose `.d` is there stays away when the database is made again. *out_count of
+ * them. Again at the next call what a crash or a failure left. */
+int record_store_tell_purged(struct services *services, size_t *out_count, struct error *err);
 
 /* All versions, a page at a time; *out_count of records that were missing and are written now. */
 int record_store_complete(struct services *services, size_t *out_count, struct error *err);

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "common/base/buf.h"
+#include "server/db/acts.h"
 #include "server/db/audit.h"
 #include "server/db/settings.h"
 #include "server/db/tests/fixture.h"
@@ -13,8 +14,8 @@ static void a_setting_is_replaced(void **state)
     struct buf value = buf_init(100);
 
     assert_int_equal(setting_get(DB(state), "retain", &value, NULL), -ENOENT);
-    assert_true(setting_put(DB(state), "retain", "10", "ci", NULL) >= 0);
-    assert_true(setting_put(DB(state), "retain", "12", "ci", NULL) >= 0);
+    assert_true(setting_put(DB(state), "retain", "10", &actor_host, NULL) >= 0);
+    assert_true(setting_put(DB(state), "retain", "12", &actor_host, NULL) >= 0);
     assert_int_equal(setting_get(DB(state), "retain", &value, NULL), 0);
     assert_string_equal(buf_text(&value), "12");
     buf_release(&value);

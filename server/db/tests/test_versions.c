@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "server/db/channels.h"
+#include "server/db/purge.h"
 #include "server/db/tests/fixture.h"
 
 #define DB(state) (((struct fixture *)*(state))->database)
@@ -230,15 +231,15 @@ static void purging_needs_the_trash_and_leaves_candidates(void **state)
     struct database *database = DB(state);
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
 
-    assert_int_equal(version_purge(database, id, "ci", NULL), -EBUSY);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), -EBUSY);
     assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
-    assert_int_equal(version_purge(database, id, "ci", NULL), 0);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
     look(database, "1", -ESTALE);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM gc_candidates"), 6);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs"), 0);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM blobs WHERE state = 'live'"),
                      6);
-    assert_int_equal(version_purge(database, id, "ci", NULL), -ENOENT);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), -ENOENT);
 }
 
 static void a_purged_name_is_spent_for_ever(void **state)
@@ -248,7 +249,7 @@ static void a_purged_name_is_spent_for_ever(void **state)
     int64_t again;
 
     assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
-    assert_int_equal(version_purge(database, id, "ci", NULL), 0);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
     assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
     assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_OPENED);
     again = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
@@ -262,7 +263,7 @@ static void a_name_is_spent_beyond_its_app_and_project(void **state)
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
 
     assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
-    assert_int_equal(version_purge(database, id, "ci", NULL), 0);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
     assert_true(fixture_run(database, "DELETE FROM pushes") >= 0);
     assert_true(fixture_run(database, "DELETE FROM apps") >= 0);
     assert_true(fixture_run(database, "DELETE FROM projects") >= 0);

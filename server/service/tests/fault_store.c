@@ -19,6 +19,7 @@ struct fault_store {
     int error;
     int for_ever;
     int failed;
+    int removal_error; /* 0: none */
     uint64_t left; /* UINT64_MAX: as the inner store says */
 };
 
@@ -177,6 +178,8 @@ static int fault_remove(struct blob_store *store, const char *key, struct error 
 {
     int r = strike(store, err);
 
+    if (r == 0 && cast(store)->removal_error < 0)
+        r = error_set(err, cast(store)->removal_error, "a removal that fails");
     return r < 0 ? r : blob_store_remove(cast(store)->inner, key, err);
 }
 
@@ -270,6 +273,16 @@ void fault_store_heal(struct blob_store *store)
 
     pthread_mutex_lock(&self->lock);
     self->fail_at = -1;
+    self->removal_error = 0;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void fault_store_fail_removals(struct blob_store *store, int error)
+{
+    struct fault_store *self = cast(store);
+
+    pthread_mutex_lock(&self->lock);
+    self->removal_error = error;
     pthread_mutex_unlock(&self->lock);
 }
 

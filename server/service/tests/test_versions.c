@@ -9,6 +9,7 @@
 
 #include "common/base/cleanup.h"
 #include "server/db/channels.h"
+#include "server/db/purge.h"
 #include "server/db/versions.h"
 #include "server/service/content.h"
 #include "server/service/tests/world.h"
@@ -160,7 +161,7 @@ static void test_trashed_and_purged(void **state)
     expect("trash", "latest", "1");
 
     assert_int_equal(version_trash(world.database, id, "t", "test", false, NULL), 0);
-    assert_int_equal(version_purge(world.database, id, "t", NULL), 0);
+    assert_int_equal(version_purge(world.database, id, &actor_host, NULL), 0);
     world_restart(&world);
     why.code = REFUSAL_NONE;
     assert_int_equal(versions_get(world.services, &world.caller.identity, "p", "trash", "1", &info,

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/service/jobs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/bytes.h"
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "server/service/access.h"
+#include "server/service/context.h"
+#include "server/service/cursor.h"
+#include "server/service/policy.h"
+#include "server/service/refusal.h"
+
+#define LEASE_S 60
+#define RENEW_MS 2000
+#define RESULT_MAX ((size_t)1 << 20)
+#define FORGET_BATCH 500
+
+struct job_run {
+    struct services *services;
+    struct job job;
+    struct buf result;
+    uint64_t renewed_ms; /* monotonic */
+    int64_t done;
+};
+
+struct services *job_services(const struct job_run *run)
+{
+    return run->services;
+}
+
+const struct job *job_of(const struct job_run *run)
+{
+    return &run->job;
+}
+
+struct buf *job_result(struct job_run *run)
+{
+    return &run->result;
+}
+
+int job_step(struct job_run *run, int64_t done, int64_t total, struct error *err)
+{
+    const uint64_t now_ms = clock_monotonic_ms();
+    int r = services_go_on(run->services, err);
+
+    run->done = done;
+    if (r < 0 || now_ms - run->renewed_ms < RENEW_MS)
+        return r;
+    run->renewed_ms = now_ms;
+    r = job_renew(run->services->database, run->job.number, run->services->holder, LEASE_S, done,
+                  total, err);
+    return r > 0 ? error_set(err, -ECANCELED, "the job was cancelled") : r;
+}
+
+/* ------------------------------------------------------------ asking */
+
+static const struct job_kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < job_kind_count; i++) {
+        if (strcmp(job_kinds[i].name, name) == 0)
+            return &job_kinds[i];
+    }
+    return NULL;
+}
+
+int jobs_submit(struct services *services, const struct caller *caller, const char *kind,
+                const char *project, const char *app, const char *params, struct job *out,
+                struct error *err)
+{
+    const struct actor by = caller_actor(caller);
+    const struct job_kind *known = find_kind(kind);
+    const struct job_draft draft = { .kind = kind,
+                                     .lane = known != NULL ? known->lane : NULL,
+                                     .project = project,
+                                     .app = app,
+                                     .params = params };
+    int r;
+
+    if (known == NULL)
+        return error_set(err, -EINVAL, "there is no job \"%s\"", kind);
+    r = job_add(services->database, &by, &draft, out, err);
+    if (r >= 0)
+        event_written(services);
+    return r;
+}
+
+static int refuse_unknown(struct refusal *why, struct error *err)
+{
+    return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, -ENOENT, "no such job"));
+}
+
+/* Whether a token of that scope sees what happens there. */
+static bool is_seen(const struct identity *identity, const struct job *job)
+{
+    if (identity->project[0] != '\0' && strcmp(identity->project, job->project) != 0)
+        return false;
+    return identity->app[0] == '\0' || strcmp(identity->app, job->app) == 0;
+}
+
+int jobs_get(struct services *services, const struct identity *identity, const char *id,
+             struct job *out, struct refusal *why, struct error *err)
+{
+    struct job job = { 0 };
+    int r = job_get(services->database, id, &job, err);
+
+    if (r == -ENOENT || (r == 0 && !is_seen(identity, &job))) {
+        job_release(&job);
+        return refuse_unknown(why, err);
+    }
+    if (r == 0)
+        *out = job;
+    return r;
+}
+
+int jobs_cancel(struct services *services, const struct caller *caller, const char *id,
+                struct job *out, struct refusal *why, struct error *err)
+{
+    const struct actor by = caller_actor(caller);
+    cleanup(job_release) struct job job = { 0 };
+    int r = jobs_get(services, &caller->identity, id, &job, why, err);
+
+    if (r == 0)
+        r = job_cancel(services->database, &by, id, out, err);
+    if (r == -ENOENT)
+        return refuse_unknown(why, err);
+    if (r == 0)
+        event_written(services);
+    return r;
+}
+
+/* ------------------------------------------------------------ listing */
+
+void job_page_release(struct job_page *page)
+{
+    page->items = job_list_free(page->items, page->count);
+    page->count = 0;
+}
+
+static int list_start(const struct page_request *request, int64_t *out_before, struct refusal *why,
+                      struct error *err)
+{
+    uint8_t key[CURSOR_KEY_MAX];
+    size_t size;
+    int r =
+        cursor_parse(CURSOR_JOBS, request != NULL ? request->cursor : NULL, key, &size, why, err);
+
+    if (r < 0)
+        return r;
+    if (size != 0 && size != 8)
+        return refusal_at(why, "/cursor", error_set(err, -EINVAL, "not a cursor of this list"));
+    *out_before = size == 0 ? 0 : (int64_t)bytes_u64(key);
+    return 0;
+}
+
+int jobs_list(struct services *services, const struct identity *identity,
+              const struct page_request *request, struct job_page *out, struct refusal *why,
+              struct error *err)
+{
+    const struct job_scope scope = { .project = identity->project, .app = identity->app };
+    struct job_page page = { .items = NULL };
+    int64_t before = 0;
+    uint32_t limit;
+    uint8_t key[8];
+    int r = page_limit(request, &limit, why, err);
+
+    if (r == 0)
+        r = list_start(request, &before, why, err);
+    if (r == 0)
+        r = job_list(services->database, &scope, before, limit + 1, &page.items, &page.count, err);
+    if (r < 0)
+        return r;
+    if (page.count > limit) {
+        job_release(&page.items[--page.count]);
+        bytes_set_u64(key, (uint64_t)page.items[limit - 1].number);
+        cursor_format(CURSOR_JOBS, span_of(key, sizeof(key)), page.next_cursor);
+    }
+    *out = page;
+    return 0;
+}
+
+/* ------------------------------------------------------------ working */
+
+static int finish(struct job_run *run, int outcome, const struct error *reason, struct error *err)
+{
+    const struct job_end end = {
+        .state = outcome == 0            ? JOB_DONE
+                 : outcome == -ECANCELED ? JOB_CANCELLED
+                                         : JOB_FAILED,
+        .result = run->result.size > 0 && buf_check(&run->result, NULL) == 0
+                      ? buf_text(&run->result)
+                      : NULL,
+        .problem = outcome == 0 ? NULL : reason->text,
+        .done = run->done,
+    };
+    int r = job_finish(run->services->database, run->job.number, run->services->holder, &end, err);
+
+    event_written(run->services);
+    return r;
+}
+
+static int work(struct job_run *run, struct error *err)
+{
+    const struct job_kind *kind = find_kind(run->job.kind);
+    struct error reason = { 0 };
+    int r = kind != NULL ? kind->run(run, &reason)
+                         : error_set(&reason, -EINVAL, "this server knows no such job");
+
+    if (r == -EBUSY)
+        return error_set(err, r, "%s", reason.text); /* it is another's */
+    if (r == -EAGAIN && services_go_on(run->services, NULL) < 0)
+        return job_put_back(run->services->database, run->job.number, run->services->holder, err);
+    return finish(run, r, &reason, err);
+}
+
+static int work_lane(struct services *services, const char *lane, struct error *err)
+{
+    struct job_run run = { .services = services,
+                           .result = buf_init(RESULT_MAX),
+                           .renewed_ms = clock_monotonic_ms() };
+    int r = services_go_on(services, NULL) < 0
+                ? 0
+                : job_claim(services->database, lane, services->holder, LEASE_S, &run.job, err);
+
+    if (r == 1) {
+        r = work(&run, err);
+        r = r < 0 ? r : 1;
+    }
+    job_release(&run.job);
+    buf_release(&run.result);
+    return r;
+}
+
+/* Whether an earlier kind of the table has the same lane. */
+static bool is_repeated(size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(job_kinds[i].lane, job_kinds[index].lane) == 0)
+            return true;
+    }
+    return false;
+}
+
+int jobs_work(struct services *services, size_t *out_count, struct error *err)
+{
+    size_t count = 0;
+    int r;
+
+    for (size_t i = 0; i < job_kind_count; i++) {
+        if (is_repeated(i))
+            continue;
+        while ((r = work_lane(services, job_kinds[i].lane, err)) > 0)
+            count++;
+        if (r < 0)
+            return r;
+    }
+    *out_count = count;
+    return 0;
+}
+
+int jobs_forget(struct services *services, size_t *out_count, struct error *err)
+{
+    struct policy policy;
+    int r = policy_get(services, &policy, err);
+
+    if (r < 0)
+        return r;
+    return job_forget(services->database, services_now(services) - policy.job_age_s, FORGET_BATCH,
+                      out_count, err);
+}

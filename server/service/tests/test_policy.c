@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "server/db/settings.h"
+#include "server/service/policy.h"
+#include "server/service/tests/world.h"
+
+static struct world world;
+
+static int setup(void **state)
+{
+    world_open(&world, WORLD_MEMORY);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_close(&world);
+    return 0;
+}
+
+static struct policy now(void)
+{
+    struct policy policy;
+
+    assert_int_equal(policy_get(world.services, &policy, NULL), 0);
+    return policy;
+}
+
+static int set(const char *key, const char *value, struct refusal *why)
+{
+    return policy_set(world.services, &world.caller, key, value, why, NULL);
+}
+
+static void test_what_is_not_set(void **state)
+{
+    assert_int_equal(now().trash_age_s, 7 * 86400);
+    assert_int_equal(now().collect_grace_s, 86400);
+    assert_int_equal(now().retain_versions, 10);
+    assert_int_equal(now().retain_min_age_s, 86400);
+}
+
+static void test_setting_and_back(void **state)
+{
+    assert_int_equal(set("trash_age", "3d", NULL), 0);
+    assert_int_equal(set("retain_versions", "0", NULL), 0);
+    assert_int_equal(now().trash_age_s, 3 * 86400);
+    assert_int_equal(now().retain_versions, 0);
+    world_restart(&world);
+    assert_int_equal(now().trash_age_s, 3 * 86400);
+    assert_int_equal(set("trash_age", NULL, NULL), 0);
+    assert_int_equal(now().trash_age_s, 7 * 86400);
+}
+
+static void test_what_is_refused(void **state)
+{
+    static const char *const cases[][2] = { { "trash_age", "soon" },
+                                            { "trash_age", "-1" },
+                                            { "trash_age", "" },
+                                            { "collect_grace", "200000d" },
+                                            { "retain_versions", "1000001" },
+                                            { "retain_versions", "3d" } };
+    struct refusal why = { 0 };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(set(cases[i][0], cases[i][1], &why), -EINVAL);
+        assert_int_equal(why.code, REFUSAL_VALIDATION);
+        assert_int_equal(why.pointer[0], '/');
+        assert_string_equal(why.pointer + 1, cases[i][0]);
+    }
+    assert_int_equal(set("nothing", "1", &why), -EINVAL);
+}
+
+/* What another program wrote there is no reason to stop. */
+static void test_nonsense_counts_as_the_default(void **state)
+{
+    assert_int_equal(setting_put(world.database, "collect_grace", "never", &actor_host, NULL), 0);
+    assert_int_equal(now().collect_grace_s, 86400);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_not_set),
+        cmocka_unit_test(test_setting_and_back),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_nonsense_counts_as_the_default),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
