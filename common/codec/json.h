@@ -79,3 +79,5 @@ void json_text_span(struct json_writer *writer, const char *name, struct span te
 void json_integer(struct json_writer *writer, const char *name, int64_t value);
 void json_bool(struct json_writer *writer, const char *name, bool value);
 void json_null(struct json_writer *writer, const char *name);
+/* JSON that is ready, one value, checked by whoever made it. */
+void json_ready(struct json_writer *writer, const char *name, struct span value);

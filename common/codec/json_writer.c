@@ -102,3 +102,9 @@ void json_null(struct json_writer *writer, const char *name)
     begin_value(writer, name);
     buf_add_text(writer->out, "null");
 }
+
+void json_ready(struct json_writer *writer, const char *name, struct span value)
+{
+    begin_value(writer, name);
+    buf_add(writer->out, value.bytes, value.size);
+}

@@ -39,6 +39,13 @@ handler api_blobs_merkle;
 handler api_blobs_chunks;
 extern const struct http_sink api_blob_packs;
 
+/* jobs.c, collection.c */
+handler api_jobs_list;
+handler api_jobs_get;
+handler api_jobs_cancel;
+handler api_gc_preview;
+handler api_gc_run;
+
 /* pushes.c */
 handler api_pushes_create;
 handler api_pushes_get;

@@ -5,6 +5,7 @@
 #include "common/codec/digest.h"
 #include "common/codec/json.h"
 #include "common/model/record.h"
+#include "server/db/jobs.h"
 #include "server/service/projects.h"
 #include "server/service/versions.h"
 
@@ -55,6 +56,43 @@ void json_write_version(struct json_writer *writer, const char *name,
     record_write_json(&info->record, writer);
     json_text(writer, "state", info->trashed ? "trashed" : "ready");
     json_bool(writer, "pinned", info->pinned);
+    json_end(writer);
+}
+
+static void write_ready(struct json_writer *writer, const char *name, const char *value)
+{
+    if (value != NULL)
+        json_ready(writer, name, span_text(value));
+}
+
+static void write_passed(struct json_writer *writer, const char *name, int64_t time_s)
+{
+    if (time_s != 0)
+        json_write_time(writer, name, time_s);
+}
+
+void json_write_job(struct json_writer *writer, const char *name, const struct job *job)
+{
+    json_begin_object(writer, name);
+    json_text(writer, "id", job->id);
+    json_text(writer, "kind", job->kind);
+    json_text(writer, "state", job_state_name(job->state));
+    if (job->cancelling && job->state == JOB_RUNNING)
+        json_bool(writer, "cancelling", true);
+    if (job->project[0] != '\0')
+        json_text(writer, "project", job->project);
+    if (job->app[0] != '\0')
+        json_text(writer, "app", job->app);
+    json_text(writer, "actor", job->actor);
+    write_ready(writer, "params", job->params);
+    json_integer(writer, "done", job->done);
+    if (job->total > 0)
+        json_integer(writer, "total", job->total);
+    write_ready(writer, "result", job->result);
+    json_text(writer, "problem", job->problem);
+    json_write_time(writer, "created_at", job->created_at_s);
+    write_passed(writer, "started_at", job->started_at_s);
+    write_passed(writer, "finished_at", job->finished_at_s);
     json_end(writer);
 }
 

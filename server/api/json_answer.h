@@ -7,6 +7,7 @@ struct app_info;
 struct digest;
 struct error;
 struct http_exchange;
+struct job;
 struct json_writer;
 struct project_info;
 struct version_info;
@@ -23,6 +24,7 @@ void json_write_project(struct json_writer *writer, const char *name,
 void json_write_app(struct json_writer *writer, const char *name, const struct app_info *info);
 void json_write_version(struct json_writer *writer, const char *name,
                         const struct version_info *info);
+void json_write_job(struct json_writer *writer, const char *name, const struct job *job);
 void json_write_time(struct json_writer *writer, const char *name, int64_t time_s);
 void json_write_digest(struct json_writer *writer, const char *name, const struct digest *digest);
 

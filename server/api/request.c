@@ -77,6 +77,8 @@ static void take_names(struct request *request, const struct url *url)
             take_name(request, segment, request->reference, sizeof(request->reference));
         else if (parameter_is(parameter, "id"))
             take_name(request, segment, request->push, sizeof(request->push));
+        else if (parameter_is(parameter, "job"))
+            take_name(request, segment, request->job, sizeof(request->job));
     }
 }
 
@@ -189,6 +191,7 @@ static int check(struct request *request, struct error *err)
         [PERMIT_OPEN] = { 0, ACCESS_WHOLE },
         [PERMIT_METRICS] = { 0, ACCESS_WHOLE },
         [PERMIT_SEE] = { ACCESS_PULL, ACCESS_VISIBLE },
+        [PERMIT_SEE_PUSH] = { ACCESS_PUSH, ACCESS_VISIBLE },
         [PERMIT_PULL] = { ACCESS_PULL, ACCESS_WHOLE },
         [PERMIT_PUSH] = { ACCESS_PUSH, ACCESS_WHOLE },
         [PERMIT_ADMIN] = { ACCESS_ADMIN, ACCESS_WHOLE },

@@ -28,6 +28,7 @@ struct request {
     char app[NAME_TEXT_SIZE];
     char reference[VERSION_TEXT_SIZE + 1]; /* a version's name, `latest`, `@channel` */
     char push[64];
+    char job[64];
     bool name_impossible;
     struct caller caller;
     struct refusal why; /* filled by services; read when a failure is answered */

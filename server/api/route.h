@@ -23,6 +23,7 @@ enum permit {
     PERMIT_OPEN,    /* no token is looked at */
     PERMIT_METRICS, /* the setting metrics_token, when there is one */
     PERMIT_SEE,     /* pull; of what the path names, only what the token sees is shown */
+    PERMIT_SEE_PUSH, /* the same with push */
     PERMIT_PULL,
     PERMIT_PUSH,
     PERMIT_ADMIN,
@@ -65,4 +66,4 @@ struct route_match {
 int route_find(const struct url *url, enum http_method method, struct route_match *out,
                unsigned *out_allowed);
 
-const char *permit_name(enum permit permit); /* "open", "metrics", "see", "pull", "push", "admin" */
+const char *permit_name(enum permit permit); /* "open", "metrics", "see", "see-push", "pull" .. */

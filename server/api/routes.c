@@ -67,6 +67,12 @@ const struct route routes[] = {
     {PUT,    PUSH "/blobs/{d}",           TAKE(api_push_blobs_delta), PERMIT_PUSH, SIZED, WORKER},
     {POST,   PUSH "/blobs:batch",         TAKE(api_push_packs), PERMIT_PUSH, SIZED, WORKER},
     {POST,   PUSH "/commit",              CALL(api_pushes_commit), PERMIT_PUSH, JSON, WORKER},
+
+    {POST,   API "/gc/preview",           CALL(api_gc_preview), PERMIT_ADMIN, NONE, WORKER},
+    {POST,   API "/gc/run",               CALL(api_gc_run), PERMIT_ADMIN, NONE, WORKER},
+    {GET,    API "/jobs",                 CALL(api_jobs_list), PERMIT_SEE_PUSH, NONE, WORKER},
+    {GET,    API "/jobs/{job}",           CALL(api_jobs_get), PERMIT_SEE_PUSH, NONE, WORKER},
+    {DELETE, API "/jobs/{job}",           CALL(api_jobs_cancel), PERMIT_SEE_PUSH, NONE, WORKER},
 };
 /* clang-format on */
 

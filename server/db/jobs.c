@@ -166,8 +166,9 @@ static int find_same(struct transaction *tx, struct adding *adding, struct error
     int r = transaction_query(
         tx,
         SELECT
-        "WHERE j.lane = $1 AND j.state = 'queued' AND j.kind = $2 AND j.project IS NOT DISTINCT FROM $3"
-        " AND j.app IS NOT DISTINCT FROM $4 AND j.params IS NOT DISTINCT FROM $5 ORDER BY j.number LIMIT 1",
+        "WHERE j.lane = $1 AND j.state = 'queued' AND j.kind = $2"
+        " AND j.project IS NOT DISTINCT FROM $3 AND j.app IS NOT DISTINCT FROM $4"
+        " AND j.params IS NOT DISTINCT FROM $5 ORDER BY j.number LIMIT 1",
         VALUES(value_text(draft->lane), value_text(draft->kind), value_text(draft->project),
                value_text(draft->app), value_text(draft->params)),
         &rows, err);

@@ -29,7 +29,8 @@ static int find_due(struct transaction *tx, void *context, struct error *err)
 
     due->count = 0;
     r = transaction_query(tx,
-                          "SELECT v.id FROM versions v WHERE " IS_DUE " ORDER BY v.trashed_at, v.id LIMIT $3",
+                          "SELECT v.id FROM versions v WHERE " IS_DUE
+                          " ORDER BY v.trashed_at, v.id LIMIT $3",
                           VALUES(value_integer(transaction_now_s(tx)), value_integer(due->before_s),
                                  value_integer((int64_t)due->limit)),
                           &rows, err);

@@ -11,6 +11,7 @@
 #include "common/model/settings.h"
 #include "server/api/api.h"
 #include "server/main/app.h"
+#include "server/main/output.h"
 #include "server/main/server_settings.h"
 #include "server/main/verbs.h"
 
@@ -24,6 +25,7 @@ enum verb {
     TOKEN_LIST,
     TOKEN_REVOKE,
     MIGRATE,
+    GC,
     CONFIG,
     ROUTES,
     VERSION,
@@ -63,12 +65,20 @@ static const struct option_spec migrate_options[] = {
     { NULL, 0, OPTION_SWITCH, NULL, NULL },
 };
 
+static const struct option_spec gc_options[] = {
+    { "dry-run", 0, OPTION_SWITCH, NULL, "Only tell what a run would find, and change nothing" },
+    { "json", 0, OPTION_SWITCH, NULL, "Print JSON" },
+    { NULL, 0, OPTION_SWITCH, NULL, NULL },
+};
+
 static const struct verb_spec verbs[] = {
     { "serve", "", 0, 0, "Serve until SIGTERM", serve_options, SERVE },
     { "token create", "", 0, 0, "Make a token and print it, once", create_options, TOKEN_CREATE },
     { "token list", "", 0, 0, "List the tokens, without their secrets", json_options, TOKEN_LIST },
     { "token revoke", "ID", 1, 1, "End a token at once", NULL, TOKEN_REVOKE },
     { "migrate", "", 0, 0, "Bring the database's schema up to date", migrate_options, MIGRATE },
+    { "gc", "", 0, 0, "Delete what is in the trash for long, and blobs that nothing refers to",
+      gc_options, GC },
     { "config", "", 0, 0, "Show the settings and where each comes from", json_options, CONFIG },
     { "routes", "", 0, 0, "Show the table of HTTP operations (a diagnostic)", json_options,
       ROUTES },
@@ -86,17 +96,6 @@ static const struct program_spec program = {
     .version = KKARTIFACT_VERSION,
 };
 
-static int print(struct buf *out, struct error *err)
-{
-    int r = buf_check(out, err);
-
-    if (r < 0)
-        return r;
-    if (fwrite(out->bytes, 1, out->size, stdout) != out->size || fflush(stdout) != 0)
-        return error_set(err, -EIO, "standard output cannot be written");
-    return 0;
-}
-
 int verb_config(const struct options *options, struct settings *settings, struct error *err)
 {
     cleanup(buf_release) struct buf out = buf_init(TEXT_MAX);
@@ -107,7 +106,7 @@ int verb_config(const struct options *options, struct settings *settings, struct
     } else {
         settings_print(settings, &out);
     }
-    return print(&out, err);
+    return output_write(&out, err);
 }
 
 int verb_migrate(const struct options *options, struct settings *settings, struct error *err)
@@ -119,7 +118,7 @@ int verb_migrate(const struct options *options, struct settings *settings, struc
     if (r < 0)
         return r;
     buf_add_text(&out, "the schema is up to date\n");
-    return print(&out, err);
+    return output_write(&out, err);
 }
 
 /* What needs no settings: 1 when the verb is none of these. */
@@ -131,21 +130,22 @@ static int run_bare(const struct options *options, struct error *err)
     switch ((enum verb)options_verb(options)->id) {
     case VERSION:
         buf_format(&out, "%s %s\n", program.name, program.version);
-        return print(&out, err);
+        return output_write(&out, err);
     case ROUTES:
         api_write_routes(&out);
         buf_add_byte(&out, '\n');
-        return print(&out, err);
+        return output_write(&out, err);
     case COMPLETION:
         r = options_completion(&program, options_operand(options, 0), &out, err);
         if (r < 0)
             return r == -EINVAL ? VERB_USAGE : r;
-        return print(&out, err);
+        return output_write(&out, err);
     case SERVE:
     case TOKEN_CREATE:
     case TOKEN_LIST:
     case TOKEN_REVOKE:
     case MIGRATE:
+    case GC:
     case CONFIG:
         break;
     }
@@ -157,7 +157,8 @@ static int run_verb(const struct options *options, struct settings *settings, st
     static int (*const functions[])(const struct options *, struct settings *, struct error *) = {
         [SERVE] = verb_serve,           [TOKEN_CREATE] = verb_token_create,
         [TOKEN_LIST] = verb_token_list, [TOKEN_REVOKE] = verb_token_revoke,
-        [MIGRATE] = verb_migrate,       [CONFIG] = verb_config,
+        [MIGRATE] = verb_migrate,       [GC] = verb_gc,
+        [CONFIG] = verb_config,
     };
 
     return functions[options_verb(options)->id](options, settings, err);
@@ -193,7 +194,7 @@ int main(int argc, char *argv[])
         fprintf(stderr, "%s: %s\n", program.name, err.text);
         return EXIT_WRONG_USE;
     }
-    r = options != NULL ? run(options, &err) : print(&text, &err);
+    r = options != NULL ? run(options, &err) : output_write(&text, &err);
     options_free(options);
     if (r == 0)
         return 0;

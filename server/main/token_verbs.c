@@ -13,6 +13,7 @@
 #include "common/codec/json.h"
 #include "common/model/settings.h"
 #include "server/main/app.h"
+#include "server/main/output.h"
 #include "server/main/verbs.h"
 #include "server/security/access.h"
 #include "server/service/services.h"
@@ -96,17 +97,6 @@ static void json_token(struct json_writer *writer, const struct token_info *info
     json_end(writer);
 }
 
-static int print(struct buf *out, struct error *err)
-{
-    int r = buf_check(out, err);
-
-    if (r < 0)
-        return r;
-    if (fwrite(out->bytes, 1, out->size, stdout) != out->size || fflush(stdout) != 0)
-        return error_set(err, -EIO, "standard output cannot be written");
-    return 0;
-}
-
 int verb_token_create(const struct options *options, struct settings *settings, struct error *err)
 {
     cleanup(app_close) struct app app = { 0 };
@@ -131,7 +121,7 @@ int verb_token_create(const struct options *options, struct settings *settings, 
         buf_add_text(&out, text);
     buf_add_byte(&out, '\n');
     memory_wipe(text, sizeof(text));
-    r = print(&out, err);
+    r = output_write(&out, err);
     if (out.bytes != NULL)
         memory_wipe(out.bytes, out.size);
     return r;
@@ -190,7 +180,7 @@ int verb_token_list(const struct options *options, struct settings *settings, st
         for (size_t i = 0; i < count; i++)
             add_line(&out, &items[i]);
     }
-    return print(&out, err);
+    return output_write(&out, err);
 }
 
 int verb_token_revoke(const struct options *options, struct settings *settings, struct error *err)

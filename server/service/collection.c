@@ -186,6 +186,33 @@ int collection_look(struct services *services, struct collection_preview *out, s
     return 0;
 }
 
+void collection_write(struct json_writer *writer, const char *name,
+                      const struct collection_preview *preview)
+{
+    const struct sweep_preview *blobs = &preview->blobs;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } members[] = {
+        { "due_versions", preview->due_versions },
+        { "candidates", blobs->candidates },
+        { "unreferenced", blobs->unreferenced },
+        { "unreferenced_bytes", blobs->unreferenced_bytes },
+        { "condemned", blobs->condemned },
+        { "condemned_bytes", blobs->condemned_bytes },
+        { "due_blobs", blobs->due },
+        { "due_bytes", blobs->due_bytes },
+        { "tombstones", blobs->tombstones },
+        { "trash_age", (uint64_t)preview->trash_age_s },
+        { "grace", (uint64_t)preview->grace_s },
+    };
+
+    json_begin_object(writer, name);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        json_integer(writer, members[i].name, (int64_t)members[i].value);
+    json_end(writer);
+}
+
 int collection_ask(struct services *services, size_t *out_count, struct error *err)
 {
     cleanup(job_release) struct job job = { .number = 0 };

@@ -34,5 +34,12 @@ struct collection_preview {
  * are not among the candidates yet. */
 int collection_look(struct services *services, struct collection_preview *out, struct error *err);
 
+/* As an object: {"due_versions", "candidates", "unreferenced", "unreferenced_bytes", "condemned",
+ * "condemned_bytes", "due_blobs", "due_bytes", "tombstones", "trash_age", "grace"}, numbers; the
+ * last two in seconds. */
+struct json_writer;
+void collection_write(struct json_writer *writer, const char *name,
+                      const struct collection_preview *preview);
+
 /* Asks for a run when there is something for it to do. *out_count: 1 when it did. */
 int collection_ask(struct services *services, size_t *out_count, struct error *err);

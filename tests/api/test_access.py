@@ -86,8 +86,8 @@ def expected(route, kind):
         return 404
     contained = (not project or named_project) and (not app or named_app)
     bits = set(allow.split(","))
-    wanted = "pull" if need in ("see", "pull") else need
-    if not contained and need != "see":
+    wanted = {"see": "pull", "see-push": "push"}.get(need, need)
+    if not contained and not need.startswith("see"):
         # above its scope: what it may not have there does not exist, or is not for it
         return {403, 404}
     if wanted not in bits and "admin" not in bits:
@@ -98,6 +98,7 @@ def expected(route, kind):
 def send(server, route, token, push_id, version):
     path = (route["path"].replace("{p}", "demo").replace("{a}", "app").replace("{v}", "v1")
             .replace("{id}", push_id).replace("{path...}", "hello"))
+    path = path.replace("{job}", "0" * 32)
     path = path.replace("{d}", ABSENT if "/pushes/" in path else BLOB)
     headers, body = {}, None
     if route["body"] == "json":
@@ -119,9 +120,9 @@ def test_route(route, server, tokens, push_id, version):
         told = f"{kind}: {answer}"
         assert answer.headers["x-request-id"], told
         if want is None:
-            # a push is its maker's alone: 404 for every other token
+            # a push is its maker's alone, a job of everything nobody's with a narrower scope: 404
             assert answer.status not in (401, 403), told
-            if "/pushes/{id}" not in route["path"]:
+            if "/pushes/{id}" not in route["path"] and "{job}" not in route["path"]:
                 assert answer.status != 404, told
         elif isinstance(want, set):
             assert answer.status in want, told
