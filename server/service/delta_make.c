@@ -26,6 +26,8 @@
 #define FEW_PART 64
 /* A delta so small is not worth a look at a patch. */
 #define SMALL_DELTA 2048
+/* What has to be saved by sending a blob compressed. */
+#define WORTH_PART 16
 /* Of a target that is not compressed for comparison as a whole. */
 #define SAMPLE_COUNT 16
 
@@ -251,6 +253,25 @@ static int write_patch(struct making *making, struct attempt *attempt, struct er
     return r < 0 ? r : delta_writer_end(writer, err);
 }
 
+/* All of the target as data: what is sent whole is not compressed on its way, this is. */
+static int write_whole(struct making *making, struct attempt *attempt, struct error *err)
+{
+    cleanup(cleanup_delta_writer) struct delta_writer *writer = NULL;
+    cleanup_memory uint8_t *piece = memory_resize(NULL, READ_PIECE, 1);
+    const uint64_t size = making->target->size;
+    int r = piece == NULL ? error_set(err, -ENOMEM, "out of memory")
+                          : begin(making, attempt, &writer, err);
+
+    for (uint64_t at = 0; r == 0 && at < size; at += READ_PIECE) {
+        const size_t part = size - at < READ_PIECE ? (size_t)(size - at) : READ_PIECE;
+
+        r = object_read(making->target_object, at, piece, part, err);
+        if (r == 0)
+            r = delta_writer_data(writer, piece, part, err);
+    }
+    return r < 0 ? r : delta_writer_end(writer, err);
+}
+
 static bool patch_possible(const struct making *making, uint64_t size_max)
 {
     return making->base->size > 0 && making->base->size <= size_max && making->target->size > 0 &&
@@ -288,6 +309,25 @@ static int make_smallest(struct making *making, uint64_t limit, struct attempt *
         return 0;
     *out = planned;
     planned.fd = -1;
+    return 1;
+}
+
+/* The same of a target that has nothing of its base, or of which all that is left is smaller than
+ * what a delta says of it, when it compresses. */
+static int make_whole(struct making *making, uint64_t packed, struct attempt *out,
+                      struct error *err)
+{
+    const uint64_t size = making->target->size;
+    cleanup(attempt_release) struct attempt attempt = { .fd = -1, .limit = size };
+    int r = -EFBIG;
+
+    if (size <= DELTA_PATCH_MAX && packed < size - size / WORTH_PART)
+        r = write_whole(making, &attempt, err);
+    if (r < 0)
+        return r == -EFBIG ? 0 : r;
+    making->by_lists = false;
+    *out = attempt;
+    attempt.fd = -1;
     return 1;
 }
 
@@ -337,6 +377,8 @@ int delta_make(struct services *services, const struct blob *base, const struct 
         r = whole_size(&making, &limit, err);
     if (r == 0)
         r = make_smallest(&making, limit, &attempt, err);
+    if (r == 0)
+        r = make_whole(&making, limit, &attempt, err);
     if (r <= 0)
         return r;
     if (delta_make_proves(base, target))

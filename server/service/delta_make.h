@@ -20,6 +20,9 @@ struct services;
  * one hash or a damaged object make a delta whose result is refused by who receives it, for then
  * it is not the target; who is asked for the same again proves it behind (delta_later.h).
  *
+ * Where nothing beats the target compressed, and that is worth it, the delta is the target
+ * compressed: a blob that is sent whole is not.
+ *
  * Memory: a few MiB, with patches up to three times DELTA_MAKE_PATCH_MAX; the rest lies in scratch
  * files. Time: that of reading both blobs once, when there are no chunk lists yet; the bound on the
  * size keeps it to what somebody can wait for.

@@ -200,6 +200,26 @@ static void test_none_when_it_is_not_worth_it(void **state)
     assert_null(open_delta(&world.caller, "in-place", target, &old.blobs[TINY].sha256));
 }
 
+/* What compresses to less than a delta's copies take: sent whole it would travel as it is. */
+static void test_one_that_compresses_to_nothing(void **state)
+{
+    uint8_t *zeros = memory_new(SIZE);
+    struct span file = span_of(zeros, SIZE);
+    struct content *content;
+    struct sample sample;
+
+    sample_make_of(&sample, 60, &file, 1);
+    push("p", "zeros", &sample);
+    content = open_delta(&world.caller, "zeros", &sample.blobs[0].sha256, &old.blobs[LARGE].sha256);
+    assert_non_null(content);
+    assert_in_range(apply(content, &old.blobs[LARGE].sha256,
+                          span_of(old.blobs[LARGE].bytes, old.blobs[LARGE].size),
+                          &sample.blobs[0].sha256, file),
+                    89, SIZE / 100);
+    sample_release(&sample);
+    memory_free(zeros);
+}
+
 #define MANY 100
 
 static void make_many(struct sample *out, unsigned changed)
@@ -462,6 +482,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_small_ones_are_patched),
         cmocka_unit_test(test_the_same_blob),
         cmocka_unit_test(test_none_when_it_is_not_worth_it),
+        cmocka_unit_test(test_one_that_compresses_to_nothing),
         cmocka_unit_test(test_listings_and_times),
         cmocka_unit_test(test_only_what_the_token_may_pull),
         cmocka_unit_test(test_what_is_kept_is_asked_for_again),
