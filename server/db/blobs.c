@@ -201,7 +201,15 @@ struct damage {
 static int report(struct transaction *tx, void *context, struct error *err)
 {
     struct damage *damage = context;
+    /* One that was condemned is no candidate any more, and would stay for ever. */
+    int r = transaction_run(tx,
+                            "INSERT INTO gc_candidates (blob_id, since) SELECT id, $2 FROM blobs"
+                            " WHERE id = $1 AND state = 'condemned' ON CONFLICT DO NOTHING",
+                            VALUES(value_integer(damage->id), value_integer(transaction_now_s(tx))),
+                            err);
 
+    if (r < 0)
+        return r;
     return transaction_run(tx,
                            "UPDATE blobs SET state = $3, changed_at = $4 WHERE id = $1"
                            " AND storage_key = $2 AND state IN ('live', 'condemned')",

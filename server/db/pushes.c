@@ -50,6 +50,12 @@ static int answer_known(struct transaction *tx, struct opening *opening, struct 
         r = version_find(tx, app_id, request->version, &result->version, err);
     if (r == -ENOENT || r == 0)
         return 0; /* purged: it may come again */
+    if (r > 0)
+        r = version_is_broken(tx, result->version.id, err);
+    if (r > 0) {
+        version_release(&result->version);
+        return 0; /* what the store has lost of it is wanted */
+    }
     if (r >= 0)
         r = version_restore_in(tx, &result->version, request->actor, err);
     result->answer = PUSH_ANSWER_EXISTS;

@@ -51,7 +51,25 @@ int tombstone_list(struct database *database, size_t limit, struct tombstone **o
 
 struct outcome {
     const char *key, *reason;
+    int64_t found;
 };
+
+static int has(struct transaction *tx, void *context, struct error *err)
+{
+    struct outcome *outcome = context;
+
+    return transaction_integer(tx,
+                               "SELECT EXISTS (SELECT 1 FROM tombstones WHERE storage_key = $1)",
+                               VALUES(value_text(outcome->key)), &outcome->found, err);
+}
+
+int tombstone_has(struct database *database, const char *key, struct error *err)
+{
+    struct outcome outcome = { .key = key };
+    int r = transaction_read(database, has, &outcome, err);
+
+    return r < 0 ? r : outcome.found != 0;
+}
 
 static int done(struct transaction *tx, void *context, struct error *err)
 {

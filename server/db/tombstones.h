@@ -21,6 +21,8 @@ struct tombstone {
 /* The oldest of those least tried. memory_free() the items. */
 int tombstone_list(struct database *database, size_t limit, struct tombstone **out_items,
                    size_t *out_count, struct error *err);
+/* 1: the key has one; 0: it has none. */
+int tombstone_has(struct database *database, const char *key, struct error *err);
 int tombstone_done(struct database *database, const char *key, struct error *err);
 int tombstone_failed(struct database *database, const char *key, const char *reason,
                      struct error *err);

@@ -145,6 +145,18 @@ int version_find_id(struct transaction *tx, int64_t id, struct version *out, str
     return r < 0 ? r : first_version(&rows, out, err);
 }
 
+int version_is_broken(struct transaction *tx, int64_t id, struct error *err)
+{
+    int64_t broken;
+    int r = transaction_integer(tx,
+                                "SELECT EXISTS (SELECT 1 FROM blobs b CROSS JOIN version_blobs e"
+                                " ON e.version_id = $1 AND e.blob_id = b.id"
+                                " WHERE b.state IN ('missing', 'corrupt'))",
+                                VALUES(value_integer(id)), &broken, err);
+
+    return r < 0 ? r : broken != 0;
+}
+
 int version_restore_in(struct transaction *tx, struct version *version, const char *actor,
                        struct error *err)
 {

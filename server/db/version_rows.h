@@ -22,6 +22,9 @@ int version_find(struct transaction *tx, int64_t app_id, const char *name, struc
                  struct error *err);
 int version_find_id(struct transaction *tx, int64_t id, struct version *out, struct error *err);
 
+/* 1: a blob of it is missing or corrupt. Costs nothing as long as none is anywhere. */
+int version_is_broken(struct transaction *tx, int64_t id, struct error *err);
+
 /* Out of the trash, with the event; *version is changed too. Nothing when it is ready. -EBUSY:
  * purging. */
 int version_restore_in(struct transaction *tx, struct version *version, const char *actor,

@@ -89,7 +89,7 @@ static int collect(const struct options *options, struct app *app, struct error 
 {
     cleanup(buf_release) struct buf out = buf_init(OUTPUT_MAX);
     cleanup(job_release) struct job job = { 0 };
-    int r = job_wait(app->services, "gc", &job, err);
+    int r = job_wait(app->services, "gc", NULL, &job, err);
 
     if (r < 0)
         return r;

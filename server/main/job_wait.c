@@ -30,13 +30,14 @@ static int look(struct services *services, const char *id, struct job *out, stru
     return jobs_get(services, &host, id, out, NULL, err);
 }
 
-int job_wait(struct services *services, const char *kind, struct job *out, struct error *err)
+int job_wait(struct services *services, const char *kind, const char *params, struct job *out,
+             struct error *err)
 {
     const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
     cleanup(job_release) struct job job = { 0 };
     char id[JOB_ID_SIZE];
     size_t count;
-    int r = jobs_submit(services, NULL, kind, NULL, NULL, NULL, &job, err);
+    int r = jobs_submit(services, NULL, kind, NULL, NULL, params, &job, err);
 
     if (r < 0)
         return r;

@@ -26,6 +26,7 @@ enum verb {
     TOKEN_REVOKE,
     MIGRATE,
     GC,
+    FSCK,
     CONFIG,
     ROUTES,
     VERSION,
@@ -71,6 +72,13 @@ static const struct option_spec gc_options[] = {
     { NULL, 0, OPTION_SWITCH, NULL, NULL },
 };
 
+static const struct option_spec fsck_options[] = {
+    { "full", 0, OPTION_SWITCH, NULL, "Read and hash every blob, too" },
+    { "repair", 0, OPTION_SWITCH, NULL, "Note what is lost, so that a push heals it; move strays" },
+    { "json", 0, OPTION_SWITCH, NULL, "Print JSON" },
+    { NULL, 0, OPTION_SWITCH, NULL, NULL },
+};
+
 static const struct verb_spec verbs[] = {
     { "serve", "", 0, 0, "Serve until SIGTERM", serve_options, SERVE },
     { "token create", "", 0, 0, "Make a token and print it, once", create_options, TOKEN_CREATE },
@@ -79,6 +87,7 @@ static const struct verb_spec verbs[] = {
     { "migrate", "", 0, 0, "Bring the database's schema up to date", migrate_options, MIGRATE },
     { "gc", "", 0, 0, "Delete what is in the trash for long, and blobs that nothing refers to",
       gc_options, GC },
+    { "fsck", "", 0, 0, "Hold the store against the database", fsck_options, FSCK },
     { "config", "", 0, 0, "Show the settings and where each comes from", json_options, CONFIG },
     { "routes", "", 0, 0, "Show the table of HTTP operations (a diagnostic)", json_options,
       ROUTES },
@@ -146,6 +155,7 @@ static int run_bare(const struct options *options, struct error *err)
     case TOKEN_REVOKE:
     case MIGRATE:
     case GC:
+    case FSCK:
     case CONFIG:
         break;
     }
@@ -155,9 +165,13 @@ static int run_bare(const struct options *options, struct error *err)
 static int run_verb(const struct options *options, struct settings *settings, struct error *err)
 {
     static int (*const functions[])(const struct options *, struct settings *, struct error *) = {
-        [SERVE] = verb_serve,           [TOKEN_CREATE] = verb_token_create,
-        [TOKEN_LIST] = verb_token_list, [TOKEN_REVOKE] = verb_token_revoke,
-        [MIGRATE] = verb_migrate,       [GC] = verb_gc,
+        [SERVE] = verb_serve,
+        [TOKEN_CREATE] = verb_token_create,
+        [TOKEN_LIST] = verb_token_list,
+        [TOKEN_REVOKE] = verb_token_revoke,
+        [MIGRATE] = verb_migrate,
+        [GC] = verb_gc,
+        [FSCK] = verb_fsck,
         [CONFIG] = verb_config,
     };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service/collection.h"
+#include "server/service/fsck.h"
 #include "server/service/jobs.h"
 
 /* What deletes is in one lane, so that no two of them judge at once. */
 const struct job_kind job_kinds[] = {
     { "gc", "delete", collection_run },
+    { "fsck", "check", fsck_run },
 };
 const size_t job_kind_count = sizeof(job_kinds) / sizeof(job_kinds[0]);

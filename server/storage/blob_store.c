@@ -193,6 +193,13 @@ int blob_store_remove(struct blob_store *store, const char *key, struct error *e
     return r < 0 ? r : store->ops->remove(store, key, err);
 }
 
+int blob_store_set_aside(struct blob_store *store, const char *key, struct error *err)
+{
+    int r = key_check(key, err);
+
+    return r < 0 ? r : store->ops->set_aside(store, key, err);
+}
+
 int blob_store_list(struct blob_store *store, blob_store_each *each, void *context,
                     struct error *err)
 {

@@ -93,6 +93,10 @@ struct blob_store_ops {
     /* Forgets the object, finished or not. One that is not there: 0. */
     int (*remove)(struct blob_store *store, const char *key, struct error *err);
 
+    /* Takes a readable object out of the store, and keeps it where only an operator finds it. One
+     * that is not there: 0. */
+    int (*set_aside)(struct blob_store *store, const char *key, struct error *err);
+
     /* Readable objects in no order. Those that come or go meanwhile may be seen or not. */
     int (*list)(struct blob_store *store, blob_store_each *each, void *context, struct error *err);
 
@@ -156,6 +160,7 @@ int blob_reader_read(struct blob_reader *reader, uint64_t offset, void *out, siz
 void blob_reader_release(struct blob_reader *reader); /* twice is fine */
 
 int blob_store_remove(struct blob_store *store, const char *key, struct error *err);
+int blob_store_set_aside(struct blob_store *store, const char *key, struct error *err);
 int blob_store_list(struct blob_store *store, blob_store_each *each, void *context,
                     struct error *err);
 int blob_store_free_space(struct blob_store *store, uint64_t *out_bytes, struct error *err);

@@ -312,6 +312,23 @@ static int store_remove(struct blob_store *store, const char *key, struct error 
     return fsync(folder) == 0 ? 0 : file_tree_error(err, errno, key);
 }
 
+static int store_set_aside(struct blob_store *store, const char *key, struct error *err)
+{
+    struct file_store *self = store_of(store);
+    cleanup_fd int folder = -1, aside = -1;
+    int r = file_tree_folder_open(&self->tree, key, false, &folder, NULL, err);
+
+    if (r == 0)
+        r = file_tree_aside_open(&self->tree, &aside, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    if (renameat(folder, key, aside, key) != 0)
+        return errno == ENOENT ? 0 : file_tree_error(err, errno, key);
+    if (fsync(aside) != 0 || fsync(folder) != 0)
+        return file_tree_error(err, errno, key);
+    return 0;
+}
+
 static int store_list(struct blob_store *store, blob_store_each *each, void *context,
                       struct error *err)
 {
@@ -362,6 +379,7 @@ static const struct blob_store_ops file_ops = {
     .read = reader_read,
     .release = reader_release,
     .remove = store_remove,
+    .set_aside = store_set_aside,
     .list = store_list,
     .free_space = store_free_space,
     .check = store_check,

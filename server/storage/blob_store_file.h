@@ -11,6 +11,7 @@ struct error;
  *
  *     DIR/.kkartifact-store    the sentinel: the store's id and a newline
  *     DIR/blobs/ab/cd/KEY      readable objects, 0444; ab, cd = characters 1-2, 3-4 of the key
+ *     DIR/aside/KEY            what was taken out by hand or by fsck; nothing reads it
  *     DIR/tmp/KEY              unfinished ones, 0600, locked (flock) while a writer has them
  *
  * Everything happens beneath one descriptor of DIR, and no link is followed. An

@@ -264,6 +264,12 @@ static int store_remove(struct blob_store *store, const char *key, struct error 
     return unlock(self, 0);
 }
 
+/* Nobody could look for it: what is kept of it is that the key is taken. */
+static int store_set_aside(struct blob_store *store, const char *key, struct error *err)
+{
+    return store_remove(store, key, err);
+}
+
 static int store_list(struct blob_store *store, blob_store_each *each, void *context,
                       struct error *err)
 {
@@ -323,6 +329,7 @@ static const struct blob_store_ops memory_ops = {
     .read = reader_read,
     .release = reader_release,
     .remove = store_remove,
+    .set_aside = store_set_aside,
     .list = store_list,
     .free_space = store_free_space,
     .check = store_check,

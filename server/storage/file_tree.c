@@ -211,6 +211,22 @@ int file_tree_folder_open(const struct file_tree *tree, const char *key, bool ma
     return 0;
 }
 
+int file_tree_aside_open(const struct file_tree *tree, int *out_fd, struct error *err)
+{
+    int r = folder_make(tree->root_fd, "aside", err);
+    int fd;
+
+    if (r > 0 && fsync(tree->root_fd) != 0)
+        r = -1;
+    if (r < 0)
+        return r == -1 ? file_tree_error(err, errno, "aside") : r;
+    fd = open_beneath(tree->root_fd, "aside", O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return file_tree_error(err, errno, "aside");
+    *out_fd = fd;
+    return 0;
+}
+
 int file_tree_object_open(const struct file_tree *tree, const char *key, int flags)
 {
     char path[FILE_TREE_FOLDER_SIZE + BLOB_KEY_MAX + 1];

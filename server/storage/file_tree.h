@@ -43,6 +43,9 @@ bool file_tree_is_empty(const struct file_tree *tree);
 int file_tree_folder_open(const struct file_tree *tree, const char *key, bool make, int *out_fd,
                           bool *out_made, struct error *err);
 
+/* The directory of what was set aside, made when it is not there. */
+int file_tree_aside_open(const struct file_tree *tree, int *out_fd, struct error *err);
+
 /* Opens a readable object, or with O_PATH only its name; -1 and errno: it could not be. */
 int file_tree_object_open(const struct file_tree *tree, const char *key, int flags);
 

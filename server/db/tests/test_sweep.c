@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "common/base/memory.h"
+#include "server/db/blob_walk.h"
 #include "server/db/purge.h"
 #include "server/db/sweep.h"
 #include "server/db/tests/fixture.h"
@@ -222,6 +223,62 @@ static void a_look_changes_nothing(void **state)
     assert_int_equal(preview.tombstones, 4);
 }
 
+/* A condemned one that is found to be missing is no candidate any more: it must not stay. */
+static void one_that_is_lost_while_it_is_condemned(void **state)
+{
+    struct blob blob = { 0 };
+
+    purged(DB(state), "1", 1000, 0, 1);
+    assert_int_equal(mark(DB(state)).condemned, 4);
+    assert_int_equal(blob_get(DB(state), fixture_integer(DB(state), "SELECT min(id) FROM blobs"),
+                              &blob, NULL),
+                     0);
+    assert_int_equal(blob_report(DB(state), blob.id, blob.key, BLOB_MISSING, NULL), 0);
+    fixture_now += GRACE_S;
+    assert_int_equal(mark(DB(state)).deleted, 1);
+    assert_int_equal(collect(DB(state)).deleted, 3);
+    assert_int_equal(COUNT(state, "blobs"), 0);
+}
+
+static void walking_and_what_is_broken(void **state)
+{
+    struct broken_version *broken;
+    struct blob page[3];
+    size_t count, total = 0;
+    int64_t after = 0;
+
+    fixture_version(DB(state), "shop", "api", "1", 1000, 0, 4);
+    fixture_version(DB(state), "shop", "api", "2", 2000, 3, 2);
+    do {
+        assert_int_equal(blob_walk(DB(state), after, 3, page, &count, NULL), 0);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(page[i].id > after);
+            after = page[i].id;
+        }
+        total += count;
+    } while (count == 3);
+    assert_int_equal(total, 4 + 3 + 1 + 3);
+    assert_int_equal(broken_version_list(DB(state), 10, &broken, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_true(fixture_run(DB(state), "UPDATE blobs SET state = 'missing' WHERE size IN"
+                                       " (1000, 1003)") >= 0);
+    assert_int_equal(broken_version_list(DB(state), 10, &broken, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(broken[0].version, "1");
+    assert_int_equal(broken[0].blob_count, 2);
+    assert_int_equal(broken[1].blob_count, 1);
+    memory_free(broken);
+    assert_int_equal(blob_get(DB(state), fixture_integer(DB(state), "SELECT id FROM blobs WHERE"
+                                                                    " size = 1000"),
+                              &page[0], NULL),
+                     0);
+    assert_int_equal(blob_recovered(DB(state), page[0].id, "another key", NULL), 0);
+    assert_int_equal(COUNT(state, "blobs WHERE state = 'missing'"), 2);
+    assert_int_equal(blob_recovered(DB(state), page[0].id, page[0].key, NULL), 0);
+    assert_int_equal(COUNT(state, "blobs WHERE state = 'missing'"), 1);
+    assert_int_equal(mark(DB(state)).kept, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -236,6 +293,8 @@ int main(void)
         CASE(ruined_ones),
         CASE(in_batches),
         CASE(a_look_changes_nothing),
+        CASE(one_that_is_lost_while_it_is_condemned),
+        CASE(walking_and_what_is_broken),
     };
 
     return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);

@@ -20,7 +20,7 @@ struct fault_store {
     int for_ever;
     int failed;
     int removal_error; /* 0: none */
-    uint64_t left; /* UINT64_MAX: as the inner store says */
+    uint64_t left;     /* UINT64_MAX: as the inner store says */
 };
 
 struct fault_writer {
@@ -183,6 +183,13 @@ static int fault_remove(struct blob_store *store, const char *key, struct error 
     return r < 0 ? r : blob_store_remove(cast(store)->inner, key, err);
 }
 
+static int fault_set_aside(struct blob_store *store, const char *key, struct error *err)
+{
+    int r = strike(store, err);
+
+    return r < 0 ? r : blob_store_set_aside(cast(store)->inner, key, err);
+}
+
 static int fault_list(struct blob_store *store, blob_store_each *each, void *context,
                       struct error *err)
 {
@@ -228,6 +235,7 @@ static const struct blob_store_ops fault_ops = {
     .read = fault_read,
     .release = fault_release,
     .remove = fault_remove,
+    .set_aside = fault_set_aside,
     .list = fault_list,
     .free_space = fault_free_space,
     .check = fault_check,

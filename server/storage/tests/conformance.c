@@ -242,6 +242,41 @@ static void removing_is_idempotent(void **state)
     conformance_close(state, store);
 }
 
+struct listed {
+    unsigned count;
+    uint64_t bytes;
+};
+
+static int list_count(void *context, const char *key, uint64_t size, int64_t changed_at_s,
+                      struct error *err)
+{
+    struct listed *listed = context;
+
+    assert_true(blob_key_is_valid(key));
+    assert_true(changed_at_s > 1600000000);
+    listed->count++;
+    listed->bytes += size;
+    return 0;
+}
+
+static void what_is_set_aside_is_gone(void **state)
+{
+    struct blob_store *store = conformance_open(state);
+    struct listed listed = { 0 };
+
+    assert_int_equal(blob_store_set_aside(store, KEY, NULL), 0); /* there is none */
+    assert_int_equal(conformance_put(store, KEY, 5, 10), 0);
+    assert_int_equal(conformance_put(store, "abcd2222", 6, 20), 0);
+    assert_int_equal(blob_store_set_aside(store, KEY, NULL), 0);
+    expect_absent(store, KEY);
+    assert_int_equal(blob_store_list(store, list_count, &listed, NULL), 0);
+    assert_int_equal(listed.count, 1);
+    assert_int_equal(listed.bytes, 20);
+    assert_int_equal(blob_store_set_aside(store, KEY, NULL), 0);
+    assert_int_equal(blob_store_set_aside(store, "../x", NULL), -EINVAL);
+    conformance_close(state, store);
+}
+
 static void keys_that_are_none_are_refused(void **state)
 {
     static const char *const keys[] = {
@@ -308,23 +343,6 @@ static void *work(void *context)
             worker->failures++;
     }
     return NULL;
-}
-
-struct listed {
-    unsigned count;
-    uint64_t bytes;
-};
-
-static int list_count(void *context, const char *key, uint64_t size, int64_t changed_at_s,
-                      struct error *err)
-{
-    struct listed *listed = context;
-
-    assert_true(blob_key_is_valid(key));
-    assert_true(changed_at_s > 1600000000);
-    listed->count++;
-    listed->bytes += size;
-    return 0;
 }
 
 static int list_stop(void *context, const char *key, uint64_t size, int64_t changed_at_s,
@@ -483,6 +501,7 @@ static const struct CMUnitTest cases[] = {
     cmocka_unit_test(batches_of_several_threads_are_committed_beside_each_other),
     cmocka_unit_test(threads_do_not_disturb_each_other),
     cmocka_unit_test(a_list_shows_what_is_readable),
+    cmocka_unit_test(what_is_set_aside_is_gone),
     cmocka_unit_test(it_knows_itself),
     cmocka_unit_test(it_survives_no_memory),
 };

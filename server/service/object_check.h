@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+struct blob;
+struct error;
+struct services;
+
+/*
+ * object_check - whether the store has what a blob's row says.
+ *
+ * Not `whole`: the object is there and as long as it should be, and so is its merkle object (blobs
+ * of more than a piece have one). `whole`: also its bytes are read and give the SHA-256 and the
+ * verity digest of the row, and the merkle object is the one that they give. `go_on` is called
+ * between pieces; what it returns below 0 ends the check.
+ */
+enum object_verdict { OBJECT_RIGHT, OBJECT_MISSING, OBJECT_WRONG };
+
+typedef int object_check_go_on(void *context, struct error *err);
+
+/* 0 and the verdict. Negative: it cannot be known now (the disk fails, the store is away). */
+int object_check(struct services *services, const struct blob *blob, bool whole,
+                 object_check_go_on *go_on, void *context, enum object_verdict *out,
+                 struct error *err);
