@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+/* A random life: pushes with bytes in common, some broken off and gone on with, deletions,
+ * restores, collections, promotions and leases, with a store that fails, a process that dies and a
+ * clock that jumps. After every step each version that is there has all its bytes, and what was
+ * answered stays; at the end, after quiet, the store has what is referred to and nothing else.
+ *
+ *     test_life [SEED [STEPS]]
+ *
+ * The seed is told, and gives the same life again. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "server/db/channels.h"
+#include "server/db/tombstones.h"
+#include "server/db/versions.h"
+#include "server/service/collection.h"
+#include "server/service/jobs.h"
+#include "server/service/policy.h"
+#include "server/service/record_store.h"
+#include "server/service/tests/fault_store.h"
+#include "server/service/tests/world.h"
+#include "server/service/tombstone_clearing.h"
+#include "server/storage/blob_store.h"
+
+#define POOL 14
+#define NAMES 12
+#define OPEN_MAX_COUNT 3
+#define HOUR_S 3600
+#define DAY_S 86400
+
+enum life { ABSENT, READY, TRASHED, PURGED };
+
+/* A name is for ever that of its first content. */
+struct named {
+    char name[16];
+    enum life life;
+    bool has_sample;
+    struct sample sample;
+};
+
+/* A push that was begun and left. */
+struct left_push {
+    bool is_open;
+    size_t name;
+    struct sample sample;
+    struct push_info info;
+};
+
+static struct world world;
+static struct sample_blob pool[POOL];
+static struct named names[NAMES];
+static struct left_push left[OPEN_MAX_COUNT];
+static uint64_t seed, state;
+static unsigned long steps = 1500;
+static unsigned kills, faults, collections, pushes;
+
+static uint64_t next(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static unsigned below(unsigned limit)
+{
+    return (unsigned)(next() % limit);
+}
+
+/* ------------------------------------------------------------ what there is to push */
+
+static void make_pool(void)
+{
+    struct sample random;
+
+    sample_make(&random, (uint32_t)seed, POOL, 300);
+    for (size_t i = 0; i < POOL; i++) {
+        /* Two have a merkle object. */
+        const size_t size = i < 2 ? 600000 + i : 300 + i * 777;
+        uint8_t *bytes = memory_new(size);
+
+        assert_non_null(bytes);
+        for (size_t at = 0; at < size; at++)
+            bytes[at] = (uint8_t)(random.blobs[i].bytes[at % 300] + at / 300 * (i + 1));
+        pool[i] = (struct sample_blob){ .bytes = bytes, .size = size };
+    }
+    sample_release(&random);
+}
+
+static void make_content(struct sample *out)
+{
+    struct span files[POOL];
+    size_t count = 0;
+
+    for (size_t i = 0; i < POOL; i++) {
+        if (below(3) == 0 || (i == POOL - 1 && count == 0))
+            files[count++] = span_of(pool[i].bytes, pool[i].size);
+    }
+    sample_make_of(out, below(50), files, count);
+}
+
+static void copy_content(const struct sample *from, struct sample *out)
+{
+    struct span files[POOL];
+
+    for (size_t i = 0; i < from->count; i++)
+        files[i] = span_of(from->blobs[i].bytes, from->blobs[i].size);
+    sample_make_of(out, below(50), files, from->count);
+}
+
+/* ------------------------------------------------------------ what is so */
+
+static enum life life_of(const char *name, struct version *out)
+{
+    int r = version_get(world.database, "p", "a", name, out, NULL);
+
+    if (r == -ESTALE)
+        return PURGED;
+    if (r == -ENOENT)
+        return ABSENT;
+    assert_int_equal(r, 0);
+    return out->state == VERSION_READY ? READY : TRASHED;
+}
+
+static void check_bytes(const struct blob *blob, const struct sample_blob *wanted)
+{
+    struct blob_reader reader = { 0 };
+    cleanup_memory uint8_t *bytes = memory_new(wanted->size);
+
+    assert_int_equal(blob->state, BLOB_LIVE);
+    assert_int_equal(blob_store_open(world.inner, blob->key, 0, wanted->size, &reader, NULL), 0);
+    assert_int_equal(blob_reader_read(&reader, 0, bytes, wanted->size, NULL), 0);
+    assert_memory_equal(bytes, wanted->bytes, wanted->size);
+    blob_reader_release(&reader);
+}
+
+static void check_whole(const struct named *named, const struct version *version)
+{
+    struct blob blob;
+
+    assert_true(digest_equal(&version->content, &named->sample.content));
+    for (size_t i = 0; i < named->sample.count; i++) {
+        assert_int_equal(blob_of_version(world.database, version->id,
+                                         &named->sample.blobs[i].sha256, &blob, NULL),
+                         0);
+        check_bytes(&blob, &named->sample.blobs[i]);
+    }
+    assert_int_equal(blob_get(world.database, version->tree_blob_id, &blob, NULL), 0);
+    assert_int_equal(blob.state, BLOB_LIVE);
+}
+
+static void check_all(void)
+{
+    for (size_t i = 0; i < NAMES; i++) {
+        struct version version = version_empty();
+        enum life life = life_of(names[i].name, &version);
+
+        if (life != names[i].life)
+            print_error("%s is %d, not %d\n", names[i].name, life, names[i].life);
+        assert_int_equal(life, names[i].life);
+        if (life == READY || life == TRASHED)
+            check_whole(&names[i], &version);
+        if (life == READY)
+            sample_check(&world, "p", "a", names[i].name, &names[i].sample);
+        version_release(&version);
+    }
+}
+
+/* After what failed nobody knows whether it happened: it did, or it did not, and that stays. */
+static void learn(struct named *named, const struct sample *tried)
+{
+    struct version version = version_empty();
+
+    named->life = life_of(named->name, &version);
+    if (!named->has_sample && tried != NULL && named->life != ABSENT) {
+        copy_content(tried, &named->sample);
+        named->has_sample = true;
+    }
+    version_release(&version);
+}
+
+/* ------------------------------------------------------------ what happens */
+
+static bool trouble(void)
+{
+    static const int errors[] = { -EIO, -ENOSPC, -EAGAIN };
+
+    if (below(4) != 0)
+        return false;
+    faults++;
+    fault_store_fail(world.store, below(12), errors[below(3)], (int)below(2));
+    return true;
+}
+
+static void note_content(struct named *named, struct sample *sample)
+{
+    if (named->has_sample) {
+        sample_release(sample);
+        return;
+    }
+    named->sample = *sample;
+    named->has_sample = true;
+}
+
+static void push_one(void)
+{
+    struct named *named = &names[below(NAMES)];
+    const bool same = named->has_sample && below(3) != 0;
+    const bool troubled = trouble();
+    enum pushes_outcome outcome;
+    struct sample sample;
+    int r;
+
+    if (same)
+        copy_content(&named->sample, &sample);
+    else
+        make_content(&sample);
+    pushes++;
+    r = sample_push(&world, &world.caller, "p", "a", named->name, &sample, &outcome, NULL, NULL,
+                    NULL);
+    fault_store_heal(world.store);
+    if (named->has_sample && !digest_equal(&sample.content, &named->sample.content)) {
+        assert_true(r < 0); /* for ever */
+        sample_release(&sample);
+        return;
+    }
+    if (r == 0) {
+        assert_int_equal(outcome, named->life == READY || named->life == TRASHED ? PUSHES_EXISTS
+                                                                                 : PUSHES_CREATED);
+        named->life = READY;
+        note_content(named, &sample);
+        return;
+    }
+    assert_true(troubled);
+    learn(named, &sample);
+    sample_release(&sample);
+}
+
+/* A push that sends some of it and is then left alone. */
+static void begin_push(void)
+{
+    struct left_push *push = &left[below(OPEN_MAX_COUNT)];
+    const size_t name = below(NAMES);
+    struct named *named = &names[name];
+    unsigned count;
+
+    if (push->is_open || named->life == READY || named->life == TRASHED)
+        return;
+    if (named->has_sample)
+        copy_content(&named->sample, &push->sample);
+    else
+        make_content(&push->sample);
+    sample_open(&world, &world.caller, "p", "a", named->name, &push->sample, &push->info);
+    push->name = name;
+    push->is_open = true;
+    if (below(4) == 0)
+        return;
+    sample_describe(&world, &world.caller, "p", "a", push->info.id, &push->sample);
+    count = below((unsigned)push->sample.count + 1);
+    for (unsigned i = 0; i < count; i++)
+        sample_put_blob(&world, &world.caller, "p", "a", push->info.id, &push->sample.blobs[i],
+                        100000, NULL, NULL);
+}
+
+/* Goes on with it: what the server says it lacks, and the commit. */
+static void end_push(void)
+{
+    struct left_push *push = &left[below(OPEN_MAX_COUNT)];
+    struct named *named = &names[push->name];
+    enum pushes_outcome outcome;
+    int r;
+
+    if (!push->is_open)
+        return;
+    push->is_open = false;
+    trouble();
+    /* An agent begins with the same question again, and finds the push by its listing's blobs. */
+    r = below(3) == 0
+            ? pushes_abandon(world.services, &world.caller, "p", "a", push->info.id, NULL, NULL)
+            : sample_push(&world, &world.caller, "p", "a", named->name, &push->sample, &outcome,
+                          NULL, NULL, NULL);
+    fault_store_heal(world.store);
+    learn(named, r == 0 || !named->has_sample ? &push->sample : NULL);
+    sample_release(&push->sample);
+}
+
+static void trash_one(void)
+{
+    struct named *named = &names[below(NAMES)];
+    struct version version = version_empty();
+
+    if (named->life == READY && life_of(named->name, &version) == READY) {
+        assert_int_equal(version_trash(world.database, version.id, "t", NULL, true, NULL), 0);
+        named->life = TRASHED;
+    }
+    version_release(&version);
+}
+
+static void restore_one(void)
+{
+    struct named *named = &names[below(NAMES)];
+    struct version version = version_empty();
+
+    if (named->life == TRASHED && life_of(named->name, &version) == TRASHED) {
+        assert_int_equal(version_restore(world.database, version.id, "t", NULL), 0);
+        named->life = READY;
+    }
+    version_release(&version);
+}
+
+static void promote_one(void)
+{
+    struct named *named = &names[below(NAMES)];
+    struct version version = version_empty();
+    int r =
+        channel_promote(world.database, "p", "a", "live", named->name, NULL, "t", &version, NULL);
+
+    assert_int_equal(r == 0, named->life == READY);
+    version_release(&version);
+}
+
+static void sleep_some(void)
+{
+    const int64_t most[] = { HOUR_S, 4 * HOUR_S, 8 * HOUR_S, 3 * DAY_S };
+
+    world_sleep((int64_t)below((unsigned)most[below(4)]));
+}
+
+static void collect(void)
+{
+    cleanup(job_release) struct job job = { 0 }, ended = { 0 };
+    const bool troubled = trouble();
+    size_t count;
+
+    collections++;
+    pushes_expire(world.services, &count, NULL);
+    assert_true(jobs_submit(world.services, NULL, "gc", NULL, NULL, NULL, &job, NULL) >= 0);
+    jobs_work(world.services, &count, NULL);
+    fault_store_heal(world.store);
+    assert_int_equal(jobs_get(world.services, &world.caller.identity, job.id, &ended, NULL, NULL),
+                     0);
+    if (ended.state != JOB_DONE && !troubled)
+        print_error("%s\n", ended.problem);
+    assert_true(ended.state == JOB_DONE || troubled);
+    /* It may have purged what was in the trash, and nothing else. */
+    for (size_t i = 0; i < NAMES; i++) {
+        if (names[i].life == TRASHED)
+            learn(&names[i], NULL);
+    }
+}
+
+static void die(void)
+{
+    kills++;
+    world_restart(&world);
+}
+
+static void step(void)
+{
+    static void (*const things[])(void) = {
+        push_one,  push_one,    push_one,   begin_push, begin_push, end_push, end_push, trash_one,
+        trash_one, restore_one, sleep_some, sleep_some, collect,    collect,  die,      promote_one,
+    };
+
+    things[below(sizeof(things) / sizeof(things[0]))]();
+}
+
+/* ------------------------------------------------------------ the end of it */
+
+static int name_object(void *context, const char *key, uint64_t size, int64_t changed_at_s,
+                       struct error *err)
+{
+    print_error("left: %s, %llu bytes\n", key, (unsigned long long)size);
+    return 0;
+}
+
+/* Blobs, a merkle object for each large one, and a record of each version that is or was. */
+static size_t wanted_objects(void)
+{
+    struct blob_totals totals[BLOB_STATE_COUNT];
+    size_t count = 0;
+
+    assert_int_equal(blob_totals_get(world.database, totals, NULL), 0);
+    for (size_t i = 0; i < BLOB_STATE_COUNT; i++) {
+        assert_true(i == BLOB_LIVE || totals[i].count == 0);
+        count += totals[i].count;
+    }
+    return count;
+}
+
+static void quiet(void)
+{
+    size_t count;
+
+    for (unsigned i = 0; i < 4; i++) {
+        cleanup(job_release) struct job job = { 0 };
+
+        world_sleep(9 * DAY_S);
+        assert_int_equal(pushes_expire(world.services, &count, NULL), 0);
+        assert_true(jobs_submit(world.services, NULL, "gc", NULL, NULL, NULL, &job, NULL) >= 0);
+        assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+        assert_int_equal(tombstone_clearing_step(world.services, &count, NULL), 0);
+    }
+    for (size_t i = 0; i < NAMES; i++) {
+        if (names[i].life == TRASHED)
+            learn(&names[i], NULL);
+        assert_int_not_equal(names[i].life, TRASHED);
+    }
+}
+
+/* Every blob of a version that is there, once, and nothing else. */
+static size_t count_live(size_t *out_large)
+{
+    struct digest seen[POOL + 3 * NAMES];
+    size_t count = 0;
+
+    *out_large = 0;
+    for (size_t i = 0; i < NAMES; i++) {
+        struct version version = version_empty();
+
+        if (names[i].life != READY)
+            continue;
+        assert_int_equal(life_of(names[i].name, &version), READY);
+        for (size_t k = 0; k < names[i].sample.count + 3; k++) {
+            const int64_t parts[] = { version.listing_blob_id, version.times_blob_id,
+                                      version.tree_blob_id };
+            struct blob blob;
+            size_t at = 0;
+
+            if (k < 3)
+                assert_int_equal(blob_get(world.database, parts[k], &blob, NULL), 0);
+            else
+                assert_int_equal(blob_of_version(world.database, version.id,
+                                                 &names[i].sample.blobs[k - 3].sha256, &blob, NULL),
+                                 0);
+            while (at < count && !digest_equal(&seen[at], &blob.sha256))
+                at++;
+            if (at < count)
+                continue;
+            seen[count++] = blob.sha256;
+            *out_large += blob.size > 524288;
+        }
+        version_release(&version);
+    }
+    return count;
+}
+
+static int count_kinds(void *context, const char *key, uint64_t size, int64_t changed_at_s,
+                       struct error *err)
+{
+    size_t *kinds = context;
+    const char *dot = strchr(key, '.');
+
+    kinds[dot == NULL ? 0 : dot[1] == 'm' ? 1 : dot[1] == 'r' ? 2 : dot[1] == 'd' ? 3 : 4]++;
+    return 0;
+}
+
+static void check_end(void)
+{
+    size_t kinds[5] = { 0 }, large, live, ready = 0, count;
+
+    quiet();
+    check_all();
+    assert_int_equal(record_store_complete(world.services, &count, NULL), 0);
+    live = count_live(&large);
+    for (size_t i = 0; i < NAMES; i++)
+        ready += names[i].life == READY;
+    assert_int_equal(blob_store_list(world.inner, count_kinds, kinds, NULL), 0);
+    if (kinds[0] != live || wanted_objects() != live)
+        blob_store_list(world.inner, name_object, NULL, NULL);
+    assert_int_equal(wanted_objects(), live);
+    assert_int_equal(kinds[0], live);
+    assert_int_equal(kinds[1], large);
+    assert_int_equal(kinds[2], ready);
+}
+
+static void test_life(void **unused)
+{
+    world_open(&world, WORLD_FILE);
+    /* Shorter than a push may live, so that a hold is all that keeps a blob. */
+    assert_int_equal(policy_set(world.services, NULL, "collect_grace", "1h", NULL, NULL), 0);
+    assert_int_equal(policy_set(world.services, NULL, "trash_age", "1d", NULL, NULL), 0);
+    make_pool();
+    for (size_t i = 0; i < NAMES; i++)
+        snprintf(names[i].name, sizeof(names[i].name), "v%zu", i);
+    for (unsigned long i = 0; i < steps; i++) {
+        step();
+        check_all();
+    }
+    for (size_t i = 0; i < OPEN_MAX_COUNT; i++) {
+        if (left[i].is_open)
+            sample_release(&left[i].sample);
+    }
+    check_end();
+    print_message("%lu steps, %u pushes, %u collections, %u kills, %u faults\n", steps, pushes,
+                  collections, kills, faults);
+    assert_true(steps < 500 || kills >= 20);
+    for (size_t i = 0; i < NAMES; i++) {
+        if (names[i].has_sample)
+            sample_release(&names[i].sample);
+    }
+    for (size_t i = 0; i < POOL; i++)
+        memory_free(pool[i].bytes);
+    world_close(&world);
+}
+
+int main(int argc, char *argv[])
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_life) };
+
+    seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
+    if (argc > 2)
+        steps = strtoul(argv[2], NULL, 10);
+    state = seed * 0x9e3779b97f4a7c15u + 1;
+    printf("# seed %llu\n", (unsigned long long)seed);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
