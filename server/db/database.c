@@ -72,12 +72,22 @@ int database_check(struct database *database, struct error *err)
 
 uint64_t database_epoch(struct database *database)
 {
-    return database->driver->epoch(database);
+    return database->driver->epoch(database, EPOCH_TOKENS);
+}
+
+uint64_t database_version_epoch(struct database *database)
+{
+    return database->driver->epoch(database, EPOCH_VERSIONS);
 }
 
 void database_epoch_advance(struct database *database)
 {
-    database->driver->epoch_advance(database);
+    database->driver->epoch_advance(database, EPOCH_TOKENS);
+}
+
+void database_version_epoch_advance(struct database *database)
+{
+    database->driver->epoch_advance(database, EPOCH_VERSIONS);
 }
 
 void database_count(struct database *database, struct database_counts *out)

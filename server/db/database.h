@@ -50,6 +50,8 @@ int database_check(struct database *database, struct error *err);
  * revoked. Reading costs no more than a load from memory: what was cached about tokens is right as
  * long as the number is the same. */
 uint64_t database_epoch(struct database *database);
+/* The same for versions: it moves when one goes to the trash, comes back or is purged. */
+uint64_t database_version_epoch(struct database *database);
 
 /* Transactions that changed something, and the commits (each one sync of the disk) that carried
  * them. */

@@ -8,6 +8,12 @@
  * driver - what a database backend provides. transaction.h has the contract of
  * each call; the wrappers there check what is common.
  */
+enum epoch_kind {
+    EPOCH_TOKENS,   /* database_epoch() */
+    EPOCH_VERSIONS, /* database_version_epoch() */
+    EPOCH_KINDS,
+};
+
 struct driver {
     const char *name; /* the word before the colon of a location */
 
@@ -34,9 +40,9 @@ struct driver {
     struct span (*bytes)(struct rows *rows, unsigned column);
     void (*release)(struct rows *rows);
 
-    /* database_epoch(); the second one counts up, called after the commit that it tells of. */
-    uint64_t (*epoch)(struct database *database);
-    void (*epoch_advance)(struct database *database);
+    /* The second one counts up, called after the commit that it tells of. */
+    uint64_t (*epoch)(struct database *database, enum epoch_kind kind);
+    void (*epoch_advance)(struct database *database, enum epoch_kind kind);
     void (*count)(struct database *database, struct database_counts *out);
 };
 
@@ -51,5 +57,6 @@ struct database {
 /* Runs a migration's text. */
 int transaction_script(struct transaction *tx, const char *text, struct error *err);
 
-/* After a committed change of a token. */
+/* After a committed change of a token, and of a version's state. */
 void database_epoch_advance(struct database *database);
+void database_version_epoch_advance(struct database *database);

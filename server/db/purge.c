@@ -6,6 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/driver.h"
 #include "server/db/names.h"
 #include "server/db/version_rows.h"
 
@@ -167,8 +168,11 @@ static int purge(struct transaction *tx, void *context, struct error *err)
 int version_purge(struct database *database, int64_t id, const struct actor *by, struct error *err)
 {
     struct purging self = { .id = id, .by = by };
+    int r = transaction_write_long(database, purge, &self, err);
 
-    return transaction_write_long(database, purge, &self, err);
+    if (r == 0)
+        database_version_epoch_advance(database);
+    return r;
 }
 
 struct listing {

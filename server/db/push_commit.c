@@ -4,6 +4,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/blob_rows.h"
+#include "server/db/driver.h"
 #include "server/db/names.h"
 #include "server/db/push_rows.h"
 #include "server/db/version_rows.h"
@@ -46,7 +47,7 @@ static int answer_known(struct transaction *tx, struct committing *self, struct 
     r = version_find(tx, self->push.app_id, commit->version, &result->version, err);
     if (r <= 0)
         return r;
-    r = version_restore_in(tx, &result->version, commit->by.name, err);
+    r = version_restore_in(tx, &result->version, &commit->by, err);
     if (r >= 0)
         r = push_end(tx, commit->number, true, err);
     result->answer = PUSH_ANSWER_EXISTS;
@@ -186,6 +187,8 @@ int push_commit(struct database *database, const struct push_commit *commit,
         push_result_release(&self.result);
         return r;
     }
+    if (self.result.answer == PUSH_ANSWER_EXISTS)
+        database_version_epoch_advance(database); /* it may have come out of the trash */
     *out = self.result;
     return 0;
 }

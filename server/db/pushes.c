@@ -8,6 +8,7 @@
 #include "common/base/random.h"
 #include "common/codec/hex.h"
 #include "server/db/database.h"
+#include "server/db/driver.h"
 #include "server/db/names.h"
 #include "server/db/places.h"
 #include "server/db/push_rows.h"
@@ -57,7 +58,7 @@ static int answer_known(struct transaction *tx, struct opening *opening, struct 
         return 0; /* what the store has lost of it is wanted */
     }
     if (r >= 0)
-        r = version_restore_in(tx, &result->version, request->actor, err);
+        r = version_restore_in(tx, &result->version, &request->by, err);
     result->answer = PUSH_ANSWER_EXISTS;
     return r < 0 ? r : 1;
 }
@@ -94,7 +95,7 @@ static int open_push(struct transaction *tx, void *context, struct error *err)
     r = answer_known(tx, opening, err);
     if (r != 0)
         return r;
-    r = place_app(tx, request->project, request->app, request->actor, &app_id, &created, err);
+    r = place_app(tx, request->project, request->app, request->by.name, &app_id, &created, err);
     if (r >= 0)
         r = push_insert(tx, opening, app_id, &number, err);
     if (r >= 0)
@@ -118,6 +119,8 @@ int push_open(struct database *database, const struct push_opening *request,
         push_result_release(&opening.result);
         return r;
     }
+    if (opening.result.answer == PUSH_ANSWER_EXISTS)
+        database_version_epoch_advance(database); /* it may have come out of the trash */
     *out = opening.result;
     return 0;
 }

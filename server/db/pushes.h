@@ -47,7 +47,7 @@ void push_release(struct push *push); /* for cleanup(); leaves an empty one */
 struct push_opening {
     const char *project, *app;
     const char *token_id;
-    const char *actor;            /* the token's name, for events */
+    struct actor by;
     const char *version;          /* NULL: not named yet */
     const struct digest *content; /* NULL: not known yet */
     const struct digest *times;   /* NULL */

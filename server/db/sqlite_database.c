@@ -51,14 +51,14 @@ static int transact(struct database *database, enum transaction_kind kind,
     return sqlite_writer_run(self->writer, kind != TRANSACTION_WRITE, function, context, err);
 }
 
-static uint64_t epoch(struct database *database)
+static uint64_t epoch(struct database *database, enum epoch_kind kind)
 {
-    return sqlite_epoch_get(self_of(database)->epoch);
+    return sqlite_epoch_get(self_of(database)->epoch, kind);
 }
 
-static void epoch_advance(struct database *database)
+static void epoch_advance(struct database *database, enum epoch_kind kind)
 {
-    sqlite_epoch_advance(self_of(database)->epoch);
+    sqlite_epoch_advance(self_of(database)->epoch, kind);
 }
 
 static void count(struct database *database, struct database_counts *out)

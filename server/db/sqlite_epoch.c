@@ -17,8 +17,8 @@
 #define EPOCH_FILE_SIZE 4096
 
 struct sqlite_epoch {
-    _Atomic uint64_t *shared;
-    _Atomic uint64_t own;
+    _Atomic uint64_t *shared; /* EPOCH_KINDS of them */
+    _Atomic uint64_t own[EPOCH_KINDS];
     void *mapping;
 };
 
@@ -56,7 +56,7 @@ int sqlite_epoch_open(const char *path, struct sqlite_epoch **out, struct error 
 
     if (epoch == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    epoch->shared = &epoch->own;
+    epoch->shared = epoch->own;
     if (path != NULL) {
         r = file_map(epoch, path, err);
         if (r < 0) {
@@ -77,12 +77,12 @@ struct sqlite_epoch *sqlite_epoch_close(struct sqlite_epoch *epoch)
     return memory_free(epoch);
 }
 
-uint64_t sqlite_epoch_get(struct sqlite_epoch *epoch)
+uint64_t sqlite_epoch_get(struct sqlite_epoch *epoch, enum epoch_kind kind)
 {
-    return atomic_load_explicit(epoch->shared, memory_order_acquire);
+    return atomic_load_explicit(&epoch->shared[kind], memory_order_acquire);
 }
 
-void sqlite_epoch_advance(struct sqlite_epoch *epoch)
+void sqlite_epoch_advance(struct sqlite_epoch *epoch, enum epoch_kind kind)
 {
-    atomic_fetch_add_explicit(epoch->shared, 1, memory_order_acq_rel);
+    atomic_fetch_add_explicit(&epoch->shared[kind], 1, memory_order_acq_rel);
 }

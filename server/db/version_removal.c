@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "server/db/events_outbox.h"
+#include "server/db/acts.h"
+#include "server/db/driver.h"
 #include "server/db/version_rows.h"
 
 struct removal {
     int64_t id;
-    const char *actor, *reason;
+    const struct actor *by;
+    const char *reason;
     bool force;
+    struct protection protection;
 };
 
 static int find(struct transaction *tx, const struct removal *removal, struct version *out,
@@ -20,33 +24,73 @@ static int find(struct transaction *tx, const struct removal *removal, struct ve
     return r == 0 ? error_set(err, -ENOENT, "no such version") : r;
 }
 
-static int tell(struct transaction *tx, const char *type, const struct version *version,
-                const char *actor, struct error *err)
+static int tell(struct transaction *tx, const char *operation, const char *event,
+                const struct version *version, const struct removal *removal, struct error *err)
 {
-    struct event_draft event = { .type = type,
-                                 .project = version->project,
-                                 .app = version->app,
-                                 .version = version->name,
-                                 .actor = actor };
+    const struct act act = { .operation = operation,
+                             .event = event,
+                             .project = version->project,
+                             .app = version->app,
+                             .version = version->name,
+                             .data = removal->force ? "{\"forced\":true}" : NULL };
 
-    return event_add(tx, &event, err);
+    return act_write(tx, removal->by, &act, err);
 }
 
-/* Promoted, or the one before that on its channel. */
-static int refuse_protected(struct transaction *tx, const struct version *version,
-                            struct error *err)
+/* The first names of a protection. */
+static int protectors(struct transaction *tx, const char *sql, const struct value *values,
+                      size_t count, struct protection *out, struct error *err)
 {
-    int64_t count;
-    int r;
+    cleanup(rows_release) struct rows rows = { 0 };
+    size_t used = 0;
+    int r = transaction_query(tx, sql, values, count, &rows, err);
 
-    if (version->pinned)
-        return error_set(err, -EBUSY, "version %s is pinned", version->name);
-    r = transaction_integer(
-        tx, "SELECT count(*) FROM channels WHERE version_id = $1 OR previous_id = $1",
-        VALUES(value_integer(version->id)), &count, err);
-    if (r < 0)
-        return r;
-    return count == 0 ? 0 : error_set(err, -EBUSY, "version %s is promoted", version->name);
+    out->count = 0;
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
+        const struct span name = rows_bytes(&rows, 0);
+
+        if (name.size >= sizeof(out->names) - used)
+            break;
+        memcpy(out->names + used, name.bytes, name.size);
+        out->names[used + name.size] = '\0';
+        used += name.size + 1;
+        out->count++;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int protected_by(struct protection *out, enum protection_kind kind, struct error *err,
+                        const struct version *version, const char *what)
+{
+    out->kind = kind;
+    return error_set(err, -EBUSY, "version %s is %s", version->name, what);
+}
+
+/* Promoted (or the one before that on its channel), pinned, or in use. */
+static int refuse_protected(struct transaction *tx, const struct version *version,
+                            struct protection *out, struct error *err)
+{
+    int r = protectors(tx,
+                       "SELECT name FROM channels WHERE version_id = $1 OR previous_id = $1"
+                       " ORDER BY name LIMIT $2",
+                       VALUES(value_integer(version->id), value_integer(PROTECTION_NAMES_MAX)), out,
+                       err);
+
+    if (r == 0 && out->count > 0)
+        return protected_by(out, PROTECTION_PROMOTED, err, version,
+                            "promoted, or the one before that on its channel");
+    if (r == 0 && version->pinned)
+        return protected_by(out, PROTECTION_PINNED, err, version, "pinned");
+    if (r == 0)
+        r = protectors(tx,
+                       "SELECT DISTINCT host FROM leases WHERE version_id = $1"
+                       " AND expires_at > $2 ORDER BY host LIMIT $3",
+                       VALUES(value_integer(version->id), value_integer(transaction_now_s(tx)),
+                              value_integer(PROTECTION_NAMES_MAX)),
+                       out, err);
+    if (r == 0 && out->count > 0)
+        return protected_by(out, PROTECTION_LEASED, err, version, "in use");
+    return r;
 }
 
 static int trash(struct transaction *tx, void *context, struct error *err)
@@ -55,26 +99,32 @@ static int trash(struct transaction *tx, void *context, struct error *err)
     struct removal *removal = context;
     int r = find(tx, removal, &version, err);
 
+    removal->protection = (struct protection){ .kind = PROTECTION_NONE };
     if (r >= 0 && version.state != VERSION_READY)
         return 0;
     if (r >= 0 && !removal->force)
-        r = refuse_protected(tx, &version, err);
+        r = refuse_protected(tx, &version, &removal->protection, err);
     if (r >= 0)
         r = transaction_run(tx,
                             "UPDATE versions SET state = 'trashed', trashed_at = $2,"
                             " trashed_by = $3, trash_reason = $4 WHERE id = $1",
                             VALUES(value_integer(version.id), value_integer(transaction_now_s(tx)),
-                                   value_text(removal->actor), value_text(removal->reason)),
+                                   value_text(removal->by->name), value_text(removal->reason)),
                             err);
-    return r < 0 ? r : tell(tx, "version.trashed", &version, removal->actor, err);
+    return r < 0 ? r : tell(tx, "version.trash", "version.trashed", &version, removal, err);
 }
 
-int version_trash(struct database *database, int64_t id, const char *actor, const char *reason,
-                  bool force, struct error *err)
+int version_trash(struct database *database, int64_t id, const struct actor *by, const char *reason,
+                  bool force, struct protection *out_protection, struct error *err)
 {
-    struct removal removal = { .id = id, .actor = actor, .reason = reason, .force = force };
+    struct removal removal = { .id = id, .by = by, .reason = reason, .force = force };
+    int r = transaction_write(database, trash, &removal, err);
 
-    return transaction_write(database, trash, &removal, err);
+    if (r == 0)
+        database_version_epoch_advance(database);
+    if (out_protection != NULL)
+        *out_protection = removal.protection;
+    return r;
 }
 
 static int restore(struct transaction *tx, void *context, struct error *err)
@@ -83,12 +133,16 @@ static int restore(struct transaction *tx, void *context, struct error *err)
     struct removal *removal = context;
     int r = find(tx, removal, &version, err);
 
-    return r < 0 ? r : version_restore_in(tx, &version, removal->actor, err);
+    return r < 0 ? r : version_restore_in(tx, &version, removal->by, err);
 }
 
-int version_restore(struct database *database, int64_t id, const char *actor, struct error *err)
+int version_restore(struct database *database, int64_t id, const struct actor *by,
+                    struct error *err)
 {
-    struct removal removal = { .id = id, .actor = actor };
+    struct removal removal = { .id = id, .by = by };
+    int r = transaction_write(database, restore, &removal, err);
 
-    return transaction_write(database, restore, &removal, err);
+    if (r == 0)
+        database_version_epoch_advance(database);
+    return r;
 }

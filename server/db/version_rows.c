@@ -7,7 +7,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/events_outbox.h"
 
 static const char *const state_names[] = {
     [VERSION_READY] = "ready", [VERSION_TRASHED] = "trashed", [VERSION_PURGING] = "purging"
@@ -40,6 +39,9 @@ void version_release(struct version *version)
     version_metadata_release(&version->metadata);
     memory_free(version->pushed_by);
     memory_free(version->signatures);
+    memory_free(version->note);
+    memory_free(version->trashed_by);
+    memory_free(version->trash_reason);
     *version = version_empty();
 }
 
@@ -83,7 +85,8 @@ static int texts_read(struct rows *rows, struct version *out, struct error *err)
     } texts[] = {
         { 17, &metadata->git_commit }, { 18, &metadata->git_ref },   { 19, &metadata->vcs_url },
         { 21, &metadata->builder },    { 22, &metadata->build_url }, { 23, &metadata->labels },
-        { 24, &out->pushed_by },       { 25, &out->signatures },
+        { 24, &out->pushed_by },       { 25, &out->signatures },     { 26, &out->note },
+        { 28, &out->trashed_by },      { 29, &out->trash_reason },
     };
     int r = 0;
 
@@ -108,6 +111,7 @@ int version_read(struct rows *rows, struct version *out, struct error *err)
     out->listing_blob_id = rows_integer(rows, 14);
     out->times_blob_id = rows_integer(rows, 15);
     out->tree_blob_id = rows_integer(rows, 16);
+    out->trashed_at_s = rows_integer(rows, 27);
     r = names_read(rows, out, err);
     if (r >= 0)
         r = state_read(rows, 12, &out->state, err);
@@ -157,14 +161,14 @@ int version_is_broken(struct transaction *tx, int64_t id, struct error *err)
     return r < 0 ? r : broken != 0;
 }
 
-int version_restore_in(struct transaction *tx, struct version *version, const char *actor,
+int version_restore_in(struct transaction *tx, struct version *version, const struct actor *by,
                        struct error *err)
 {
-    struct event_draft event = { .type = "version.restored",
-                                 .project = version->project,
-                                 .app = version->app,
-                                 .version = version->name,
-                                 .actor = actor };
+    const struct act act = { .operation = "version.restore",
+                             .event = "version.restored",
+                             .project = version->project,
+                             .app = version->app,
+                             .version = version->name };
     int r;
 
     if (version->state == VERSION_READY)
@@ -178,5 +182,8 @@ int version_restore_in(struct transaction *tx, struct version *version, const ch
     if (r < 0)
         return r;
     version->state = VERSION_READY;
-    return event_add(tx, &event, err);
+    version->trashed_at_s = 0;
+    version->trashed_by = memory_free(version->trashed_by);
+    version->trash_reason = memory_free(version->trash_reason);
+    return act_write(tx, by, &act, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include "server/db/acts.h"
 #include "server/db/transaction.h"
 #include "server/db/versions.h"
 
@@ -11,7 +12,8 @@
     "SELECT v.id, v.app_id, p.name, a.name, v.name, v.content, v.times, v.tree, v.tree_size," \
     " v.file_count, v.bytes, v.created_at, v.state, v.pinned, v.listing_blob_id,"             \
     " v.times_blob_id, v.tree_blob_id, v.git_commit, v.git_ref, v.vcs_url, v.build_time,"     \
-    " v.builder, v.build_url, v.labels, v.pushed_by, v.signatures"                            \
+    " v.builder, v.build_url, v.labels, v.pushed_by, v.signatures, v.note, v.trashed_at,"     \
+    " v.trashed_by, v.trash_reason"                                                           \
     " FROM versions v JOIN apps a ON a.id = v.app_id JOIN projects p ON p.id = a.project_id "
 
 /* *out is an empty one before; the caller releases it also on failure. */
@@ -25,7 +27,11 @@ int version_find_id(struct transaction *tx, int64_t id, struct version *out, str
 /* 1: a blob of it is missing or corrupt. Costs nothing as long as none is anywhere. */
 int version_is_broken(struct transaction *tx, int64_t id, struct error *err);
 
+/* By names, in any state. -ENOENT: never was; -ESTALE: purged. */
+int version_find_named(struct transaction *tx, const char *project, const char *app,
+                       const char *name, struct version *out, struct error *err);
+
 /* Out of the trash, with the event; *version is changed too. Nothing when it is ready. -EBUSY:
- * purging. */
-int version_restore_in(struct transaction *tx, struct version *version, const char *actor,
+ * purging. After the commit the caller moves database_version_epoch(). */
+int version_restore_in(struct transaction *tx, struct version *version, const struct actor *by,
                        struct error *err);

@@ -32,31 +32,38 @@ static int look(struct database *database, transaction_function *function, struc
 }
 
 /* Never was, or was purged. */
-static int absent(struct transaction *tx, const struct lookup *lookup, struct error *err)
+static int absent(struct transaction *tx, const char *project, const char *app, const char *name,
+                  struct error *err)
 {
     struct digest content;
-    int r = name_look(tx, lookup->project, lookup->app, lookup->name, &content, err);
+    int r = name_look(tx, project, app, name, &content, err);
 
     if (r < 0)
         return r;
     if (r == 0)
-        return error_set(err, -ENOENT, "no version \"%s/%s/%s\"", lookup->project, lookup->app,
-                         lookup->name);
-    return error_set(err, -ESTALE, "version %s/%s/%s was purged", lookup->project, lookup->app,
-                     lookup->name);
+        return error_set(err, -ENOENT, "no version \"%s/%s/%s\"", project, app, name);
+    return error_set(err, -ESTALE, "version %s/%s/%s was purged", project, app, name);
+}
+
+int version_find_named(struct transaction *tx, const char *project, const char *app,
+                       const char *name, struct version *out, struct error *err)
+{
+    int64_t app_id;
+    int r = place_find_app(tx, project, app, &app_id, NULL);
+
+    if (r >= 0)
+        r = version_find(tx, app_id, name, out, err);
+    if (r == 0 || r == -ENOENT)
+        return absent(tx, project, app, name, err);
+    return r < 0 ? r : 0;
 }
 
 static int get(struct transaction *tx, void *context, struct error *err)
 {
     struct lookup *lookup = context;
-    int64_t app_id;
-    int r = place_find_app(tx, lookup->project, lookup->app, &app_id, err);
 
-    if (r == -ENOENT)
-        return absent(tx, lookup, err);
-    if (r >= 0)
-        r = version_find(tx, app_id, lookup->name, &lookup->version, err);
-    return r == 0 ? absent(tx, lookup, err) : r;
+    return version_find_named(tx, lookup->project, lookup->app, lookup->name, &lookup->version,
+                              err);
 }
 
 int version_get(struct database *database, const char *project, const char *app, const char *name,
@@ -134,10 +141,20 @@ int version_latest(struct database *database, const char *project, const char *a
 
 struct listing {
     const char *project, *app;
+    enum version_state state;
     int64_t before_s, before_id;
     size_t limit;
     struct version *items;
     size_t count;
+};
+
+static const char *const list_texts[] = {
+    [VERSION_READY] = VERSION_SELECT "WHERE v.app_id = $1 AND v.state = 'ready'"
+                                     " AND (v.created_at, v.id) < ($2, $3)"
+                                     " ORDER BY v.created_at DESC, v.id DESC LIMIT $4",
+    [VERSION_TRASHED] = VERSION_SELECT "WHERE v.app_id = $1 AND v.state = 'trashed'"
+                                       " AND (v.trashed_at, v.id) < ($2, $3)"
+                                       " ORDER BY v.trashed_at DESC, v.id DESC LIMIT $4",
 };
 
 static int list(struct transaction *tx, void *context, struct error *err)
@@ -149,10 +166,7 @@ static int list(struct transaction *tx, void *context, struct error *err)
     int r = place_find_app(tx, listing->project, listing->app, &app_id, err);
 
     if (r >= 0)
-        r = transaction_query(tx,
-                              VERSION_SELECT "WHERE v.app_id = $1 AND v.state = 'ready'"
-                                             " AND (v.created_at, v.id) < ($2, $3)"
-                                             " ORDER BY v.created_at DESC, v.id DESC LIMIT $4",
+        r = transaction_query(tx, list_texts[listing->state],
                               VALUES(value_integer(app_id), value_integer(before_s),
                                      value_integer(listing->before_id),
                                      value_integer((int64_t)listing->limit)),
@@ -169,16 +183,12 @@ struct version *version_list_free(struct version *items, size_t count)
     return memory_free(items);
 }
 
-int version_list(struct database *database, const char *project, const char *app, int64_t before_s,
-                 int64_t before_id, size_t limit, struct version **out_items, size_t *out_count,
-                 struct error *err)
+static int list_state(struct database *database, struct listing listing, struct version **out_items,
+                      size_t *out_count, struct error *err)
 {
-    struct listing listing = {
-        .project = project, .app = app, .before_s = before_s, .before_id = before_id, .limit = limit
-    };
     int r;
 
-    listing.items = memory_array(limit, sizeof(*listing.items));
+    listing.items = memory_array(listing.limit, sizeof(*listing.items));
     if (listing.items == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     r = transaction_read(database, list, &listing, err);
@@ -189,4 +199,61 @@ int version_list(struct database *database, const char *project, const char *app
     *out_items = listing.items;
     *out_count = listing.count;
     return 0;
+}
+
+int version_list(struct database *database, const char *project, const char *app, int64_t before_s,
+                 int64_t before_id, size_t limit, struct version **out_items, size_t *out_count,
+                 struct error *err)
+{
+    const struct listing listing = { .project = project,
+                                     .app = app,
+                                     .state = VERSION_READY,
+                                     .before_s = before_s,
+                                     .before_id = before_id,
+                                     .limit = limit };
+
+    return list_state(database, listing, out_items, out_count, err);
+}
+
+int version_list_trash(struct database *database, const char *project, const char *app,
+                       int64_t before_s, int64_t before_id, size_t limit,
+                       struct version **out_items, size_t *out_count, struct error *err)
+{
+    const struct listing listing = { .project = project,
+                                     .app = app,
+                                     .state = VERSION_TRASHED,
+                                     .before_s = before_s,
+                                     .before_id = before_id,
+                                     .limit = limit };
+
+    return list_state(database, listing, out_items, out_count, err);
+}
+
+struct holding {
+    int64_t id;
+    const char *token_id;
+    int64_t expires_at_s;
+};
+
+static int leased_to(struct transaction *tx, void *context, struct error *err)
+{
+    struct holding *holding = context;
+
+    return transaction_integer(tx,
+                               "SELECT max(expires_at) FROM leases"
+                               " WHERE version_id = $1 AND token_id = $2 AND expires_at > $3",
+                               VALUES(value_integer(holding->id), value_text(holding->token_id),
+                                      value_integer(transaction_now_s(tx))),
+                               &holding->expires_at_s, err);
+}
+
+int version_leased_to(struct database *database, int64_t id, const char *token_id,
+                      int64_t *out_expires_at_s, struct error *err)
+{
+    struct holding holding = { .id = id, .token_id = token_id };
+    int r = transaction_read(database, leased_to, &holding, err);
+
+    if (r == 0)
+        *out_expires_at_s = holding.expires_at_s;
+    return r;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/codec/digest.h"
+#include "server/db/acts.h"
 #include "server/db/apps.h"
 #include "server/db/blobs.h"
 
@@ -39,8 +40,12 @@ struct version {
     bool pinned;
     int64_t listing_blob_id, times_blob_id, tree_blob_id; /* blob_get() */
     struct version_metadata metadata;
-    char *pushed_by;  /* or NULL */
-    char *signatures; /* a JSON array, or NULL */
+    char *pushed_by;      /* or NULL */
+    char *signatures;     /* a JSON array, or NULL */
+    char *note;           /* or NULL */
+    int64_t trashed_at_s; /* 0: not in the trash */
+    char *trashed_by;
+    char *trash_reason; /* or NULL */
 };
 
 struct version version_empty(void);
@@ -65,10 +70,45 @@ int version_on_channel(struct database *database, const char *project, const cha
 int version_list(struct database *database, const char *project, const char *app, int64_t before_s,
                  int64_t before_id, size_t limit, struct version **out_items, size_t *out_count,
                  struct error *err);
+/* The same of those in the trash, trashed last first (trashed_at_s, then id). */
+int version_list_trash(struct database *database, const char *project, const char *app,
+                       int64_t before_s, int64_t before_id, size_t limit,
+                       struct version **out_items, size_t *out_count, struct error *err);
 struct version *version_list_free(struct version *items, size_t count); /* returns NULL */
 
+/* Until when that token holds a lease on it; 0: it holds none. */
+int version_leased_to(struct database *database, int64_t id, const char *token_id,
+                      int64_t *out_expires_at_s, struct error *err);
+
+/* What may be changed of a version, beside its state. Of `set_...` false: left as it is. */
+struct version_change {
+    bool set_pinned, pinned;
+    bool set_labels, set_note;
+    const char *labels; /* a JSON object of texts, or NULL: none */
+    const char *note;   /* NULL: none */
+    struct actor by;
+};
+
+/* With the event, when anything is another now. *out is the version as it is then. -ENOENT. */
+int version_change(struct database *database, int64_t id, const struct version_change *change,
+                   struct version *out, struct error *err);
+
+/* What keeps a version from the trash; the first that does, in this order. */
+enum protection_kind { PROTECTION_NONE, PROTECTION_PROMOTED, PROTECTION_PINNED, PROTECTION_LEASED };
+
+/* By what: the channels that it, or what was there before, stands on; the hosts that use it. Sorted,
+ * a name with its NUL behind the other, `count` of them: the first PROTECTION_NAMES_MAX. */
+#define PROTECTION_NAMES_MAX 32
+#define PROTECTION_NAMES_SIZE 4096
+struct protection {
+    enum protection_kind kind;
+    size_t count;
+    char names[PROTECTION_NAMES_SIZE];
+};
+
 /* To the trash and back, with the event. Trash of a trashed one, restore of a ready one: 0.
- * Promoted or pinned: -EBUSY unless forced. */
-int version_trash(struct database *database, int64_t id, const char *actor, const char *reason,
-                  bool force, struct error *err);
-int version_restore(struct database *database, int64_t id, const char *actor, struct error *err);
+ * Protected: -EBUSY with *out_protection (which may be NULL) unless forced. */
+int version_trash(struct database *database, int64_t id, const struct actor *by, const char *reason,
+                  bool force, struct protection *out_protection, struct error *err);
+int version_restore(struct database *database, int64_t id, const struct actor *by,
+                    struct error *err);

@@ -40,7 +40,7 @@ int64_t fixture_push(struct database *database, const char *project, const char 
                      const char *token_id)
 {
     struct push_opening opening = {
-        .project = project, .app = app, .token_id = token_id, .actor = "ci"
+        .project = project, .app = app, .token_id = token_id, .by = { .name = "ci" }
     };
     struct push_result result = { 0 };
     int64_t number;

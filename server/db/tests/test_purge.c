@@ -12,7 +12,7 @@ static int64_t trashed(struct database *database, const char *name, unsigned fir
 {
     int64_t id = fixture_version(database, "shop", "api", name, 1000 + 10 * first, first, 2);
 
-    assert_int_equal(version_trash(database, id, "ci", NULL, true, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, true, NULL, NULL), 0);
     return id;
 }
 
@@ -80,7 +80,7 @@ static void a_channel_that_points_at_it_goes(void **state)
                                  " SELECT v.app_id, 'beta', v.id, p.id, 0 FROM versions v"
                                  " JOIN versions p ON p.name = '1' WHERE v.name = '2'"),
                      0);
-    assert_int_equal(version_trash(DB(state), id, "ci", NULL, true, NULL), 0);
+    assert_int_equal(version_trash(DB(state), id, &actor_host, NULL, true, NULL, NULL), 0);
     assert_int_equal(version_purge(DB(state), id, &actor_host, NULL), 0);
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM channels"
                                                 " WHERE name = 'beta' AND previous_id IS NULL"),

@@ -18,7 +18,7 @@ static void purged(struct database *database, const char *name, unsigned content
 {
     int64_t id = fixture_version(database, "shop", "api", name, content, first, count);
 
-    assert_int_equal(version_trash(database, id, "ci", NULL, true, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, true, NULL, NULL), 0);
     assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "server/db/channels.h"
+#include "server/db/database.h"
 #include "server/db/purge.h"
 #include "server/db/tests/fixture.h"
 
@@ -33,6 +34,18 @@ static void expect_latest(struct database *database, const char *name)
     assert_int_equal(version_latest(database, "shop", "api", &version, NULL), 0);
     assert_string_equal(version.name, name);
     version_release(&version);
+}
+
+static int promote(struct database *database, const char *channel, const char *version)
+{
+    const struct promotion promotion = { .project = "shop",
+                                         .app = "api",
+                                         .channel = channel,
+                                         .version = version,
+                                         .by = { .name = "ci" } };
+    struct promotion_result result;
+
+    return channel_promote(database, &promotion, &result, NULL);
 }
 
 static enum push_answer open_again(struct database *database, const char *name, unsigned content)
@@ -146,35 +159,14 @@ static void latest_is_the_live_one_else_the_newest(void **state)
     fixture_now++;
     fixture_version(database, "shop", "api", "2", 2000, 0, 1);
     expect_latest(database, "2");
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", NULL, "ci", NULL, NULL),
-                     0);
+    assert_int_equal(promote(database, "live", "1"), 0);
     expect_latest(database, "1");
-    assert_int_equal(channel_promote(database, "shop", "api", "beta", "2", NULL, "ci", NULL, NULL),
-                     0);
+    assert_int_equal(promote(database, "beta", "2"), 0);
     expect_latest(database, "1");
     assert_int_equal(version_on_channel(database, "shop", "api", "beta", &version, NULL), 0);
     assert_string_equal(version.name, "2");
     version_release(&version);
     assert_int_equal(version_on_channel(database, "shop", "api", "none", &version, NULL), -ENOENT);
-}
-
-static void a_promotion_expects_what_it_says(void **state)
-{
-    struct database *database = DB(state);
-
-    fixture_version(database, "shop", "api", "1", 1000, 0, 1);
-    fixture_version(database, "shop", "api", "2", 2000, 0, 1);
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", "2", "ci", NULL, NULL),
-                     -EBUSY);
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", "", "ci", NULL, NULL),
-                     0);
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "2", "", "ci", NULL, NULL),
-                     -EBUSY);
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "2", "1", "ci", NULL, NULL),
-                     0);
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "9", NULL, "ci", NULL, NULL),
-                     -ENOENT);
-    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM promotions"), 2);
 }
 
 static void the_trash_is_not_listed_but_resolves(void **state)
@@ -185,14 +177,14 @@ static void the_trash_is_not_listed_but_resolves(void **state)
     size_t count;
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
 
-    assert_int_equal(version_trash(database, id, "ci", "test", false, NULL), 0);
-    assert_int_equal(version_trash(database, id, "ci", "test", false, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, "test", false, NULL, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, "test", false, NULL, NULL), 0);
     assert_int_equal(version_list(database, "shop", "api", 0, 0, 10, &items, &count, NULL), 0);
     assert_int_equal(count, 0);
     version_list_free(items, count);
     assert_int_equal(version_latest(database, "shop", "api", &version, NULL), -ENOENT);
     assert_int_equal(state_of(database, "1"), VERSION_TRASHED);
-    assert_int_equal(version_restore(database, id, "ci", NULL), 0);
+    assert_int_equal(version_restore(database, id, &actor_host, NULL), 0);
     expect_latest(database, "1");
 }
 
@@ -203,15 +195,171 @@ static void promoted_and_previous_and_pinned_are_not_trashed(void **state)
     int64_t second = fixture_version(database, "shop", "api", "2", 2000, 0, 1);
     int64_t third = fixture_version(database, "shop", "api", "3", 3000, 0, 1);
 
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "1", NULL, "ci", NULL, NULL),
-                     0);
-    assert_int_equal(channel_promote(database, "shop", "api", "live", "2", NULL, "ci", NULL, NULL),
-                     0);
+    assert_int_equal(promote(database, "live", "1"), 0);
+    assert_int_equal(promote(database, "live", "2"), 0);
     assert_true(fixture_run(database, "UPDATE versions SET pinned = 1 WHERE name = '3'") >= 0);
-    assert_int_equal(version_trash(database, first, "ci", NULL, false, NULL), -EBUSY);
-    assert_int_equal(version_trash(database, second, "ci", NULL, false, NULL), -EBUSY);
-    assert_int_equal(version_trash(database, third, "ci", NULL, false, NULL), -EBUSY);
-    assert_int_equal(version_trash(database, third, "ci", NULL, true, NULL), 0);
+    assert_int_equal(version_trash(database, first, &actor_host, NULL, false, NULL, NULL), -EBUSY);
+    assert_int_equal(version_trash(database, second, &actor_host, NULL, false, NULL, NULL), -EBUSY);
+    assert_int_equal(version_trash(database, third, &actor_host, NULL, false, NULL, NULL), -EBUSY);
+    assert_int_equal(version_trash(database, third, &actor_host, NULL, true, NULL, NULL), 0);
+}
+
+static void what_protects_a_version_is_told(void **state)
+{
+    struct database *database = DB(state);
+    int64_t first = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    int64_t second = fixture_version(database, "shop", "api", "2", 2000, 0, 1);
+    struct protection protection;
+
+    assert_int_equal(promote(database, "live", "1"), 0);
+    assert_int_equal(promote(database, "beta", "1"), 0);
+    assert_int_equal(promote(database, "live", "2"), 0);
+    assert_int_equal(version_trash(database, first, &actor_host, NULL, false, &protection, NULL),
+                     -EBUSY);
+    assert_int_equal(protection.kind, PROTECTION_PROMOTED);
+    assert_int_equal(protection.count, 2);
+    assert_memory_equal(protection.names, "beta\0live", 10);
+    assert_true(fixture_run(database, "DELETE FROM channels") >= 0);
+    assert_true(fixture_run(database, "UPDATE versions SET pinned = 1 WHERE name = '1'") >= 0);
+    assert_int_equal(version_trash(database, first, &actor_host, NULL, false, &protection, NULL),
+                     -EBUSY);
+    assert_int_equal(protection.kind, PROTECTION_PINNED);
+    assert_true(fixture_run(database, "INSERT INTO leases SELECT '" FIXTURE_TOKEN "', 'h' || id,"
+                                      " '/', id, 'mount', 'ready', 1, 1, 1 FROM versions") >= 0);
+    assert_int_equal(version_trash(database, second, &actor_host, NULL, false, &protection, NULL),
+                     0); /* that lease is over */
+    assert_int_equal(protection.kind, PROTECTION_NONE);
+    assert_int_equal(version_restore(database, second, &actor_host, NULL), 0);
+    assert_true(fixture_run(database, "UPDATE leases SET expires_at = 99999999999") >= 0);
+    assert_int_equal(version_trash(database, second, &actor_host, NULL, false, &protection, NULL),
+                     -EBUSY);
+    assert_int_equal(protection.kind, PROTECTION_LEASED);
+    assert_int_equal(protection.count, 1);
+    assert_string_equal(protection.names, "h2");
+    assert_int_equal(version_trash(database, second, &actor_host, "why", true, &protection, NULL),
+                     0);
+    assert_int_equal(fixture_integer(database,
+                                     "SELECT count(*) FROM audit WHERE operation = 'version.trash'"
+                                     " AND version = '2' AND data = '{\"forced\":true}'"),
+                     1);
+}
+
+static void the_trash_tells_who_and_why_last_first(void **state)
+{
+    const struct actor by = { .name = "root" };
+    struct database *database = DB(state);
+    struct version *items;
+    size_t count;
+    int64_t ids[3] = { fixture_version(database, "shop", "api", "a", 1000, 0, 1),
+                       fixture_version(database, "shop", "api", "b", 2000, 0, 1),
+                       fixture_version(database, "shop", "api", "c", 3000, 0, 1) };
+
+    for (int i = 2; i >= 0; i--) {
+        assert_int_equal(version_trash(database, ids[i], &by, "why", false, NULL, NULL), 0);
+        fixture_now += i == 2 ? 0 : 10;
+    }
+    assert_int_equal(version_list_trash(database, "shop", "api", 0, 0, 2, &items, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(items[0].name, "a");
+    assert_string_equal(items[0].trashed_by, "root");
+    assert_string_equal(items[0].trash_reason, "why");
+    assert_int_equal(items[0].trashed_at_s, fixture_now - 10);
+    assert_string_equal(items[1].name, "c"); /* the same second: by id */
+    {
+        int64_t at = items[1].trashed_at_s;
+        int64_t id = items[1].id;
+
+        version_list_free(items, count);
+        assert_int_equal(version_list_trash(database, "shop", "api", at, id, 2, &items, &count,
+                                            NULL),
+                         0);
+    }
+    assert_int_equal(count, 1);
+    assert_string_equal(items[0].name, "b");
+    version_list_free(items, count);
+    assert_int_equal(version_list(database, "shop", "api", 0, 0, 9, &items, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    version_list_free(items, count);
+}
+
+static void the_epoch_moves_with_the_trash(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    uint64_t epoch = database_version_epoch(database);
+
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
+    assert_true(database_version_epoch(database) > epoch);
+    epoch = database_version_epoch(database);
+    assert_int_equal(version_restore(database, id, &actor_host, NULL), 0);
+    assert_true(database_version_epoch(database) > epoch);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
+    epoch = database_version_epoch(database);
+    assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_EXISTS);
+    assert_true(database_version_epoch(database) > epoch);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
+    epoch = database_version_epoch(database);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_true(database_version_epoch(database) > epoch);
+    epoch = database_version_epoch(database);
+    look(database, "1", -ESTALE);
+    assert_true(database_version_epoch(database) == epoch);
+}
+
+static void a_lease_of_a_token_is_found_until_it_ends(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    int64_t until_s = -1;
+
+    assert_int_equal(version_leased_to(database, id, FIXTURE_TOKEN, &until_s, NULL), 0);
+    assert_int_equal(until_s, 0);
+    assert_true(fixture_run(database, "INSERT INTO leases SELECT '" FIXTURE_TOKEN "', 'h', '/', id,"
+                                      " 'pull', 'ready', 1, 1, 99999999999 FROM versions") >= 0);
+    assert_int_equal(version_leased_to(database, id, FIXTURE_TOKEN, &until_s, NULL), 0);
+    assert_int_equal(until_s, 99999999999);
+    assert_int_equal(version_leased_to(database, id, FIXTURE_OTHER, &until_s, NULL), 0);
+    assert_int_equal(until_s, 0);
+    assert_true(fixture_run(database, "UPDATE leases SET expires_at = 1") >= 0);
+    assert_int_equal(version_leased_to(database, id, FIXTURE_TOKEN, &until_s, NULL), 0);
+    assert_int_equal(until_s, 0);
+}
+
+static void a_version_is_changed_and_tells_once(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
+    struct version_change change = { .set_pinned = true,
+                                     .pinned = true,
+                                     .set_labels = true,
+                                     .labels = "{\"k\":\"v\"}",
+                                     .set_note = true,
+                                     .note = "a note",
+                                     .by = { .name = "root" } };
+    struct version version = version_empty();
+
+    for (int i = 0; i < 2; i++) { /* the second time nothing is another */
+        assert_int_equal(version_change(database, id, &change, &version, NULL), 0);
+        assert_true(version.pinned);
+        assert_string_equal(version.metadata.labels, "{\"k\":\"v\"}");
+        assert_string_equal(version.note, "a note");
+        version_release(&version);
+    }
+    change = (struct version_change){ .set_note = true, .by = { .name = "root" } };
+    assert_int_equal(version_change(database, id, &change, &version, NULL), 0);
+    assert_true(version.pinned);
+    assert_string_equal(version.metadata.labels, "{\"k\":\"v\"}");
+    assert_null(version.note);
+    version_release(&version);
+    assert_int_equal(fixture_integer(database,
+                                     "SELECT count(*) FROM events WHERE type = 'version.changed'"),
+                     2);
+    assert_int_equal(fixture_integer(database,
+                                     "SELECT count(*) FROM audit WHERE operation ="
+                                     " 'version.change' AND data ="
+                                     " '{\"pinned\":true,\"labels\":true,\"note\":\"a note\"}'"),
+                     1);
+    assert_int_equal(version_change(database, 99, &change, &version, NULL), -ENOENT);
 }
 
 static void a_push_of_the_same_content_restores_from_the_trash(void **state)
@@ -219,7 +367,7 @@ static void a_push_of_the_same_content_restores_from_the_trash(void **state)
     struct database *database = DB(state);
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
 
-    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
     assert_int_equal(state_of(database, "1"), VERSION_TRASHED);
     assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_EXISTS);
@@ -232,7 +380,7 @@ static void purging_needs_the_trash_and_leaves_candidates(void **state)
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
 
     assert_int_equal(version_purge(database, id, &actor_host, NULL), -EBUSY);
-    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
     look(database, "1", -ESTALE);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM gc_candidates"), 6);
@@ -248,7 +396,7 @@ static void a_purged_name_is_spent_for_ever(void **state)
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
     int64_t again;
 
-    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
     assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
     assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_OPENED);
@@ -262,7 +410,7 @@ static void a_name_is_spent_beyond_its_app_and_project(void **state)
     struct database *database = DB(state);
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
 
-    assert_int_equal(version_trash(database, id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
     assert_true(fixture_run(database, "DELETE FROM pushes") >= 0);
     assert_true(fixture_run(database, "DELETE FROM apps") >= 0);
@@ -281,9 +429,13 @@ int main(void)
         CASE(only_its_own_blobs_belong_to_a_version),
         CASE(lists_are_newest_first_and_go_on_behind_a_row),
         CASE(latest_is_the_live_one_else_the_newest),
-        CASE(a_promotion_expects_what_it_says),
         CASE(the_trash_is_not_listed_but_resolves),
         CASE(promoted_and_previous_and_pinned_are_not_trashed),
+        CASE(what_protects_a_version_is_told),
+        CASE(the_trash_tells_who_and_why_last_first),
+        CASE(the_epoch_moves_with_the_trash),
+        CASE(a_lease_of_a_token_is_found_until_it_ends),
+        CASE(a_version_is_changed_and_tells_once),
         CASE(a_push_of_the_same_content_restores_from_the_trash),
         CASE(purging_needs_the_trash_and_leaves_candidates),
         CASE(a_purged_name_is_spent_for_ever),

@@ -300,7 +300,7 @@ static void trash_one(void)
     struct version version = version_empty();
 
     if (named->life == READY && life_of(named->name, &version) == READY) {
-        assert_int_equal(version_trash(world.database, version.id, "t", NULL, true, NULL), 0);
+        assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL, NULL), 0);
         named->life = TRASHED;
     }
     version_release(&version);
@@ -312,7 +312,7 @@ static void restore_one(void)
     struct version version = version_empty();
 
     if (named->life == TRASHED && life_of(named->name, &version) == TRASHED) {
-        assert_int_equal(version_restore(world.database, version.id, "t", NULL), 0);
+        assert_int_equal(version_restore(world.database, version.id, &actor_host, NULL), 0);
         named->life = READY;
     }
     version_release(&version);

@@ -75,8 +75,13 @@ static void test_references(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         expect("refs", bad[i], NULL);
     /* What is live is the latest. */
-    assert_int_equal(channel_promote(world.database, "p", "refs", "live", "1", NULL, "t", NULL,
-                                     NULL),
+    assert_int_equal(channel_promote(world.database,
+                                     &(struct promotion){ .project = "p",
+                                                          .app = "refs",
+                                                          .channel = "live",
+                                                          .version = "1",
+                                                          .by = actor_host },
+                                     &(struct promotion_result){ 0 }, NULL),
                      0);
     expect("refs", "@live", "1");
     expect("refs", "latest", "1");
@@ -137,7 +142,7 @@ static void test_trashed_and_purged(void **state)
                      0);
     int64_t id = info.id;
     version_info_release(&info);
-    assert_int_equal(version_trash(world.database, id, "t", "test", false, NULL), 0);
+    assert_int_equal(version_trash(world.database, id, &actor_host, "test", false, NULL, NULL), 0);
     assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "trash", NULL,
                                    &page, NULL, NULL),
                      0);
@@ -160,7 +165,7 @@ static void test_trashed_and_purged(void **state)
     assert_int_equal(outcome, PUSHES_EXISTS);
     expect("trash", "latest", "1");
 
-    assert_int_equal(version_trash(world.database, id, "t", "test", false, NULL), 0);
+    assert_int_equal(version_trash(world.database, id, &actor_host, "test", false, NULL, NULL), 0);
     assert_int_equal(version_purge(world.database, id, &actor_host, NULL), 0);
     world_restart(&world);
     why.code = REFUSAL_NONE;
