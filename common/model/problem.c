@@ -27,6 +27,7 @@ static const struct problem problems[] = {
     { "promoted", 409, -EBUSY, EXIT_CONFLICT, "The version is promoted" },
     { "pinned", 409, -EBUSY, EXIT_CONFLICT, "The version is pinned" },
     { "leased", 409, -EBUSY, EXIT_CONFLICT, "The version is in use" },
+    { "no-previous", 409, -EBUSY, EXIT_CONFLICT, "Nothing stood there before" },
     { "safety-limit", 409, -EBUSY, EXIT_CONFLICT, "A safety limit was reached" },
     { "precondition-failed", 412, -EEXIST, EXIT_CONFLICT, "Precondition failed" },
     { "range", 416, -EINVAL, EXIT_OTHER, "Range not satisfiable" },

@@ -43,7 +43,7 @@ int api_apps_list(struct http_exchange *exchange, void *context, struct error *e
 int api_apps_get(struct http_exchange *exchange, void *context, struct error *err)
 {
     struct request *request = request_of(exchange);
-    struct app_info info;
+    cleanup(app_info_release) struct app_info info = { 0 };
     int r = apps_get(request_services(exchange), &request->caller.identity, request->project,
                      request->app, &info, &request->why, err);
 

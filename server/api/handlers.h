@@ -18,7 +18,7 @@ handler api_metrics;
 handler api_version;
 handler api_openapi;
 
-/* projects.c, apps.c, versions.c */
+/* projects.c, apps.c, versions.c, promotions.c */
 handler api_projects_list;
 handler api_projects_get;
 handler api_projects_put;
@@ -27,7 +27,13 @@ handler api_apps_get;
 handler api_apps_put;
 handler api_versions_list;
 handler api_versions_get;
+handler api_versions_change;
+handler api_versions_delete;
+handler api_versions_restore;
 handler api_versions_meta;
+handler api_promote;
+handler api_rollback;
+handler api_promotions_list;
 
 /* tree.c, files.c, blobs.c, blob_packs.c */
 handler api_tree_get;

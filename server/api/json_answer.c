@@ -5,6 +5,7 @@
 #include "common/codec/digest.h"
 #include "common/codec/json.h"
 #include "common/model/record.h"
+#include "server/db/channels.h"
 #include "server/db/jobs.h"
 #include "server/service/projects.h"
 #include "server/service/versions.h"
@@ -46,6 +47,30 @@ void json_write_app(struct json_writer *writer, const char *name, const struct a
         json_text(writer, "latest", info->latest);
     if (info->live[0] != '\0')
         json_text(writer, "live", info->live);
+    if (info->has_channels) {
+        json_begin_array(writer, "channels");
+        for (size_t i = 0; i < info->channel_count; i++)
+            json_write_channel(writer, NULL, &info->channels[i]);
+        json_end(writer);
+    }
+    json_end(writer);
+}
+
+void json_channel_members(struct json_writer *writer, const struct channel *channel)
+{
+    json_text(writer, "version", channel->version);
+    json_text(writer, "previous", channel->previous[0] != '\0' ? channel->previous : NULL);
+    json_write_time(writer, "updated_at", channel->updated_at_s);
+    json_text(writer, "updated_by", channel->updated_by[0] != '\0' ? channel->updated_by : NULL);
+}
+
+void json_write_channel(struct json_writer *writer, const char *name, const struct channel *channel)
+{
+    json_begin_object(writer, name);
+    json_text(writer, "name", channel->name);
+    json_channel_members(writer, channel);
+    if (channel->trashed)
+        json_bool(writer, "trashed", true);
     json_end(writer);
 }
 
@@ -56,6 +81,20 @@ void json_write_version(struct json_writer *writer, const char *name,
     record_write_json(&info->record, writer);
     json_text(writer, "state", info->trashed ? "trashed" : "ready");
     json_bool(writer, "pinned", info->pinned);
+    json_text(writer, "note", info->note);
+    if (info->channel_count > 0) {
+        json_begin_array(writer, "channels");
+        for (size_t i = 0; i < info->channel_count; i++)
+            json_text(writer, NULL, info->channels[i].name);
+        json_end(writer);
+    }
+    if (info->trashed) {
+        json_write_time(writer, "trashed_at", info->trashed_at_s);
+        json_text(writer, "trashed_by", info->trashed_by);
+        json_text(writer, "trash_reason", info->trash_reason);
+        if (info->purge_at_s != 0)
+            json_write_time(writer, "purge_at", info->purge_at_s);
+    }
     json_end(writer);
 }
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 struct app_info;
+struct channel;
 struct digest;
 struct error;
 struct http_exchange;
@@ -25,6 +26,10 @@ void json_write_app(struct json_writer *writer, const char *name, const struct a
 void json_write_version(struct json_writer *writer, const char *name,
                         const struct version_info *info);
 void json_write_job(struct json_writer *writer, const char *name, const struct job *job);
+void json_write_channel(struct json_writer *writer, const char *name,
+                        const struct channel *channel);
+/* What it says beside its name, into an object that is open. */
+void json_channel_members(struct json_writer *writer, const struct channel *channel);
 void json_write_time(struct json_writer *writer, const char *name, int64_t time_s);
 void json_write_digest(struct json_writer *writer, const char *name, const struct digest *digest);
 

@@ -194,6 +194,7 @@ static int check(struct request *request, struct error *err)
         [PERMIT_SEE_PUSH] = { ACCESS_PUSH, ACCESS_VISIBLE },
         [PERMIT_PULL] = { ACCESS_PULL, ACCESS_WHOLE },
         [PERMIT_PUSH] = { ACCESS_PUSH, ACCESS_WHOLE },
+        [PERMIT_PROMOTE] = { ACCESS_PROMOTE, ACCESS_WHOLE },
         [PERMIT_ADMIN] = { ACCESS_ADMIN, ACCESS_WHOLE },
     };
     const enum permit permit = request->route->permit;
@@ -219,11 +220,31 @@ int request_admit(struct http_exchange *exchange, void *context, struct error *e
     r = identify(exchange, request, err);
     if (r != 0)
         return r;
+    request->caller.identity.sees_trash = request_flag(exchange, "trashed");
     copy_text(request->caller.request_id, sizeof(request->caller.request_id),
               http_exchange_request_id(exchange));
     copy_text(request->caller.address, sizeof(request->caller.address),
               http_exchange_peer(exchange));
     return check(request, err);
+}
+
+bool request_flag(struct http_exchange *exchange, const char *name)
+{
+    const char *value = http_exchange_query(exchange, name);
+
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
+static void names_member(struct json_writer *writer, const char *name, const struct refusal *why)
+{
+    const char *at = why->names;
+
+    json_begin_array(writer, name);
+    for (size_t i = 0; i < why->name_count; i++) {
+        json_text(writer, NULL, at);
+        at += strlen(at) + 1;
+    }
+    json_end(writer);
 }
 
 static void digest_member(struct json_writer *writer, const char *name, const struct digest *digest)
@@ -248,6 +269,12 @@ static void failed_members(void *context, struct json_writer *writer)
         json_integer(writer, "expected_offset", (int64_t)why->expected_offset);
     if (why->code == REFUSAL_MISSING_BLOBS)
         json_integer(writer, "missing", (int64_t)why->missing);
+    if (why->code == REFUSAL_PROMOTED)
+        names_member(writer, "channels", why);
+    if (why->code == REFUSAL_LEASED)
+        names_member(writer, "hosts", why);
+    if (why->code == REFUSAL_PRECONDITION)
+        json_text(writer, "current", why->names);
     if (why->code == REFUSAL_VERSION_EXISTS)
         digest_member(writer, "existing_content", &why->existing_content);
     if (why->code == REFUSAL_DIGEST_MISMATCH) {

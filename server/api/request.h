@@ -49,6 +49,8 @@ struct span request_blob_text(struct http_exchange *exchange);
 int request_digest(struct http_exchange *exchange, struct digest *out, struct error *err);
 /* {path...}: the segments joined by '/'; -ENOENT when one holds a NUL or a '/'. */
 int request_path(struct http_exchange *exchange, struct buf *out, struct error *err);
+/* Is `name=1` in the query? */
+bool request_flag(struct http_exchange *exchange, const char *name);
 /* ?limit= and ?cursor=: -EINVAL. */
 int request_page(struct http_exchange *exchange, struct page_request *out, struct error *err);
 /* A header that is a number: -EINVAL also when it is absent. */

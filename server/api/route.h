@@ -26,6 +26,7 @@ enum permit {
     PERMIT_SEE_PUSH, /* the same with push */
     PERMIT_PULL,
     PERMIT_PUSH,
+    PERMIT_PROMOTE,
     PERMIT_ADMIN,
 };
 
@@ -66,4 +67,4 @@ struct route_match {
 int route_find(const struct url *url, enum http_method method, struct route_match *out,
                unsigned *out_allowed);
 
-const char *permit_name(enum permit permit); /* "open", "metrics", "see", "see-push", "pull" .. */
+const char *permit_name(enum permit permit); /* "open", "pull" ... */

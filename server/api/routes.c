@@ -44,6 +44,9 @@ const struct route routes[] = {
 
     {GET,    APP "/versions",             CALL(api_versions_list), PERMIT_PULL, NONE, WORKER},
     {GET,    VERSION,                     CALL(api_versions_get), PERMIT_PULL, NONE, WORKER},
+    {PATCH,  VERSION,                     CALL(api_versions_change), PERMIT_ADMIN, JSON, WORKER},
+    {DELETE, VERSION,                     CALL(api_versions_delete), PERMIT_ADMIN, NONE, WORKER},
+    {POST,   VERSION "/restore",          CALL(api_versions_restore), PERMIT_ADMIN, NONE, WORKER},
     {GET,    VERSION "/meta.yaml",        CALL(api_versions_meta), PERMIT_PULL, NONE, WORKER},
     {GET,    VERSION "/tree",             CALL(api_tree_get), PERMIT_PULL, NONE, WORKER},
     {GET,    VERSION "/tree/merkle",      CALL(api_tree_merkle), PERMIT_PULL, NONE, WORKER},
@@ -55,6 +58,10 @@ const struct route routes[] = {
     {POST,   VERSION "/blobs:batch",      TAKE(api_blob_packs), PERMIT_PULL, SIZED, WORKER},
     {GET,    VERSION "/blobs/{d}/merkle", CALL(api_blobs_merkle), PERMIT_PULL, NONE, WORKER},
     {GET,    VERSION "/blobs/{d}/chunks", CALL(api_blobs_chunks), PERMIT_PULL, NONE, WORKER},
+
+    {POST,   APP "/promote",              CALL(api_promote), PERMIT_PROMOTE, JSON, WORKER},
+    {POST,   APP "/rollback",             CALL(api_rollback), PERMIT_PROMOTE, JSON, WORKER},
+    {GET,    APP "/promotions",           CALL(api_promotions_list), PERMIT_PULL, NONE, WORKER},
 
     {POST,   APP "/pushes",               CALL(api_pushes_create), PERMIT_PUSH, JSON, WORKER},
     {GET,    PUSH,                        CALL(api_pushes_get), PERMIT_PUSH, NONE, WORKER},

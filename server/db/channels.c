@@ -14,10 +14,10 @@
 
 #define DATA_MAX ((size_t)64 << 10)
 
-#define CHANNEL_SELECT                                                                                                 \
-    "SELECT c.name, v.name, v.state <> 'ready', before.name, c.updated_at, c.updated_by,"                              \
-    " c.version_id, c.previous_id FROM channels c JOIN versions v ON v.id = c.version_id LEFT JOIN versions before ON" \
-    " before.id = c.previous_id "
+#define CHANNEL_SELECT                                                                    \
+    "SELECT c.name, v.name, v.state <> 'ready', before.name, c.updated_at, c.updated_by," \
+    " c.version_id, c.previous_id FROM channels c JOIN versions v ON v.id = c.version_id" \
+    " LEFT JOIN versions before ON before.id = c.previous_id "
 
 struct moving {
     const struct promotion *promotion;

@@ -93,9 +93,14 @@ int promotion_list(struct database *database, const char *project, const char *a
     return 0;
 }
 
+void promotion_entry_release(struct promotion_entry *entry)
+{
+    entry->note = memory_free(entry->note);
+}
+
 struct promotion_entry *promotion_list_free(struct promotion_entry *items, size_t count)
 {
     for (size_t i = 0; items != NULL && i < count; i++)
-        memory_free(items[i].note);
+        promotion_entry_release(&items[i]);
     return memory_free(items);
 }

@@ -20,10 +20,11 @@ struct promotion_entry {
     int64_t at_s;
 };
 
-/* Newest first, behind the id `before` (0: from the newest); of one channel, or all (NULL). -ENOENT:
- * no such app. promotion_list_free() it. */
+/* Newest first, behind the id `before` (0: from the newest); of one channel, or all (NULL).
+ * -ENOENT: no such app. promotion_list_free() it. */
 int promotion_list(struct database *database, const char *project, const char *app,
                    const char *channel, int64_t before, size_t limit,
                    struct promotion_entry **out_items, size_t *out_count, struct error *err);
+void promotion_entry_release(struct promotion_entry *entry);
 struct promotion_entry *promotion_list_free(struct promotion_entry *items,
                                             size_t count); /* returns NULL */

@@ -96,10 +96,10 @@ int version_change(struct database *database, int64_t id, const struct version_c
 /* What keeps a version from the trash; the first that does, in this order. */
 enum protection_kind { PROTECTION_NONE, PROTECTION_PROMOTED, PROTECTION_PINNED, PROTECTION_LEASED };
 
-/* By what: the channels that it, or what was there before, stands on; the hosts that use it. Sorted,
- * a name with its NUL behind the other, `count` of them: the first PROTECTION_NAMES_MAX. */
+/* By what: the channels that it stands on, or stood on before; the hosts that use it. Sorted, one
+ * name with its NUL behind the other, `count` of them: the first PROTECTION_NAMES_MAX. */
 #define PROTECTION_NAMES_MAX 32
-#define PROTECTION_NAMES_SIZE 4096
+#define PROTECTION_NAMES_SIZE 2048
 struct protection {
     enum protection_kind kind;
     size_t count;

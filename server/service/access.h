@@ -34,6 +34,7 @@ struct identity {
     char app[NAME_TEXT_SIZE];
     uint32_t permissions; /* ACCESS_PULL ... */
     int64_t expires_at_s; /* 0: never */
+    bool sees_trash;      /* of this request, not of the token: it asks with ?trashed=1 */
 };
 
 /* Who asks, and under which request: what events and the audit log keep. */

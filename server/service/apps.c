@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/apps.h"
+#include "server/db/channels.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"
 #include "server/service/projects.h"
@@ -59,18 +60,31 @@ int apps_list(struct services *services, const struct identity *identity, const 
 int apps_get(struct services *services, const struct identity *identity, const char *project,
              const char *app, struct app_info *out, struct refusal *why, struct error *err)
 {
+    struct channel *channels = NULL;
+    size_t channel_count = 0;
     struct app row;
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r < 0)
         return r;
     r = app_get(services->database, project, app, &row, err);
+    if (r == 0)
+        r = channel_list(services->database, project, app, &channels, &channel_count, err);
     if (r == -ENOENT)
         return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, r, "no such app"));
     if (r < 0)
         return r;
     info_of(&row, out);
+    out->has_channels = true;
+    out->channels = channels;
+    out->channel_count = channel_count;
     return 0;
+}
+
+void app_info_release(struct app_info *info)
+{
+    memory_free(info->channels);
+    memset(info, 0, sizeof(*info));
 }
 
 int apps_put(struct services *services, const struct caller *caller, const char *project,

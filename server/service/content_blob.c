@@ -27,7 +27,7 @@ int content_open_version(struct services *services, const struct identity *ident
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r == 0)
-        r = version_fact_get(services, project, app, reference, out_version, why, err);
+        r = version_fact_get(services, identity, project, app, reference, out_version, why, err);
     if (r == 0)
         r = tree_image_open(services, out_version, out_image, why, err);
     return r;
@@ -41,7 +41,7 @@ static int open_version_cached(struct services *services, const struct identity 
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r == 0)
-        r = version_fact_cached(services, project, app, reference, out_version, err);
+        r = version_fact_cached(services, identity, project, app, reference, out_version, err);
     if (r == 0)
         r = tree_image_open_cached(services, out_version, out_image, err);
     return r;

@@ -20,7 +20,7 @@ static int open_version(struct services *services, const struct identity *identi
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r == 0)
-        r = version_fact_get(services, project, app, reference, out, why, err);
+        r = version_fact_get(services, identity, project, app, reference, out, why, err);
     return r;
 }
 

@@ -42,6 +42,7 @@ struct services {
     struct token_verifier *verifier;
     struct memo *tokens;   /* id -> struct token_fact (access.c) */
     struct memo *versions; /* P/A/V -> struct version_fact (version_fact.h) */
+    struct memo *leases;   /* token and version -> struct lease_fact (version_fact.h) */
     struct memo *blobs;    /* sha256 -> struct blob (server/db/blobs.h) */
     struct memo *trees;    /* verity digest -> struct tree_image * (tree_image.h) */
     struct memo *objects;  /* storage key -> struct object * (object.h) */

@@ -19,7 +19,15 @@ struct refusal;
  */
 #define CURSOR_KEY_MAX ((CURSOR_SIZE - 1) / 2 - 1)
 
-enum cursor_list { CURSOR_PROJECTS = 1, CURSOR_APPS, CURSOR_VERSIONS, CURSOR_FILES, CURSOR_JOBS };
+enum cursor_list {
+    CURSOR_PROJECTS = 1,
+    CURSOR_APPS,
+    CURSOR_VERSIONS,
+    CURSOR_FILES,
+    CURSOR_TRASH,
+    CURSOR_PROMOTIONS,
+    CURSOR_JOBS,
+};
 
 /* key.size <= CURSOR_KEY_MAX (programming error otherwise). */
 void cursor_format(enum cursor_list list, struct span key, char out[CURSOR_SIZE]);

@@ -172,7 +172,7 @@ int listings_page(struct services *services, const struct identity *identity, co
     if (r == 0)
         r = page_limit(request, &limit, why, err);
     if (r == 0)
-        r = version_fact_get(services, project, app, reference, &version, why, err);
+        r = version_fact_get(services, identity, project, app, reference, &version, why, err);
     if (r == 0)
         r = tree_image_open(services, &version, &image, why, err);
     if (r < 0)

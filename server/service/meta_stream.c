@@ -66,7 +66,7 @@ int meta_stream_open(struct services *services, const struct identity *identity,
         return error_set(err, -ENOMEM, "out of memory");
     stream->ready = buf_init(BUF_UNLIMITED);
     if (r == 0)
-        r = version_resolve(services, project, app, reference, &version, why, err);
+        r = version_resolve(services, identity, project, app, reference, &version, why, err);
     if (r == 0)
         r = open_image(services, &version, &stream->image, why, err);
     if (r == 0)

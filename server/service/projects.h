@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/model/names.h"
 #include "server/service/access.h"
+
+struct channel;
 
 /*
  * projects - projects and their apps: get, list, make.
@@ -35,7 +38,11 @@ struct app_info {
     uint64_t version_count;         /* ready ones */
     char latest[VERSION_TEXT_SIZE]; /* "" when there is none */
     char live[VERSION_TEXT_SIZE];
+    bool has_channels;        /* of one app, by name; not in lists */
+    struct channel *channels; /* server/db/channels.h */
+    size_t channel_count;
 };
+void app_info_release(struct app_info *info);
 
 struct project_page {
     struct project_info *items;
@@ -62,6 +69,7 @@ void project_page_release(struct project_page *page);
 int apps_list(struct services *services, const struct identity *identity, const char *project,
               const struct page_request *request, struct app_page *out, struct refusal *why,
               struct error *err);
+/* With its channels: app_info_release() it. */
 int apps_get(struct services *services, const struct identity *identity, const char *project,
              const char *app, struct app_info *out, struct refusal *why, struct error *err);
 /* ADMIN of the app; makes the project too when the scope allows. 1: made; 0: it was there. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/codec/digest.h"
@@ -29,12 +30,20 @@ enum refusal_code {
     REFUSAL_OFFSET_MISMATCH,    /* -EBUSY: `expected_offset` */
     REFUSAL_MISSING_BLOBS,      /* -EBUSY: `missing` files; or the listing or times (text says) */
     REFUSAL_PUSH_BUSY,          /* -EBUSY: another request works on the same thing of this push */
+    REFUSAL_PROMOTED,           /* -EBUSY: `names` of channels */
+    REFUSAL_PINNED,             /* -EBUSY */
+    REFUSAL_LEASED,             /* -EBUSY: `names` of hosts */
+    REFUSAL_NO_PREVIOUS,        /* -EBUSY: nothing stood there before */
+    REFUSAL_PRECONDITION,       /* -EEXIST: another version is current, the first of `names` ("":
+                                   none) */
     REFUSAL_DIGEST_MISMATCH,    /* -EBADMSG: `expected`, `actual` */
     REFUSAL_VALIDATION, /* -EINVAL: `pointer` names the member of the request, "" = the body */
     REFUSAL_TOO_LARGE,  /* -EFBIG */
     REFUSAL_FULL,       /* -ENOSPC */
     REFUSAL_STORAGE,    /* -EIO, -EBADMSG, -EAGAIN, -EROFS of the store: a fault of ours */
 };
+
+#define REFUSAL_NAMES_SIZE 2048
 
 struct refusal {
     enum refusal_code code;
@@ -43,6 +52,8 @@ struct refusal {
     struct digest expected, actual;
     struct digest existing_content;
     char pointer[64]; /* a JSON pointer such as "/metadata/labels", or "" */
+    size_t name_count;
+    char names[REFUSAL_NAMES_SIZE]; /* one behind the other, each with its NUL */
 };
 
 /* The `code` of the API ("version-exists"); NULL for REFUSAL_NONE. */

@@ -49,6 +49,8 @@ static int make_memos(struct services *services, const struct services_settings 
     if (r == 0)
         r = memo_new(&services->versions, sizeof(struct version_fact), facts, NULL, NULL, err);
     if (r == 0)
+        r = memo_new(&services->leases, sizeof(struct lease_fact), tokens, NULL, NULL, err);
+    if (r == 0)
         r = memo_new(&services->blobs, sizeof(struct blob), facts, NULL, NULL, err);
     if (r == 0)
         r = memo_new(&services->trees, sizeof(struct tree_image *), open, tree_image_take,
@@ -174,6 +176,7 @@ struct services *services_free(struct services *services)
     memo_free(services->objects);
     memo_free(services->blobs);
     memo_free(services->versions);
+    memo_free(services->leases);
     memo_free(services->tokens);
     memo_free(services->delta_facts);
     file_cache_free(services->deltas);

@@ -90,7 +90,7 @@ static int copy_text(const char *text, char **out, struct error *err)
     return 0;
 }
 
-static int labels_json(const struct labels *labels, char **out, struct error *err)
+int version_record_labels(const struct labels *labels, char **out, struct error *err)
 {
     cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
     struct json_writer writer = json_writer_init(&text);
@@ -126,7 +126,7 @@ int version_record_metadata(const struct record *record, struct version_metadata
     if (r == 0)
         r = copy_text(record->build_url, &metadata.build_url, err);
     if (r == 0)
-        r = labels_json(&record->labels, &metadata.labels, err);
+        r = version_record_labels(&record->labels, &metadata.labels, err);
     if (r < 0)
         return r;
     metadata.has_build_time = record->has_build_time;

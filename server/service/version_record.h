@@ -15,3 +15,6 @@ int version_record_of(const struct version *version, struct record *out, struct 
  * version_metadata_release(). */
 int version_record_metadata(const struct record *record, struct version_metadata *out,
                             struct error *err);
+
+/* Labels as the row has them; NULL when there are none. memory_free() it. */
+int version_record_labels(const struct labels *labels, char **out, struct error *err);

@@ -4,10 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/bytes.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/base/number.h"
+#include "server/db/channels.h"
+#include "server/db/settings.h"
 #include "server/db/versions.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"
@@ -16,9 +20,17 @@
 #include "server/service/version_info.h"
 #include "server/service/version_record.h"
 
+#define TRASH_DAYS_DEFAULT 7
+#define TRASH_DAYS_MAX 3650
+#define DAY_S 86400
+
 void version_info_release(struct version_info *info)
 {
     record_release(&info->record);
+    memory_free(info->note);
+    memory_free(info->trashed_by);
+    memory_free(info->trash_reason);
+    memory_free(info->channels);
     memset(info, 0, sizeof(*info));
 }
 
@@ -30,20 +42,69 @@ void version_page_release(struct version_page *page)
     memset(page, 0, sizeof(*page));
 }
 
+static int copy_text(const char *text, char **out, struct error *err)
+{
+    if (text == NULL)
+        return 0;
+    *out = memory_text(text);
+    return *out == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
 int version_info_of(const struct version *version, struct version_info *out, struct error *err)
 {
     struct version_info info = { .id = version->id,
                                  .pinned = version->pinned,
-                                 .trashed = version->state != VERSION_READY };
+                                 .trashed = version->state != VERSION_READY,
+                                 .trashed_at_s = version->trashed_at_s };
     int r;
 
     record_init(&info.record);
     r = version_record_of(version, &info.record, err);
+    if (r == 0)
+        r = copy_text(version->note, &info.note, err);
+    if (r == 0)
+        r = copy_text(version->trashed_by, &info.trashed_by, err);
+    if (r == 0)
+        r = copy_text(version->trash_reason, &info.trash_reason, err);
     if (r < 0) {
-        record_release(&info.record);
+        version_info_release(&info);
         return error_prefix(err, r == -ENOMEM ? r : -EIO, "version row");
     }
     *out = info;
+    return 0;
+}
+
+int trash_life_s(struct services *services, int64_t *out, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(64);
+    uint64_t days = TRASH_DAYS_DEFAULT;
+    int r = setting_get(services->database, "trash_days", &text, err);
+
+    if (r == 0)
+        r = number_parse(buf_span(&text), TRASH_DAYS_MAX, &days, err);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    *out = (int64_t)days * DAY_S;
+    return 0;
+}
+
+int version_info_whole(struct services *services, const struct version *version,
+                       struct version_info *out, struct error *err)
+{
+    cleanup(version_info_release) struct version_info info = { 0 };
+    int64_t life_s = 0;
+    int r = version_info_of(version, &info, err);
+
+    if (r == 0)
+        r = channel_list_of(services->database, version->id, &info.channels, &info.channel_count,
+                            err);
+    if (r == 0 && info.trashed)
+        r = trash_life_s(services, &life_s, err);
+    if (r < 0)
+        return r;
+    info.purge_at_s = info.trashed ? info.trashed_at_s + life_s : 0;
+    *out = info;
+    memset(&info, 0, sizeof(info));
     return 0;
 }
 
@@ -55,20 +116,20 @@ int versions_get(struct services *services, const struct identity *identity, con
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r == 0)
-        r = version_resolve(services, project, app, reference, &version, why, err);
+        r = version_resolve(services, identity, project, app, reference, &version, why, err);
     if (r == 0)
-        r = version_info_of(&version, out, err);
+        r = version_info_whole(services, &version, out, err);
     return r;
 }
 
-/* created_at and id of the last version of the page before. */
-static int list_start(const struct page_request *request, int64_t *out_before_s,
-                      int64_t *out_before_id, struct refusal *why, struct error *err)
+/* The time (of making, or of trashing) and id of the last version of the page before. */
+static int list_start(enum cursor_list list, const struct page_request *request,
+                      int64_t *out_before_s, int64_t *out_before_id, struct refusal *why,
+                      struct error *err)
 {
     uint8_t key[CURSOR_KEY_MAX];
     size_t size;
-    int r = cursor_parse(CURSOR_VERSIONS, request != NULL ? request->cursor : NULL, key, &size, why,
-                         err);
+    int r = cursor_parse(list, request != NULL ? request->cursor : NULL, key, &size, why, err);
 
     if (r < 0)
         return r;
@@ -79,8 +140,8 @@ static int list_start(const struct page_request *request, int64_t *out_before_s,
     return 0;
 }
 
-static int fill_page(const struct version *rows, size_t count, struct version_page *out,
-                     struct error *err)
+static int fill_page(const struct version *rows, size_t count, int64_t life_s,
+                     struct version_page *out, struct error *err)
 {
     cleanup(version_page_release) struct version_page page = { 0 };
     int r;
@@ -92,6 +153,8 @@ static int fill_page(const struct version *rows, size_t count, struct version_pa
         r = version_info_of(&rows[i], &page.items[i], err);
         if (r < 0)
             return r;
+        if (page.items[i].trashed)
+            page.items[i].purge_at_s = page.items[i].trashed_at_s + life_s;
         page.count++;
     }
     *out = page;
@@ -99,13 +162,33 @@ static int fill_page(const struct version *rows, size_t count, struct version_pa
     return 0;
 }
 
-int versions_list(struct services *services, const struct identity *identity, const char *project,
-                  const char *app, const struct page_request *request, struct version_page *out,
-                  struct refusal *why, struct error *err)
+static int rows_list(struct services *services, const char *project, const char *app, bool trashed,
+                     int64_t before_s, int64_t before_id, size_t limit, struct version **out_rows,
+                     size_t *out_count, struct error *err)
 {
-    struct version *rows = NULL;
-    int64_t before_s, before_id;
+    if (trashed)
+        return version_list_trash(services->database, project, app, before_s, before_id, limit,
+                                  out_rows, out_count, err);
+    return version_list(services->database, project, app, before_s, before_id, limit, out_rows,
+                        out_count, err);
+}
+
+static void next_cursor(enum cursor_list list, const struct version *last, char out[CURSOR_SIZE])
+{
     uint8_t key[16];
+
+    bytes_set_u64(key, (uint64_t)(list == CURSOR_TRASH ? last->trashed_at_s : last->created_at_s));
+    bytes_set_u64(key + 8, (uint64_t)last->id);
+    cursor_format(list, span_of(key, sizeof(key)), out);
+}
+
+int versions_list(struct services *services, const struct identity *identity, const char *project,
+                  const char *app, bool trashed, const struct page_request *request,
+                  struct version_page *out, struct refusal *why, struct error *err)
+{
+    const enum cursor_list list = trashed ? CURSOR_TRASH : CURSOR_VERSIONS;
+    struct version *rows = NULL;
+    int64_t before_s, before_id, life_s = 0;
     uint32_t limit;
     size_t count = 0;
     bool more;
@@ -114,22 +197,21 @@ int versions_list(struct services *services, const struct identity *identity, co
     if (r == 0)
         r = page_limit(request, &limit, why, err);
     if (r == 0)
-        r = list_start(request, &before_s, &before_id, why, err);
+        r = list_start(list, request, &before_s, &before_id, why, err);
+    if (r == 0 && trashed)
+        r = trash_life_s(services, &life_s, err);
     if (r < 0)
         return r;
-    r = version_list(services->database, project, app, before_s, before_id, limit + 1, &rows,
-                     &count, err);
+    r = rows_list(services, project, app, trashed, before_s, before_id, limit + 1, &rows, &count,
+                  err);
     if (r == -ENOENT)
         return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, r, "no such app"));
     if (r < 0)
         return r;
     more = count > limit;
-    r = fill_page(rows, more ? limit : count, out, err);
-    if (r == 0 && more) {
-        bytes_set_u64(key, (uint64_t)rows[limit - 1].created_at_s);
-        bytes_set_u64(key + 8, (uint64_t)rows[limit - 1].id);
-        cursor_format(CURSOR_VERSIONS, span_of(key, sizeof(key)), out->next_cursor);
-    }
+    r = fill_page(rows, more ? limit : count, life_s, out, err);
+    if (r == 0 && more)
+        next_cursor(list, &rows[limit - 1], out->next_cursor);
     version_list_free(rows, count);
     return r;
 }

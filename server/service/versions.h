@@ -9,17 +9,27 @@
 #include "common/model/record.h"
 #include "server/service/projects.h"
 
+struct labels;
+
 /*
- * versions - what is known of a version, and which one a reference means.
+ * versions - what is known of a version, which one a reference means, and what may be changed.
  *
  * A reference is a version's name, `latest` (what stands on the channel `live`,
- * else the newest ready one) or `@channel`.
+ * else the newest ready one) or `@channel`. Those who change one name it exactly (-EINVAL).
+ *
+ * The trash keeps a version for trash_life_s() seconds, the setting `trash_days`.
  */
+#define NOTE_MAX_SIZE 1000 /* bytes of plain text (yaml_text_is_plain()) */
 
 struct version_info {
     struct record record;
     bool trashed;
     bool pinned;
+    char *note;                       /* or NULL */
+    int64_t trashed_at_s, purge_at_s; /* 0: not in the trash */
+    char *trashed_by, *trash_reason;  /* or NULL */
+    struct channel *channels;         /* of one that was asked for: it stands on these, by name */
+    size_t channel_count;
     int64_t id; /* row id, for cursors */
 };
 
@@ -37,7 +47,33 @@ int versions_get(struct services *services, const struct identity *identity, con
                  const char *app, const char *reference, struct version_info *out,
                  struct refusal *why, struct error *err);
 
-/* Ready ones, newest first (created_at, id). */
+/* Ready ones, newest first (created_at, id); or those in the trash, trashed last first. */
 int versions_list(struct services *services, const struct identity *identity, const char *project,
-                  const char *app, const struct page_request *request, struct version_page *out,
-                  struct refusal *why, struct error *err);
+                  const char *app, bool trashed, const struct page_request *request,
+                  struct version_page *out, struct refusal *why, struct error *err);
+
+/* ADMIN, as all below. Members with `set_...` false stay; labels replace those that were. Needs one
+ * that is ready. */
+struct version_wish {
+    bool set_pinned, pinned;
+    bool set_labels, set_note;
+    const struct labels *labels;
+    const char *note; /* NULL or "": none */
+};
+int versions_change(struct services *services, const struct caller *caller, const char *project,
+                    const char *app, const char *name, const struct version_wish *wish,
+                    struct version_info *out, struct refusal *why, struct error *err);
+
+/* To the trash; it may lie there already. -EBUSY: REFUSAL_PROMOTED, _PINNED or _LEASED, unless
+ * `force`. */
+int versions_delete(struct services *services, const struct caller *caller, const char *project,
+                    const char *app, const char *name, bool force, struct version_info *out,
+                    struct refusal *why, struct error *err);
+
+/* Out of it; it may be ready already. */
+int versions_restore(struct services *services, const struct caller *caller, const char *project,
+                     const char *app, const char *name, struct version_info *out,
+                     struct refusal *why, struct error *err);
+
+/* How long the trash keeps a version, in seconds. */
+int trash_life_s(struct services *services, int64_t *out, struct error *err);

@@ -27,9 +27,11 @@ KINDS = {
     "admin": ("admin", "", ""),
     "pull-project": ("pull", "demo", ""),
     "push-project": ("push", "demo", ""),
+    "promote-project": ("promote", "demo", ""),
     "admin-project": ("admin", "demo", ""),
     "pull-app": ("pull", "demo", "app"),
     "push-app": ("push", "demo", "app"),
+    "promote-app": ("promote", "demo", "app"),
     "admin-app": ("admin", "demo", "app"),
     "foreign-project": ("push,pull,promote,admin", "other", ""),
     "foreign-app": ("push,pull,promote,admin", "demo", "other"),
@@ -63,6 +65,7 @@ def tokens(server):
 
 @pytest.fixture(scope="module")
 def push_id(server, admin, version):
+    Pusher(server, admin, "demo", "app").push({"doomed": File(b"doomed")}, version="doomed")
     pusher = Pusher(server, admin, "demo", "app")
     assert pusher.create().status == 201
     return pusher.id
@@ -108,7 +111,7 @@ def send(server, route, token, push_id, version):
                         "Content-Type": "application/octet-stream"})
         body = b"x"
     if route["method"] == "DELETE":
-        path = path.replace(push_id, "0" * 32)
+        path = path.replace(push_id, "0" * 32).replace("versions/v1", "versions/doomed")
     return server.request(route["method"], path, token=token, headers=headers, body=body)
 
 

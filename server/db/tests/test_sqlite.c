@@ -258,6 +258,22 @@ static void another_process_moves_the_epoch(void **state)
     assert_true(database_epoch(DB(state)) > before);
 }
 
+static void another_process_moves_the_epoch_of_versions(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database_options options = fixture_options(fixture);
+    struct database *other;
+    int64_t id = fixture_version(DB(state), "shop", "api", "1", 1000, 0, 1);
+    uint64_t tokens = database_epoch(DB(state));
+    uint64_t before = database_version_epoch(DB(state));
+
+    assert_int_equal(database_open(&options, &other, NULL), 0);
+    assert_int_equal(version_trash(other, id, &actor_host, NULL, false, NULL, NULL), 0);
+    database_close(other);
+    assert_true(database_version_epoch(DB(state)) > before);
+    assert_true(database_epoch(DB(state)) == tokens);
+}
+
 static void two_processes_write_in_turn(void **state)
 {
     struct fixture *fixture = *state;
@@ -350,6 +366,7 @@ int main(void)
         CASE(what_was_committed_survives_a_kill),
         CASE(half_a_transaction_is_none),
         CASE(another_process_moves_the_epoch),
+        CASE(another_process_moves_the_epoch_of_versions),
         CASE(two_processes_write_in_turn),
         CASE(in_memory_it_works_too),
         CASE(opening_survives_no_memory),

@@ -8,10 +8,13 @@
 #include <cmocka.h>
 
 #include "common/base/cleanup.h"
+#include "common/model/labels.h"
 #include "server/db/channels.h"
 #include "server/db/purge.h"
+#include "server/db/transaction.h"
 #include "server/db/versions.h"
 #include "server/service/content.h"
+#include "server/service/promotions.h"
 #include "server/service/tests/world.h"
 #include "server/service/version_fact.h"
 #include "server/service/version_record.h"
@@ -104,7 +107,7 @@ static void test_list(void **state)
         struct version_page page;
 
         request.cursor = cursor;
-        assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "list",
+        assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "list", false,
                                        &request, &page, NULL, NULL),
                          0);
         for (size_t i = 0; i < page.count; i++) {
@@ -116,12 +119,12 @@ static void test_list(void **state)
     } while (cursor[0] != '\0');
     assert_int_equal(expected, 0);
     struct version_page page;
-    assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "none", NULL, &page,
-                                   NULL, NULL),
+    assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "none", false, NULL,
+                                   &page, NULL, NULL),
                      -ENOENT);
     request.cursor = "03aa";
-    assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "list", &request,
-                                   &page, NULL, NULL),
+    assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "list", false,
+                                   &request, &page, NULL, NULL),
                      -EINVAL);
 }
 
@@ -143,18 +146,23 @@ static void test_trashed_and_purged(void **state)
     int64_t id = info.id;
     version_info_release(&info);
     assert_int_equal(version_trash(world.database, id, &actor_host, "test", false, NULL, NULL), 0);
-    assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "trash", NULL,
-                                   &page, NULL, NULL),
+    assert_int_equal(versions_list(world.services, &world.caller.identity, "p", "trash", false,
+                                   NULL, &page, NULL, NULL),
                      0);
     assert_int_equal(page.count, 0);
     version_page_release(&page);
     expect("trash", "latest", NULL);
+    expect("trash", "1", NULL);
+    world.caller.identity.sees_trash = true;
     assert_int_equal(versions_get(world.services, &world.caller.identity, "p", "trash", "1", &info,
                                   NULL, NULL),
                      0);
     assert_true(info.trashed);
+    assert_string_equal(info.trash_reason, "test");
+    assert_int_equal(info.purge_at_s, info.trashed_at_s + 7 * 86400);
     version_info_release(&info);
     sample_check(&world, "p", "trash", "1", &sample);
+    world.caller.identity.sees_trash = false;
     /* Other content: refused. The same: restored. */
     assert_int_equal(sample_push(&world, &world.caller, "p", "trash", "1", &other, &outcome, NULL,
                                  &why, NULL),
@@ -192,21 +200,217 @@ static void test_facts(void **state)
     struct version_fact fact;
 
     push("facts", "1", 300);
-    assert_int_equal(version_fact_cached(world.services, "p", "facts", "1", &fact, NULL), -EAGAIN);
-    assert_int_equal(version_fact_get(world.services, "p", "facts", "latest", &fact, NULL, NULL),
+    assert_int_equal(version_fact_cached(world.services, &world.caller.identity, "p", "facts", "1",
+                                         &fact, NULL),
+                     -EAGAIN);
+    assert_int_equal(version_fact_get(world.services, &world.caller.identity, "p", "facts",
+                                      "latest", &fact, NULL, NULL),
                      0);
-    assert_int_equal(version_fact_cached(world.services, "p", "facts", "1", &fact, NULL), 0);
-    assert_int_equal(version_fact_cached(world.services, "p", "facts", "latest", &fact, NULL),
+    assert_int_equal(version_fact_cached(world.services, &world.caller.identity, "p", "facts", "1",
+                                         &fact, NULL),
+                     0);
+    assert_int_equal(version_fact_cached(world.services, &world.caller.identity, "p", "facts",
+                                         "latest", &fact, NULL),
                      -EAGAIN);
     version_fact_forget(world.services, "p", "facts", "1");
-    assert_int_equal(version_fact_cached(world.services, "p", "facts", "1", &fact, NULL), -EAGAIN);
+    assert_int_equal(version_fact_cached(world.services, &world.caller.identity, "p", "facts", "1",
+                                         &fact, NULL),
+                     -EAGAIN);
     char long_name[300];
     memset(long_name, 'x', sizeof(long_name) - 1);
     long_name[sizeof(long_name) - 1] = '\0';
-    assert_int_equal(version_fact_get(world.services, "p", "facts", long_name, &fact, NULL, NULL),
+    assert_int_equal(version_fact_get(world.services, &world.caller.identity, "p", "facts",
+                                      long_name, &fact, NULL, NULL),
                      -ENOENT);
-    assert_int_equal(version_fact_get(world.services, long_name, "facts", "1", &fact, NULL, NULL),
+    assert_int_equal(version_fact_get(world.services, &world.caller.identity, long_name, "facts",
+                                      "1", &fact, NULL, NULL),
                      -ENOENT);
+}
+
+/* What is remembered of a version ends with its state, for readers that never ask the database. */
+static void test_facts_end_with_the_trash(void **state)
+{
+    const struct actor by = actor_host;
+    struct identity identity = world.caller.identity;
+    struct refusal why = { 0 };
+    struct version_fact fact;
+    int64_t id;
+
+    push("ends", "1", 310);
+    assert_int_equal(version_fact_get(world.services, &identity, "p", "ends", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    assert_int_equal(version_fact_cached(world.services, &identity, "p", "ends", "1", &fact, NULL),
+                     0);
+    id = fact.id;
+    assert_int_equal(version_trash(world.database, id, &by, NULL, false, NULL, NULL), 0);
+    assert_int_equal(version_fact_cached(world.services, &identity, "p", "ends", "1", &fact, NULL),
+                     -EAGAIN);
+    assert_int_equal(version_fact_get(world.services, &identity, "p", "ends", "1", &fact, &why,
+                                      NULL),
+                     -ENOENT);
+    assert_int_equal(why.code, REFUSAL_NOT_FOUND);
+    /* Who asks for it fills the memo; that opens nothing for the others. */
+    identity.sees_trash = true;
+    assert_int_equal(version_fact_get(world.services, &identity, "p", "ends", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    assert_int_equal(version_fact_cached(world.services, &identity, "p", "ends", "1", &fact, NULL),
+                     0);
+    identity.sees_trash = false;
+    assert_int_equal(version_fact_cached(world.services, &identity, "p", "ends", "1", &fact, NULL),
+                     -EAGAIN);
+    assert_int_equal(version_restore(world.database, id, &by, NULL), 0);
+    assert_int_equal(version_fact_get(world.services, &identity, "p", "ends", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    assert_int_equal(version_fact_cached(world.services, &identity, "p", "ends", "1", &fact, NULL),
+                     0);
+}
+
+struct lease_row {
+    int64_t version_id;
+    const char *token_id;
+    int64_t expires_at_s;
+};
+
+static int lease_insert(struct transaction *tx, void *context, struct error *err)
+{
+    const struct lease_row *row = context;
+
+    return transaction_run(tx,
+                           "INSERT INTO leases (token_id, host, place, version_id, mode, state,"
+                           " since, renewed_at, expires_at)"
+                           " VALUES ($1, 'host', '/', $2, 'mount', 'ready', 1, 1, $3)",
+                           VALUES(value_text(row->token_id), value_integer(row->version_id),
+                                  value_integer(row->expires_at_s)),
+                           err);
+}
+
+/* A lease opens what is in the trash to its token, until it ends. */
+static void test_leases_see_the_trash(void **state)
+{
+    const struct actor by = actor_host;
+    struct identity *identity = &world.caller.identity;
+    struct caller other;
+    struct version_fact fact;
+    struct lease_row lease = { .token_id = identity->id, .expires_at_s = world_now() + 100 };
+    char text[64];
+
+    world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
+    push("leased", "1", 320);
+    assert_int_equal(version_fact_get(world.services, identity, "p", "leased", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    lease.version_id = fact.id;
+    assert_int_equal(transaction_write(world.database, lease_insert, &lease, NULL), 0);
+    assert_int_equal(version_trash(world.database, fact.id, &by, NULL, true, NULL, NULL), 0);
+    assert_int_equal(version_fact_get(world.services, &other.identity, "p", "leased", "1", &fact,
+                                      NULL, NULL),
+                     -ENOENT);
+    assert_int_equal(version_fact_get(world.services, identity, "p", "leased", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    /* From now on without the database: a mount reads on. */
+    assert_int_equal(version_fact_cached(world.services, identity, "p", "leased", "1", &fact, NULL),
+                     0);
+    assert_int_equal(version_fact_cached(world.services, &other.identity, "p", "leased", "1", &fact,
+                                         NULL),
+                     -EAGAIN);
+    world_sleep(101);
+    assert_int_equal(version_fact_cached(world.services, identity, "p", "leased", "1", &fact, NULL),
+                     -EAGAIN);
+    assert_int_equal(version_fact_get(world.services, identity, "p", "leased", "1", &fact, NULL,
+                                      NULL),
+                     -ENOENT);
+}
+
+static int delete (const char *name, bool force, struct refusal *why)
+{
+    struct version_info info = { 0 };
+    int r =
+        versions_delete(world.services, &world.caller, "p", "gone", name, force, &info, why, NULL);
+
+    version_info_release(&info);
+    return r;
+}
+
+static void test_delete_and_restore(void **state)
+{
+    struct version_info info = { 0 };
+    struct refusal why = { 0 };
+    struct promotion_request promotion = { .project = "p", .app = "gone", .version = "1" };
+    struct channel channel;
+
+    push("gone", "1", 330);
+    push("gone", "2", 331);
+    assert_int_equal(promotions_promote(world.services, &world.caller, &promotion, &channel, NULL,
+                                        NULL),
+                     1);
+    assert_int_equal(delete ("1", false, &why), -EBUSY);
+    assert_int_equal(why.code, REFUSAL_PROMOTED);
+    assert_int_equal(why.name_count, 1);
+    assert_string_equal(why.names, "live");
+    assert_int_equal(delete ("latest", false, &why), -EINVAL);
+    assert_int_equal(delete ("@live", true, &why), -EINVAL);
+    assert_int_equal(delete ("9", true, &why), -ENOENT);
+    assert_int_equal(delete ("1", true, &why), 0);
+    assert_int_equal(delete ("1", false, &why), 0); /* it lies there */
+    expect("gone", "@live", NULL);
+    expect("gone", "latest", "2");
+    assert_int_equal(versions_restore(world.services, &world.caller, "p", "gone", "1", &info, NULL,
+                                      NULL),
+                     0);
+    assert_false(info.trashed);
+    assert_int_equal(info.channel_count, 1);
+    assert_string_equal(info.channels[0].name, "live");
+    version_info_release(&info);
+    expect("gone", "@live", "1");
+    assert_int_equal(delete ("2", false, &why), 0);
+}
+
+static void test_change(void **state)
+{
+    cleanup(labels_release) struct labels labels = { 0 };
+    struct version_info info = { 0 };
+    struct refusal why = { 0 };
+    char long_note[NOTE_MAX_SIZE + 2];
+    struct version_wish wish = { .set_pinned = true,
+                                 .pinned = true,
+                                 .set_labels = true,
+                                 .labels = &labels,
+                                 .set_note = true,
+                                 .note = "kept" };
+
+    push("changed", "1", 340);
+    assert_int_equal(labels_add(&labels, span_text("k"), span_text("v"), NULL), 0);
+    assert_int_equal(versions_change(world.services, &world.caller, "p", "changed", "1", &wish,
+                                     &info, NULL, NULL),
+                     0);
+    assert_true(info.pinned);
+    assert_string_equal(info.note, "kept");
+    assert_string_equal(labels_get(&info.record.labels, "k"), "v");
+    version_info_release(&info);
+    memset(long_note, 'x', sizeof(long_note) - 1);
+    long_note[sizeof(long_note) - 1] = '\0';
+    wish.note = long_note;
+    assert_int_equal(versions_change(world.services, &world.caller, "p", "changed", "1", &wish,
+                                     &info, &why, NULL),
+                     -EINVAL);
+    assert_string_equal(why.pointer, "/note");
+    wish.note = "a\nb";
+    assert_int_equal(versions_change(world.services, &world.caller, "p", "changed", "1", &wish,
+                                     &info, &why, NULL),
+                     -EINVAL);
+    /* Nothing is said of the rest: it stays; an empty note is none. */
+    wish = (struct version_wish){ .set_note = true, .note = "" };
+    assert_int_equal(versions_change(world.services, &world.caller, "p", "changed", "1", &wish,
+                                     &info, NULL, NULL),
+                     0);
+    assert_true(info.pinned);
+    assert_null(info.note);
+    assert_string_equal(labels_get(&info.record.labels, "k"), "v");
+    version_info_release(&info);
 }
 
 static void test_metadata_there_and_back(void **state)
@@ -242,6 +446,10 @@ int main(void)
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_trashed_and_purged),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_facts_end_with_the_trash),
+        cmocka_unit_test(test_leases_see_the_trash),
+        cmocka_unit_test(test_delete_and_restore),
+        cmocka_unit_test(test_change),
         cmocka_unit_test(test_metadata_there_and_back),
     };
 
