@@ -7,12 +7,14 @@
 #include "common/base/error.h"
 #include "common/base/number.h"
 #include "common/base/options.h"
+#include "common/client/api_acts.h"
 #include "common/client/api_versions.h"
 #include "common/codec/json.h"
 #include "common/model/problem.h"
 #include "common/model/version_ref.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define OUTPUT_MAX (256 * 1024 * 1024)
 
@@ -23,7 +25,29 @@ struct listing {
     struct json_writer writer;
     const char *member; /* "project", "app" */
     const char *count;  /* "app_count", "version_count" */
+    struct api_channels channels;
 };
+
+/* A column of its own, on promoted ones alone: `cut -f1` gives the names. */
+static void mark(const struct listing *listing, const char *version, const char *separator)
+{
+    for (size_t i = 0; i < listing->channels.count; i++) {
+        if (strcmp(listing->channels.items[i].version, version) != 0)
+            continue;
+        buf_format(listing->out, "%s@%s", separator, listing->channels.items[i].name);
+        separator = ",";
+    }
+}
+
+static void list_channels(struct listing *listing, const char *version)
+{
+    json_begin_array(&listing->writer, "channels");
+    for (size_t i = 0; i < listing->channels.count; i++) {
+        if (strcmp(listing->channels.items[i].version, version) == 0)
+            json_text(&listing->writer, NULL, listing->channels.items[i].name);
+    }
+    json_end(&listing->writer);
+}
 
 static void put_time(struct buf *out, int64_t time_s)
 {
@@ -71,6 +95,7 @@ static int add_version(void *context, const struct api_version *version, struct 
         record_write_json(record, &listing->writer);
         json_text(&listing->writer, "state", version->trashed ? "trashed" : "ready");
         json_bool(&listing->writer, "pinned", version->pinned);
+        list_channels(listing, record->version);
         json_end(&listing->writer);
         return buf_check(listing->out, err);
     }
@@ -84,6 +109,7 @@ static int add_version(void *context, const struct api_version *version, struct 
         if (version->trashed)
             buf_add_text(listing->out, "\ttrashed");
     }
+    mark(listing, record->version, "\t");
     buf_add_byte(listing->out, '\n');
     return buf_check(listing->out, err);
 }
@@ -92,6 +118,7 @@ static int fill(struct job *job, const struct version_ref *ref, bool all, struct
                 struct error *err)
 {
     struct api_client *client = job->session.client;
+    int r;
 
     if (all) {
         listing->member = "project";
@@ -103,7 +130,12 @@ static int fill(struct job *job, const struct version_ref *ref, bool all, struct
         listing->count = "version_count";
         return api_apps_list(client, ref->project, add_name, listing, err);
     }
-    return api_versions_list(client, ref->project, ref->app, add_version, listing, err);
+    r = api_channels_get(client, ref->project, ref->app, &listing->channels, err);
+    if (r < 0)
+        return r;
+    return (options_has(job->command->options, "trashed")
+                ? api_trash_list
+                : api_versions_list)(client, ref->project, ref->app, add_version, listing, err);
 }
 
 static int list(struct job *job, struct error *err)
@@ -118,6 +150,8 @@ static int list(struct job *job, struct error *err)
 
     if (r == 0 && ref.kind != VERSION_REF_PROJECT && ref.kind != VERSION_REF_APP)
         r = error_set(err, -EINVAL, "list takes P or P/A, not \"%s\"", said);
+    if (r == 0 && ref.kind != VERSION_REF_APP && options_has(job->command->options, "trashed"))
+        r = error_set(err, -EINVAL, "list --trashed takes P/A");
     if (r < 0)
         return job_failed(job, r, EXIT_USAGE);
     r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
@@ -130,6 +164,7 @@ static int list(struct job *job, struct error *err)
         json_begin_array(&listing.writer, "items");
     }
     r = fill(job, &ref, said == NULL, &listing, err);
+    api_channels_release(&listing.channels);
     if (r < 0)
         return r;
     if (job->command->output.json) {

@@ -5,7 +5,22 @@
 
 #include "common/base/options.h"
 
-enum { INIT, PUSH, PULL, LIST, SHOW, DIFF, GET, VERIFY, VERSION, COMPLETION };
+enum {
+    INIT,
+    PUSH,
+    PULL,
+    LIST,
+    SHOW,
+    DIFF,
+    GET,
+    VERIFY,
+    PROMOTE,
+    ROLLBACK,
+    DELETE,
+    RESTORE,
+    VERSION,
+    COMPLETION,
+};
 
 #define NO_OPTION                          \
     {                                      \
@@ -50,6 +65,30 @@ static const struct option_spec verify_options[] = {
     NO_OPTION,
 };
 
+static const struct option_spec trash_options[] = {
+    { "trashed", 0, OPTION_SWITCH, NULL, "what is in the trash" },
+    NO_OPTION,
+};
+
+static const struct option_spec promote_options[] = {
+    { "channel", 0, OPTION_TEXT, "C", "channel; else live" },
+    { "expect", 0, OPTION_TEXT, "V", "only when this one stands there now; \"\": none" },
+    { "note", 0, OPTION_TEXT, "TEXT", "why; it stays in the history" },
+    NO_OPTION,
+};
+
+static const struct option_spec rollback_options[] = {
+    { "channel", 0, OPTION_TEXT, "C", "channel; else live" },
+    { "to", 0, OPTION_TEXT, "V", "back to this one; else the one before" },
+    { "note", 0, OPTION_TEXT, "TEXT", "why; it stays in the history" },
+    NO_OPTION,
+};
+
+static const struct option_spec delete_options[] = {
+    { "force", 0, OPTION_SWITCH, NULL, "also one that is promoted, pinned or in use" },
+    NO_OPTION,
+};
+
 static const struct option_spec every_options[] = {
     { "config", 0, OPTION_TEXT, "FILE", "settings, instead of .kkartifact.yml in the directory" },
     { "server", 0, OPTION_LIST, "URL",
@@ -70,11 +109,17 @@ static const struct verb_spec verbs[] = {
     { "push", "[DIR]", 0, 1, "Make a directory a version", push_options, PUSH },
     { "pull", "[DEST]", 0, 1, "Make a directory equal to a version", pull_options, PULL },
     { "get", "P/A/V[/PATH] [DEST]", 1, 2, "Fetch a part of a version, once", NULL, GET },
-    { "list", "[P[/A]]", 0, 1, "List projects, apps or versions", NULL, LIST },
-    { "show", "P/A/V", 1, 1, "Show the record of a version", NULL, SHOW },
+    { "list", "[P[/A]]", 0, 1, "List projects, apps or versions", trash_options, LIST },
+    { "show", "P/A/V", 1, 1, "Show the record of a version", trash_options, SHOW },
     { "diff", "P/A V1 V2", 3, 3, "Tell what differs between two versions", NULL, DIFF },
     { "verify", "[DIR]", 0, 1, "Compare a pulled directory with what was pulled", verify_options,
       VERIFY },
+    { "promote", "P/A/V", 1, 1, "Make a version the current one on a channel", promote_options,
+      PROMOTE },
+    { "rollback", "P/A", 1, 1, "Put back what stood on a channel before", rollback_options,
+      ROLLBACK },
+    { "delete", "P/A/V", 1, 1, "Throw a version into the trash", delete_options, DELETE },
+    { "restore", "P/A/V", 1, 1, "Take a version out of the trash", NULL, RESTORE },
     { "version", "", 0, 0, "Print the version of this program", NULL, VERSION },
     { "completion", "bash|zsh|fish", 1, 1, "Print the completion script of a shell", NULL,
       COMPLETION },
@@ -96,6 +141,8 @@ command_function *verbs_function(int id)
         [PULL] = command_pull,       [LIST] = command_list,
         [SHOW] = command_show,       [DIFF] = command_diff,
         [GET] = command_get,         [VERIFY] = command_verify,
+        [PROMOTE] = command_promote, [ROLLBACK] = command_rollback,
+        [DELETE] = command_delete,   [RESTORE] = command_restore,
         [VERSION] = command_version, [COMPLETION] = command_completion,
     };
 

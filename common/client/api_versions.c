@@ -114,8 +114,8 @@ static const char *exact_name(const char *version)
     return version[0] == '@' || strcmp(version, "latest") == 0 ? NULL : version;
 }
 
-int api_version_get(struct api_client *client, const char *project, const char *app,
-                    const char *version, struct api_version *out, struct error *err)
+static int get(struct api_client *client, const char *project, const char *app, const char *version,
+               bool any, struct api_version *out, struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
     cleanup(api_result_release) struct api_result result = api_result_init();
@@ -125,6 +125,8 @@ int api_version_get(struct api_client *client, const char *project, const char *
     int r;
 
     api_path_version(&path, project, app, version);
+    if (any)
+        url_add_query(&path, "trashed", span_text("1"));
     spec.path = buf_text(&path);
     r = buf_check(&path, err);
     if (r == 0)
@@ -132,6 +134,18 @@ int api_version_get(struct api_client *client, const char *project, const char *
     if (r < 0)
         return api_problem_about(&result.problem, r, project, app, version, err);
     return api_version_read(buf_span(&result.body), project, app, exact_name(version), out, err);
+}
+
+int api_version_get(struct api_client *client, const char *project, const char *app,
+                    const char *version, struct api_version *out, struct error *err)
+{
+    return get(client, project, app, version, false, out, err);
+}
+
+int api_version_get_any(struct api_client *client, const char *project, const char *app,
+                        const char *version, struct api_version *out, struct error *err)
+{
+    return get(client, project, app, version, true, out, err);
 }
 
 /* Without waiting ---------------------------------------------------------- */
@@ -385,8 +399,8 @@ static int give_version(void *context, const struct json_value *item, struct err
     return r;
 }
 
-int api_versions_list(struct api_client *client, const char *project, const char *app,
-                      api_version_each *each, void *context, struct error *err)
+static int list_state(struct api_client *client, const char *project, const char *app,
+                      const char *state, api_version_each *each, void *context, struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
     struct version_walk walk = { project, app, each, context };
@@ -395,9 +409,23 @@ int api_versions_list(struct api_client *client, const char *project, const char
 
     api_path_app(&path, project, app);
     buf_add_text(&path, "/versions");
+    if (state != NULL)
+        url_add_query(&path, "state", span_text(state));
     api_problem_clear(&problem);
     r = walk_pages(client, buf_text(&path), give_version, &walk, &problem, err);
     return api_problem_about(&problem, r, project, app, NULL, err);
+}
+
+int api_versions_list(struct api_client *client, const char *project, const char *app,
+                      api_version_each *each, void *context, struct error *err)
+{
+    return list_state(client, project, app, NULL, each, context, err);
+}
+
+int api_trash_list(struct api_client *client, const char *project, const char *app,
+                   api_version_each *each, void *context, struct error *err)
+{
+    return list_state(client, project, app, "trashed", each, context, err);
 }
 
 /* Names, without waiting ------------------------------------------------------ */

@@ -40,7 +40,10 @@ int api_version_read_member(struct span json, const char *member, const char *pr
 /* version: a name, "latest" or "@channel". out->record.version is the name it resolved to. */
 int api_version_get(struct api_client *client, const char *project, const char *app,
                     const char *version, struct api_version *out, struct error *err);
-/* The same without waiting. version is NULL on failure; valid until the callback returns. */
+/* The same of one that may also be in the trash. */
+int api_version_get_any(struct api_client *client, const char *project, const char *app,
+                        const char *version, struct api_version *out, struct error *err);
+/* api_version_get() without waiting. version is NULL on failure; valid until the callback returns. */
 typedef void api_version_done(void *context, const struct api_version *version,
                               const struct error *err);
 int api_version_get_start(struct api_client *client, const char *project, const char *app,
@@ -68,6 +71,9 @@ int api_apps_list(struct api_client *client, const char *project, api_name_each 
                   void *context, struct error *err);
 int api_versions_list(struct api_client *client, const char *project, const char *app,
                       api_version_each *each, void *context, struct error *err);
+/* Those in the trash. */
+int api_trash_list(struct api_client *client, const char *project, const char *app,
+                   api_version_each *each, void *context, struct error *err);
 
 /* The same without waiting, page after page on the loop: done gets all names at once (err NULL), or
  * the failure. What: "/projects", or a path from api_path_app with "/versions" and the like. The

@@ -2,11 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/acts.h"
 #include "server/db/driver.h"
 #include "server/db/version_rows.h"
+
+#define WORDS_MAX 100 /* of names in a text */
 
 struct removal {
     int64_t id;
@@ -59,11 +62,20 @@ static int protectors(struct transaction *tx, const char *sql, const struct valu
     return r < 0 ? r : 0;
 }
 
-static int protected_by(struct protection *out, enum protection_kind kind, struct error *err,
-                        const struct version *version, const char *what)
+/* As many names as a line of words holds. */
+static int protected_by(const struct version *version, enum protection_kind kind, const char *what,
+                        struct protection *out, struct error *err)
 {
+    cleanup(buf_release) struct buf names = buf_init(PROTECTION_NAMES_SIZE);
+    const char *at = out->names;
+
+    for (size_t i = 0; i < out->count && names.size < WORDS_MAX; i++) {
+        buf_format(&names, "%s%s", i == 0 ? "" : ", ", at);
+        at += strlen(at) + 1;
+    }
     out->kind = kind;
-    return error_set(err, -EBUSY, "version %s is %s", version->name, what);
+    return error_set(err, -EBUSY, "version %.64s is %s%.100s", version->name, what,
+                     buf_text(&names));
 }
 
 /* Promoted (or the one before that on its channel), pinned, or in use. */
@@ -77,10 +89,10 @@ static int refuse_protected(struct transaction *tx, const struct version *versio
                        err);
 
     if (r == 0 && out->count > 0)
-        return protected_by(out, PROTECTION_PROMOTED, err, version,
-                            "promoted, or the one before that on its channel");
+        return protected_by(version, PROTECTION_PROMOTED, "promoted, or the one before that, on ",
+                            out, err);
     if (r == 0 && version->pinned)
-        return protected_by(out, PROTECTION_PINNED, err, version, "pinned");
+        return protected_by(version, PROTECTION_PINNED, "pinned", out, err);
     if (r == 0)
         r = protectors(tx,
                        "SELECT DISTINCT host FROM leases WHERE version_id = $1"
@@ -89,7 +101,7 @@ static int refuse_protected(struct transaction *tx, const struct version *versio
                               value_integer(PROTECTION_NAMES_MAX)),
                        out, err);
     if (r == 0 && out->count > 0)
-        return protected_by(out, PROTECTION_LEASED, err, version, "in use");
+        return protected_by(version, PROTECTION_LEASED, "in use by ", out, err);
     return r;
 }
 

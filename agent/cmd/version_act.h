@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "common/model/version_ref.h"
+
+struct api_promoted;
+struct error;
+struct job;
+
+/* version_act - what promote, rollback, delete and restore have in common. */
+
+/* The operand as P/A/V (or, with `app`, P/A); it may be P/A@CHANNEL with `channel`. Anything else is
+ * exit 2. */
+enum version_act { ACT_ON_VERSION, ACT_ON_VERSION_OR_CHANNEL, ACT_ON_APP };
+int version_act_parse(struct job *job, enum version_act kind, struct version_ref *out,
+                      struct error *err);
+
+/* Configuration and client. */
+int version_act_connect(struct job *job, struct error *err);
+
+/* The version that stands on the channel now: a line P/A/V, or one JSON object. */
+int version_act_write_promoted(struct job *job, const struct version_ref *ref, const char *moved,
+                               const struct api_promoted *promoted, struct error *err);
+
+/* A line P/A/V, or one JSON object with the state. */
+int version_act_write(struct job *job, const struct version_ref *ref, const char *state,
+                      struct error *err);
