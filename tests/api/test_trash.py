@@ -95,6 +95,23 @@ def test_pushing_is_neither_listed_nor_resolved(app):
     assert refused.status == 404
 
 
+def test_pushes_of_the_same_name_join_and_the_first_commit_wins(app):
+    tree = {"file": File(b"of two pushes"), "second": File(b"of the first alone")}
+    first, second, other = (Pusher(app.server, app.token, "bin", app.name) for _ in range(3))
+    assert sorted(first.begin(tree, version="v3")) == ["file", "second"]
+    for path in ("file", "second"):
+        sent = first.patch(tree[path].sha256, tree[path].data, 0, len(tree[path].data))
+        assert sent.status == 204, sent
+    assert second.begin(tree, version="v3") == []  # what the first has sent is there
+    changed = {"file": File(DATA)}
+    assert other.begin(changed, version="v3") == []
+    assert second.commit().json()["state"] == "created"
+    late = first.commit()
+    assert (late.status, late.json()["state"]) == (200, "exists")
+    refused = other.commit()
+    assert (refused.status, refused.code) == (409, "version-exists")
+
+
 def test_trashed_is_in_the_trash_only(app):
     before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
     answer = app.ask("DELETE", "/versions/v2")

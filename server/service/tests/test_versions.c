@@ -10,6 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/model/labels.h"
 #include "server/db/channels.h"
+#include "server/db/database.h"
 #include "server/db/purge.h"
 #include "server/db/transaction.h"
 #include "server/db/versions.h"
@@ -268,6 +269,37 @@ static void test_facts_end_with_the_trash(void **state)
                      0);
 }
 
+/* Another server of the same database, which tells this one nothing but through the epoch. */
+static void test_facts_end_with_the_trash_of_another_server(void **state)
+{
+    const struct identity *identity = &world.caller.identity;
+    const struct actor by = actor_host;
+    struct version_fact fact;
+    char location[128];
+    struct database_options options = { .location = location, .now_s = world_now };
+    struct database *other;
+
+    push("away", "1", 350);
+    assert_int_equal(version_fact_get(world.services, identity, "p", "away", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    assert_int_equal(version_fact_cached(world.services, identity, "p", "away", "1", &fact, NULL),
+                     0);
+    snprintf(location, sizeof(location), "sqlite:%s/kk.db", world.directory);
+    assert_int_equal(database_open(&options, &other, NULL), 0);
+    assert_int_equal(version_trash(other, fact.id, &by, NULL, false, NULL, NULL), 0);
+    assert_int_equal(version_fact_cached(world.services, identity, "p", "away", "1", &fact, NULL),
+                     -EAGAIN);
+    assert_int_equal(version_fact_get(world.services, identity, "p", "away", "1", &fact, NULL,
+                                      NULL),
+                     -ENOENT);
+    assert_int_equal(version_restore(other, fact.id, &by, NULL), 0);
+    assert_int_equal(version_fact_get(world.services, identity, "p", "away", "1", &fact, NULL,
+                                      NULL),
+                     0);
+    database_close(other);
+}
+
 struct lease_row {
     int64_t version_id;
     const char *token_id;
@@ -447,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_trashed_and_purged),
         cmocka_unit_test(test_facts),
         cmocka_unit_test(test_facts_end_with_the_trash),
+        cmocka_unit_test(test_facts_end_with_the_trash_of_another_server),
         cmocka_unit_test(test_leases_see_the_trash),
         cmocka_unit_test(test_delete_and_restore),
         cmocka_unit_test(test_change),
