@@ -194,6 +194,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 found = [version for (p, a, _), (version, _) in state.versions.items()
                          if (p, a) == (project, app)]
                 self.answer(200, {"items": found[::-1]})
+            case ["projects", project, "apps", app]:
+                self.answer(200, {"project": project, "app": app,
+                                  "created_at": "2026-01-02T03:04:05Z", "version_count": 1,
+                                  "channels": []})
             case ["projects"]:
                 names = sorted({p for p, _, _ in state.versions})
                 self.answer(200, {"items": [{"project": name, "created_at": "2026-01-02T03:04:05Z",
