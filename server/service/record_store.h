@@ -19,7 +19,8 @@ struct version;
  *
  * The record is written after the commit: one that a crash swallowed is written by whoever sees the
  * version next (a push that `exists`, or the job that walks all versions). It is never there before
- * the version is.
+ * the version is. What changes later (labels, pins, notes, channels, the trash) is in the database
+ * alone.
  */
 #define RECORD_KEY_SIZE 35 /* with the NUL */
 #define RECORD_PURGED_SCHEMA "kkartifact-purged-1"
