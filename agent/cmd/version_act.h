@@ -9,8 +9,7 @@ struct job;
 
 /* version_act - what promote, rollback, delete and restore have in common. */
 
-/* The operand as P/A/V (or, with `app`, P/A); it may be P/A@CHANNEL with `channel`. Anything else is
- * exit 2. */
+/* The operand, of the form that the kind says; anything else is exit 2. */
 enum version_act { ACT_ON_VERSION, ACT_ON_VERSION_OR_CHANNEL, ACT_ON_APP };
 int version_act_parse(struct job *job, enum version_act kind, struct version_ref *out,
                       struct error *err);

@@ -43,7 +43,8 @@ int api_version_get(struct api_client *client, const char *project, const char *
 /* The same of one that may also be in the trash. */
 int api_version_get_any(struct api_client *client, const char *project, const char *app,
                         const char *version, struct api_version *out, struct error *err);
-/* api_version_get() without waiting. version is NULL on failure; valid until the callback returns. */
+/* api_version_get() without waiting. version is NULL on failure; valid until the callback
+ * returns. */
 typedef void api_version_done(void *context, const struct api_version *version,
                               const struct error *err);
 int api_version_get_start(struct api_client *client, const char *project, const char *app,
