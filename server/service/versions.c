@@ -15,14 +15,12 @@
 #include "server/db/versions.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"
+#include "server/service/policy.h"
 #include "server/service/refusal.h"
 #include "server/service/version_fact.h"
 #include "server/service/version_info.h"
 #include "server/service/version_record.h"
 
-#define TRASH_DAYS_DEFAULT 7
-#define TRASH_DAYS_MAX 3650
-#define DAY_S 86400
 
 void version_info_release(struct version_info *info)
 {
@@ -74,18 +72,14 @@ int version_info_of(const struct version *version, struct version_info *out, str
     return 0;
 }
 
-int trash_life_s(struct services *services, int64_t *out, struct error *err)
+static int trash_age(struct services *services, int64_t *out_s, struct error *err)
 {
-    cleanup(buf_release) struct buf text = buf_init(64);
-    uint64_t days = TRASH_DAYS_DEFAULT;
-    int r = setting_get(services->database, "trash_days", &text, err);
+    struct policy policy;
+    int r = policy_get(services, &policy, err);
 
     if (r == 0)
-        r = number_parse(buf_span(&text), TRASH_DAYS_MAX, &days, err);
-    if (r < 0 && r != -ENOENT)
-        return r;
-    *out = (int64_t)days * DAY_S;
-    return 0;
+        *out_s = policy.trash_age_s;
+    return r;
 }
 
 int version_info_whole(struct services *services, const struct version *version,
@@ -99,7 +93,7 @@ int version_info_whole(struct services *services, const struct version *version,
         r = channel_list_of(services->database, version->id, &info.channels, &info.channel_count,
                             err);
     if (r == 0 && info.trashed)
-        r = trash_life_s(services, &life_s, err);
+        r = trash_age(services, &life_s, err);
     if (r < 0)
         return r;
     info.purge_at_s = info.trashed ? info.trashed_at_s + life_s : 0;
@@ -199,7 +193,7 @@ int versions_list(struct services *services, const struct identity *identity, co
     if (r == 0)
         r = list_start(list, request, &before_s, &before_id, why, err);
     if (r == 0 && trashed)
-        r = trash_life_s(services, &life_s, err);
+        r = trash_age(services, &life_s, err);
     if (r < 0)
         return r;
     r = rows_list(services, project, app, trashed, before_s, before_id, limit + 1, &rows, &count,

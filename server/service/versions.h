@@ -17,7 +17,7 @@ struct labels;
  * A reference is a version's name, `latest` (what stands on the channel `live`,
  * else the newest ready one) or `@channel`. Those who change one name it exactly (-EINVAL).
  *
- * The trash keeps a version for trash_life_s() seconds, the setting `trash_days`.
+ * The trash keeps a version for `trash_age` (policy.h).
  */
 #define NOTE_MAX_SIZE 1000 /* bytes of plain text (yaml_text_is_plain()) */
 
@@ -74,6 +74,3 @@ int versions_delete(struct services *services, const struct caller *caller, cons
 int versions_restore(struct services *services, const struct caller *caller, const char *project,
                      const char *app, const char *name, struct version_info *out,
                      struct refusal *why, struct error *err);
-
-/* How long the trash keeps a version, in seconds. */
-int trash_life_s(struct services *services, int64_t *out, struct error *err);

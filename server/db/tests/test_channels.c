@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/db/channels.h"
+#include "server/db/purge.h"
 #include "common/base/memory.h"
 #include "server/db/promotions.h"
 #include "server/db/tests/fixture.h"

@@ -321,12 +321,15 @@ static void restore_one(void)
 static void promote_one(void)
 {
     struct named *named = &names[below(NAMES)];
-    struct version version = version_empty();
-    int r =
-        channel_promote(world.database, "p", "a", "live", named->name, NULL, "t", &version, NULL);
+    const struct promotion promotion = { .project = "p",
+                                         .app = "a",
+                                         .channel = below(2) == 0 ? "live" : "beta",
+                                         .version = named->name,
+                                         .by = actor_host };
+    struct promotion_result result;
+    int r = channel_promote(world.database, &promotion, &result, NULL);
 
     assert_int_equal(r == 0, named->life == READY);
-    version_release(&version);
 }
 
 static void sleep_some(void)
