@@ -22,6 +22,9 @@
 #include "common/net/http_loop.h"
 
 #define TURN_MS 200
+/* Questions for a delta at a time: whoever finds no room at the server (services.c) gets the whole
+ * blob. They keep the two busy that it makes at a time, also over a line that is long. */
+#define TURNS 4
 #define WRONG_MAX 2             /* times that a blob may come wrong */
 #define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
 
@@ -37,6 +40,7 @@ struct lane {
     bool disk_failed; /* the failure is the disk's, not the server's */
     char part[PULL_FETCH_NAME_SIZE], made[PULL_FETCH_NAME_SIZE];
     bool asks_delta;
+    bool has_turn;            /* it asks for a delta, and nothing came yet */
     struct http_post hashed;  /* a thread is through with the bytes in `part`... */
     struct http_post patched; /* ...or with the delta there */
     int patch_result;
@@ -48,7 +52,10 @@ struct fetching {
     struct http_loop *loop;
     struct lane *lanes;
     size_t lane_count;
-    size_t next;
+    size_t next[2];          /* of those that come whole, and of those that come as deltas */
+    size_t turns;            /* lanes that have one */
+    struct http_post filler; /* to lanes that wait for one */
+    bool is_posted;
     struct workers *workers; /* where deltas are applied; NULL: no blob has a base */
     size_t at_threads;       /* lanes that are there, or whose bytes are hashed on one */
     int result;
@@ -104,11 +111,26 @@ static void restart(struct lane *lane)
     pull_body_rewind(&lane->body);
 }
 
+/* The server has made the delta, or will not: the next one may be asked for. */
+static void leave_turn(struct lane *lane)
+{
+    struct fetching *fetching = lane->fetching;
+
+    if (!lane->has_turn)
+        return;
+    lane->has_turn = false;
+    fetching->turns--;
+    if (!fetching->is_posted)
+        http_loop_post_at(fetching->loop, &fetching->filler);
+    fetching->is_posted = true;
+}
+
 static int on_body(void *context, struct span bytes, struct error *err)
 {
     struct lane *lane = context;
     int r = pull_body_add(&lane->body, bytes, &lane->disk_failed, err);
 
+    leave_turn(lane);
     if (r == 0)
         transfer_done(lane->fetching->options->transfer, 0, bytes.size);
     return r;
@@ -119,19 +141,48 @@ static bool is_to_come(const struct pull_blob *blob)
     return !blob->is_here && (blob->base == NULL || !blob->base->is_made);
 }
 
+static bool comes_as_delta(const struct pull_blob *blob)
+{
+    return blob->base != NULL && blob->base->is_known;
+}
+
+static struct pull_blob *next_blob(struct fetching *fetching, bool as_delta)
+{
+    const struct pull_fetch_options *options = fetching->options;
+    size_t *next = &fetching->next[as_delta];
+
+    while (*next < options->count && (!is_to_come(&options->blobs[*next]) ||
+                                      comes_as_delta(&options->blobs[*next]) != as_delta))
+        ++*next;
+    return *next < options->count ? &options->blobs[(*next)++] : NULL;
+}
+
+/* One that comes as a delta, if there is a turn for it: the server takes longest for those. */
 static void fill_lane(struct lane *lane)
 {
     struct fetching *fetching = lane->fetching;
-    const struct pull_fetch_options *options = fetching->options;
 
-    while (fetching->next < options->count && !is_to_come(&options->blobs[fetching->next]))
-        fetching->next++;
-    if (fetching->result != 0 || fetching->next == options->count)
+    if (fetching->result != 0)
         return;
-    lane->blob = &options->blobs[fetching->next++];
+    if (fetching->turns < TURNS)
+        lane->blob = next_blob(fetching, true);
+    if (lane->blob == NULL)
+        lane->blob = next_blob(fetching, false);
+    if (lane->blob == NULL)
+        return;
     lane->wrong = 0;
     lane->poor = 0;
     start_fetch(lane);
+}
+
+static void fill_idle(void *context)
+{
+    struct fetching *fetching = context;
+
+    fetching->is_posted = false;
+    for (size_t i = 0; i < fetching->lane_count; i++)
+        if (fetching->lanes[i].blob == NULL)
+            fill_lane(&fetching->lanes[i]);
 }
 
 /* The bytes are right: they get their name. */
@@ -348,6 +399,7 @@ static void on_done(void *context, const struct api_answer *answer)
     struct lane *lane = context;
 
     lane->call = NULL;
+    leave_turn(lane);
     if (lane->fetching->result != 0)
         lane_end(lane);
     else if (goes_on(lane, answer))
@@ -410,6 +462,10 @@ static void ask(struct lane *lane)
         r = buf_check(&range, &err);
     if (r == 0)
         r = api_call_start(options->transfer->client, &spec, &lane->call, &err);
+    if (r == 0 && lane->asks_delta) {
+        lane->has_turn = true;
+        lane->fetching->turns++;
+    }
     if (r < 0)
         fail(lane, r, &err);
 }
@@ -436,7 +492,7 @@ static bool is_over(void *context)
         if (fetching->lanes[i].blob != NULL)
             return fetching->result != 0;
     }
-    return true;
+    return !fetching->is_posted;
 }
 
 static void run(struct fetching *fetching)
@@ -462,7 +518,7 @@ static void run(struct fetching *fetching)
     /* What is at a thread comes back to the loop before its lane may go. */
     if (fetching->workers != NULL)
         workers_drain(fetching->workers);
-    while (fetching->at_threads > 0)
+    while (fetching->at_threads > 0 || fetching->is_posted)
         http_loop_run_once(fetching->loop, TURN_MS, NULL);
     for (size_t i = 0; i < fetching->lane_count; i++)
         lane_end(&fetching->lanes[i]);
@@ -484,6 +540,7 @@ int pull_fetch(const struct pull_fetch_options *options, struct error *err)
     int r = 0;
 
     fetching.loop = api_client_loop(options->transfer->client);
+    fetching.filler = (struct http_post){ .function = fill_idle, .context = &fetching };
     fetching.lane_count = options->transfer->concurrency;
     fetching.lanes = lanes = memory_array(fetching.lane_count, sizeof(*lanes));
     if (lanes == NULL)

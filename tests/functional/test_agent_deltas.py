@@ -314,3 +314,26 @@ def test_verbose_tells_how_each_went(counted, names, source, tmp_path):
     assert "bin/big: delta, " in done.stderr
     done = agent.run("pull", tmp_path / "copy", *at, "--version", "v2").expect(0)
     assert "bin/big: delta, " in done.stderr
+
+
+def test_many_deltas_find_room_at_the_server(new_server, names, tmp_path):
+    """It makes few at a time, and whoever finds no room to wait for a turn gets the whole blob."""
+    server = new_server()
+    source, copy, count = tmp_path / "source", tmp_path / "copy", 60
+    for number in range(count):
+        trees.write(source, f"{number}.bin", bytes_of(300_000))
+    with CountingProxy(server.port) as proxy:
+        agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
+        agent.push(source, names.project, names.app, "v1")
+        agent.pull(copy, names.project, names.app, "v1")
+        for number in range(count):
+            path = source / f"{number}.bin"
+            path.write_bytes(b"new" + path.read_bytes())
+        trees.write(source, "other.bin", bytes_of(400_000))  # comes whole, beside them
+        agent.push(source, names.project, names.app, "v2")
+        proxy.reset()
+        done = agent.run("pull", copy, "--project", names.project, "--app", names.app,
+                         "--version", "v2", "--verbose").expect(0)
+        assert done.stderr.count(": delta, ") == count, done
+        assert proxy.total < 400_000 + 2000 * count
+    trees.assert_same(source, copy)
