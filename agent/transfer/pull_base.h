@@ -38,10 +38,12 @@ struct tree;
 #define PULL_BASE_COMPARISONS (1u << 21)
 
 struct pull_base {
-    char *path;      /* of the version, and of DEST when there is a base */
-    bool is_known;   /* what follows is set: there is a base */
-    bool is_changed; /* it is not what the last pull has put there; or it is the blob itself */
-    bool is_made;    /* not a base any more: PULL_FETCH_MADE is to be mended */
+    char *path;         /* of the version, and of DEST when there is a base */
+    bool is_known;      /* what follows is set: there is a base */
+    bool is_changed;    /* it is not what the last pull has put there; or it is the blob itself */
+    bool is_made;       /* not a base any more: PULL_FETCH_MADE is to be mended */
+    bool is_late;       /* the server had no turn: to be asked for again (pull_fetch.c) */
+    uint8_t times_late; /* so often it had none */
     struct digest sha256;
     struct digest noted; /* changed: what the last pull has put there; or the blob */
     uint64_t size, stamp;

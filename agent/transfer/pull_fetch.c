@@ -25,6 +25,9 @@
 /* Questions for a delta at a time: whoever finds no room at the server (services.c) gets the whole
  * blob. They keep the two busy that it makes at a time, also over a line that is long. */
 #define TURNS 4
+#define TURNS_GOOD 8            /* deltas that came, after which there may be room for one more */
+#define LATER_MS 500            /* so long nothing is asked for again that there was no turn for */
+#define LATER_TIMES 4           /* then the whole is taken for an answer */
 #define WRONG_MAX 2             /* times that a blob may come wrong */
 #define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
 
@@ -40,6 +43,7 @@ struct lane {
     bool disk_failed; /* the failure is the disk's, not the server's */
     char part[PULL_FETCH_NAME_SIZE], made[PULL_FETCH_NAME_SIZE];
     bool asks_delta;
+    bool may_come_later;      /* and says that it may be told to ask again */
     bool has_turn;            /* it asks for a delta, and nothing came yet */
     struct http_post hashed;  /* a thread is through with the bytes in `part`... */
     struct http_post patched; /* ...or with the delta there */
@@ -53,7 +57,12 @@ struct fetching {
     struct lane *lanes;
     size_t lane_count;
     size_t next[2];          /* of those that come whole, and of those that come as deltas */
-    size_t turns;            /* lanes that have one */
+    size_t turns, turns_max; /* lanes that have one, and may */
+    size_t good;             /* deltas that came since turns_max was set */
+    size_t late;             /* blobs that are to be asked for again */
+    bool is_again;           /* next[true] is at those */
+    bool is_paused;
+    struct http_timer pause;
     struct http_post filler; /* to lanes that wait for one */
     bool is_posted;
     struct workers *workers; /* where deltas are applied; NULL: no blob has a base */
@@ -146,15 +155,41 @@ static bool comes_as_delta(const struct pull_blob *blob)
     return blob->base != NULL && blob->base->is_known;
 }
 
+static bool is_next(const struct fetching *fetching, const struct pull_blob *blob, bool as_delta)
+{
+    return is_to_come(blob) && comes_as_delta(blob) == as_delta &&
+           (!as_delta || blob->base->is_late == fetching->is_again);
+}
+
 static struct pull_blob *next_blob(struct fetching *fetching, bool as_delta)
 {
     const struct pull_fetch_options *options = fetching->options;
     size_t *next = &fetching->next[as_delta];
 
-    while (*next < options->count && (!is_to_come(&options->blobs[*next]) ||
-                                      comes_as_delta(&options->blobs[*next]) != as_delta))
+    while (*next < options->count && !is_next(fetching, &options->blobs[*next], as_delta))
         ++*next;
     return *next < options->count ? &options->blobs[(*next)++] : NULL;
+}
+
+/* Those that there was no turn for come behind the others, after a pause. */
+static struct pull_blob *next_delta(struct fetching *fetching)
+{
+    struct pull_blob *blob = NULL;
+
+    if (!fetching->is_again)
+        blob = next_blob(fetching, true);
+    if (blob != NULL || fetching->late == 0 || fetching->is_paused)
+        return blob;
+    if (fetching->is_again)
+        blob = next_blob(fetching, true);
+    if (blob == NULL) {
+        fetching->is_again = true;
+        fetching->next[true] = 0;
+        blob = next_blob(fetching, true);
+    }
+    blob->base->is_late = false;
+    fetching->late--;
+    return blob;
 }
 
 /* One that comes as a delta, if there is a turn for it: the server takes longest for those. */
@@ -164,8 +199,8 @@ static void fill_lane(struct lane *lane)
 
     if (fetching->result != 0)
         return;
-    if (fetching->turns < TURNS)
-        lane->blob = next_blob(fetching, true);
+    if (fetching->turns < fetching->turns_max)
+        lane->blob = next_delta(fetching);
     if (lane->blob == NULL)
         lane->blob = next_blob(fetching, false);
     if (lane->blob == NULL)
@@ -175,14 +210,19 @@ static void fill_lane(struct lane *lane)
     start_fetch(lane);
 }
 
-static void fill_idle(void *context)
+static void fill_idle(struct fetching *fetching)
+{
+    for (size_t i = 0; i < fetching->lane_count; i++)
+        if (fetching->lanes[i].blob == NULL)
+            fill_lane(&fetching->lanes[i]);
+}
+
+static void turn_is_left(void *context)
 {
     struct fetching *fetching = context;
 
     fetching->is_posted = false;
-    for (size_t i = 0; i < fetching->lane_count; i++)
-        if (fetching->lanes[i].blob == NULL)
-            fill_lane(&fetching->lanes[i]);
+    fill_idle(fetching);
 }
 
 /* The bytes are right: they get their name. */
@@ -326,12 +366,55 @@ static void delta_is_applied(void *context)
     blob_is_here(lane);
 }
 
+static void pause_is_over(void *context)
+{
+    struct fetching *fetching = context;
+
+    fetching->is_paused = false;
+    fill_idle(fetching);
+}
+
+/* There was no turn for it: others are there as well. */
+static void come_later(struct lane *lane)
+{
+    struct fetching *fetching = lane->fetching;
+
+    transfer_detail(fetching->options->transfer, "%s: the server has no turn for a delta",
+                    lane->blob->base->path);
+    lane->blob->base->is_late = true;
+    lane->blob->base->times_late++;
+    fetching->late++;
+    fetching->turns_max = fetching->turns > 0 ? fetching->turns : 1;
+    fetching->good = 0;
+    if (!fetching->is_paused)
+        fetching->is_paused =
+            http_timer_set(fetching->loop, &fetching->pause, clock_monotonic_ms() + LATER_MS) == 0;
+    directory_remove_file(fetching->options->stage, lane->part, NULL);
+    restart(lane);
+    pull_body_close(&lane->body);
+    lane->blob = NULL;
+    fill_lane(lane);
+}
+
+static void count_delta(struct fetching *fetching)
+{
+    if (++fetching->good < TURNS_GOOD || fetching->turns_max >= TURNS)
+        return;
+    fetching->good = 0;
+    fetching->turns_max++;
+}
+
 /* An answer to the question for a delta: true when it was taken care of. */
 static bool take_delta(struct lane *lane, const struct api_answer *answer)
 {
     if (!lane->asks_delta)
         return false;
+    if (answer->code == 0 && answer->status == 202 && lane->may_come_later) {
+        come_later(lane);
+        return true;
+    }
     if (answer->code == 0 && is_delta(answer)) {
+        count_delta(lane->fetching);
         pull_body_close(&lane->body);
         lane->fetching->at_threads++;
         workers_submit(lane->fetching->workers, apply_delta, lane);
@@ -438,11 +521,11 @@ static void ask(struct lane *lane)
     const struct pull_fetch_options *options = lane->fetching->options;
     cleanup(buf_release) struct buf path = buf_init(4096);
     cleanup(buf_release) struct buf range = buf_init(64);
-    struct http_header header = { "Range", NULL };
+    struct http_header headers[2];
     char hex[DIGEST_HEX_SIZE];
     struct error err;
     struct api_call_spec spec = {
-        .method = HTTP_GET, .headers = &header, .on_body = on_body, .done = on_done, .context = lane
+        .method = HTTP_GET, .headers = headers, .on_body = on_body, .done = on_done, .context = lane
     };
     int r;
 
@@ -454,8 +537,11 @@ static void ask(struct lane *lane)
         buf_format(&path, "?from=%s", hex);
     }
     buf_format(&range, "bytes=%llu-", (unsigned long long)lane->body.offset);
-    header.value = buf_text(&range);
-    spec.header_count = lane->body.offset > 0 ? 1 : 0;
+    if (lane->body.offset > 0)
+        headers[spec.header_count++] = (struct http_header){ "Range", buf_text(&range) };
+    lane->may_come_later = lane->asks_delta && lane->blob->base->times_late < LATER_TIMES;
+    if (lane->may_come_later)
+        headers[spec.header_count++] = (struct http_header){ "Prefer", "respond-async" };
     spec.path = buf_text(&path);
     r = buf_check(&path, &err);
     if (r == 0)
@@ -492,7 +578,7 @@ static bool is_over(void *context)
         if (fetching->lanes[i].blob != NULL)
             return fetching->result != 0;
     }
-    return !fetching->is_posted;
+    return fetching->result != 0 || (fetching->late == 0 && !fetching->is_posted);
 }
 
 static void run(struct fetching *fetching)
@@ -506,6 +592,7 @@ static void run(struct fetching *fetching)
         if (r == -ETIMEDOUT)
             r = transfer_stopped(fetching->options->transfer, &err);
     }
+    http_timer_clear(fetching->loop, &fetching->pause);
     if (r < 0 && fetching->result == 0) {
         fetching->result = r;
         fetching->error = err;
@@ -535,12 +622,13 @@ static bool has_bases(const struct pull_fetch_options *options)
 
 int pull_fetch(const struct pull_fetch_options *options, struct error *err)
 {
-    struct fetching fetching = { .options = options };
+    struct fetching fetching = { .options = options, .turns_max = TURNS };
     cleanup_memory struct lane *lanes = NULL;
     int r = 0;
 
     fetching.loop = api_client_loop(options->transfer->client);
-    fetching.filler = (struct http_post){ .function = fill_idle, .context = &fetching };
+    fetching.pause = (struct http_timer){ .function = pause_is_over, .context = &fetching };
+    fetching.filler = (struct http_post){ .function = turn_is_left, .context = &fetching };
     fetching.lane_count = options->transfer->concurrency;
     fetching.lanes = lanes = memory_array(fetching.lane_count, sizeof(*lanes));
     if (lanes == NULL)

@@ -20,7 +20,8 @@ struct transfer;
  * this pull or in another that finds its part. Wrong bytes are fetched once more, from
  * the beginning, then the pull fails with -EBADMSG (exit 8).
  *
- * A blob with a known base is asked for as a delta from it. A delta is spooled under the
+ * A blob with a known base is asked for as a delta from it, a few at a time, and later again when
+ * the server is at too many. A delta is spooled under the
  * same name, so that it can be broken off and begun anew, and applied on a thread;
  * whatever is wrong with it, the blob then comes whole.
  */

@@ -42,9 +42,10 @@ int content_open_blob_chunks(struct services *services, const struct identity *i
                              struct error *err);
 /* A delta that makes the blob out of `base`, or *out = NULL: the blob is to be given whole. That is
  * so when the identity may not pull `base` (there is nothing that tells it from one that does not
- * exist), when a delta would be no smaller than the blob in zstd, when one of them is too large to
- * make it while somebody waits, and when too many are being made. Failures are those of the blob
- * alone. */
+ * exist), when a delta would be no smaller than the blob in zstd, and when one of them is too large
+ * to make it while somebody waits. When too many are being made *out is NULL and the result
+ * CONTENT_DELTA_LATER: it may be had by who asks again. Failures are those of the blob alone. */
+#define CONTENT_DELTA_LATER 1
 int content_open_delta(struct services *services, const struct identity *identity,
                        const char *project, const char *app, const char *reference,
                        const struct digest *sha256, const struct digest *base, struct content **out,

@@ -69,7 +69,7 @@ static int open_delta(struct services *services, const struct delta_pair *pair, 
         return open_kept(services, pair, out_fd, out_size, err);
     case GATE_FULL:
     default:
-        return error_set(err, -EAGAIN, "too many deltas are being made");
+        return error_set(err, -EBUSY, "too many deltas are being made");
     }
 }
 
@@ -120,5 +120,5 @@ int content_open_delta(struct services *services, const struct identity *identit
         r = answer(services, &pair, &content, NULL);
     }
     *out = r == 0 ? content : NULL;
-    return 0;
+    return r == -EBUSY ? CONTENT_DELTA_LATER : 0;
 }

@@ -5,12 +5,13 @@ import os
 import random
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import trees
 from agent import Agent
-from proxies import CountingProxy
+from proxies import CountingProxy, LyingProxy
 
 SIZE = 6 << 20
 CHANGES = {
@@ -316,24 +317,81 @@ def test_verbose_tells_how_each_went(counted, names, source, tmp_path):
     assert "bin/big: delta, " in done.stderr
 
 
-def test_many_deltas_find_room_at_the_server(new_server, names, tmp_path):
-    """It makes few at a time, and whoever finds no room to wait for a turn gets the whole blob."""
-    server = new_server()
-    source, copy, count = tmp_path / "source", tmp_path / "copy", 60
-    for number in range(count):
+
+COUNT = 60
+SMALL_DELTA = 2000  # with its question; a 150th of the blob
+
+
+def change_many(agent, names, app, root):
+    """A version of many files that lies in DEST, and the next, where all are others."""
+    source, copy = root / app / "source", root / app / "copy"
+    for number in range(COUNT):
         trees.write(source, f"{number}.bin", bytes_of(300_000))
+    agent.push(source, names.project, app, "v1")
+    agent.pull(copy, names.project, app, "v1")
+    for number in range(COUNT):
+        path = source / f"{number}.bin"
+        path.write_bytes(b"new" + path.read_bytes())
+    return source, copy
+
+
+def pull_telling(agent, names, app, copy):
+    done = agent.run("pull", copy, "--project", names.project, "--app", app, "--version", "v2",
+                     "--verbose").expect(0)
+    return done.stderr
+
+
+def test_many_deltas_find_room_at_the_server(new_server, names, tmp_path):
+    """It makes few at a time, and whoever finds no room to wait for a turn gets none."""
+    server = new_server()
     with CountingProxy(server.port) as proxy:
         agent = Agent(tmp_path / "agent", proxy.url, server.all_rights)
-        agent.push(source, names.project, names.app, "v1")
-        agent.pull(copy, names.project, names.app, "v1")
-        for number in range(count):
-            path = source / f"{number}.bin"
-            path.write_bytes(b"new" + path.read_bytes())
+        source, copy = change_many(agent, names, "app", tmp_path)
         trees.write(source, "other.bin", bytes_of(400_000))  # comes whole, beside them
-        agent.push(source, names.project, names.app, "v2")
+        agent.push(source, names.project, "app", "v2")
         proxy.reset()
-        done = agent.run("pull", copy, "--project", names.project, "--app", names.app,
-                         "--version", "v2", "--verbose").expect(0)
-        assert done.stderr.count(": delta, ") == count, done
-        assert proxy.total < 400_000 + 2000 * count
+        told = pull_telling(agent, names, "app", copy)
+        assert told.count(": delta, ") == COUNT and "no turn" not in told, told
+        assert proxy.total < 400_000 + SMALL_DELTA * COUNT
     trees.assert_same(source, copy)
+
+
+def test_several_agents_take_turns(new_server, names, tmp_path):
+    server = new_server()
+    agent = Agent(tmp_path / "agent", server.url, server.all_rights)
+    apps = ["a", "b", "c"]
+    trees_of = {app: change_many(agent, names, app, tmp_path) for app in apps}
+    for app in apps:
+        agent.push(trees_of[app][0], names.project, app, "v2")
+    with ThreadPoolExecutor(len(apps)) as pool:
+        told = list(pool.map(lambda app: pull_telling(
+            Agent(tmp_path / app, server.url, server.all_rights), names, app, trees_of[app][1]),
+            apps))
+    assert "no turn" in "".join(told)  # or nothing is tested
+    assert "".join(told).count(": whole, ") <= len(apps) * COUNT // 20, told
+    for app in apps:
+        trees.assert_same(*trees_of[app])
+
+
+def no_turn(reply):
+    reply.status, reply.body = 202, b""
+    reply.headers = [("Retry-After", "1")]
+
+
+@pytest.mark.plain_only
+@pytest.mark.parametrize("times, whole", [(1, 0), (4, 0), (5, 1), (None, 1)])
+def test_no_turn_for_a_delta(times, whole, agent, server, names, source, tmp_path):
+    """It is asked for again a few times, then the blob comes whole."""
+    agent.push(source, names.project, names.app, "v1")
+    agent.pull(tmp_path / "copy", names.project, names.app, "v1")
+    trees.write(source, "bin/big", CHANGES["inserted"]((source / "bin/big").read_bytes()))
+    agent.push(source, names.project, names.app, "v2")
+    with LyingProxy(server) as proxy:
+        rule = proxy.lie(r"/blobs/[0-9a-f]+\?from=", no_turn, times=times)
+        told = pull_telling(Agent(tmp_path / "lied-to", proxy.url, server.all_rights), names,
+                            names.app, tmp_path / "copy")
+        assert rule.used == (times or 5)
+    assert told.count("bin/big: the server has no turn for a delta") == min(times or 4, 4)
+    assert told.count("bin/big: whole, ") == whole
+    assert told.count("bin/big: delta, ") == 1 - whole
+    trees.assert_same(source, tmp_path / "copy")

@@ -7,6 +7,7 @@ import pathlib
 import socket
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -69,6 +70,34 @@ def test_bytes_of_a_delta(kind, percent, old, server, names):
     assert len(answer.body) <= SIZE * percent / 100
     # another time it is there already, byte for byte
     assert get_from(push, new, old).body == answer.body
+
+
+def test_who_comes_back_is_not_given_the_whole(old, new_server, names):
+    """With two workers one delta is made at a time, and nobody waits."""
+    server = new_server(environment={"KKARTIFACT_WORKERS": "2"})
+    olds = [old[at * 4 * MIB:(at + 1) * 4 * MIB] for at in range(5)]
+    news = [b"new" + data for data in olds]
+    for name, files in (("old", olds), ("new", news)):
+        push = Push(server, names, name)
+        push.describe(*((b"%d" % at, data) for at, data in enumerate(files)))
+        for data in files:
+            assert push.part(sha(data), data, 0, len(data)).status == 204
+        assert push.commit().status == 201
+
+    def get(at, **headers):
+        return push.request("GET", f"{push.app}/versions/new/blobs/{sha(news[at])}"
+                                   f"?from={sha(olds[at])}", headers=headers)
+
+    with ThreadPoolExecutor(len(olds)) as pool:
+        answers = list(pool.map(lambda at: get(at, Prefer="respond-async"), range(len(olds))))
+    assert {answer.status for answer in answers} == {200, 202}, answers
+    for at, answer in enumerate(answers):
+        if answer.status == 202:
+            assert answer.body == b"" and answer.headers["retry-after"] == "1"
+            assert answer.headers["cache-control"] == "no-store"
+            answer = get(at)  # nobody else is there now
+        assert answer.headers["content-type"] == DELTA
+        assert_right(answer, news[at], olds[at])
 
 
 def objects_beside(server, data, suffix):

@@ -17,7 +17,9 @@
 #include "common/model/chunk_list.h"
 #include "common/model/delta.h"
 #include "server/service/content.h"
+#include "server/service/context.h"
 #include "server/service/delta_make.h"
+#include "server/service/gate.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 #include "server/storage/blob_store.h"
@@ -463,6 +465,31 @@ static void test_several_at_once(void **state)
     assert_true(world.kind == WORLD_FILE ? given == 4 : given >= 1);
 }
 
+/* Nobody waits for a turn where there is no room: that is told apart from what is not worth it. */
+static void test_no_turn(void **state)
+{
+    const struct services_settings settings = { .store = world.store,
+                                                .database = world.database,
+                                                .workers = 1 };
+    const struct digest *target = &in_place.blobs[LARGE].sha256, *base = &old.blobs[LARGE].sha256;
+    struct content *content = NULL;
+    struct services *services;
+
+    assert_int_equal(services_new(&settings, &services, NULL), 0);
+    assert_int_equal(gate_enter(services->gate, span_text("other"), 0), GATE_MINE);
+    assert_int_equal(content_open_delta(services, &world.caller.identity, "p", "a", "in-place",
+                                        target, base, &content, NULL, NULL),
+                     CONTENT_DELTA_LATER);
+    assert_null(content);
+    gate_leave(services->gate, span_text("other"));
+    assert_int_equal(content_open_delta(services, &world.caller.identity, "p", "a", "in-place",
+                                        target, base, &content, NULL, NULL),
+                     0);
+    assert_non_null(content);
+    content_close(content);
+    services_free(services);
+}
+
 static void test_larger_than_somebody_waits_for(void **state)
 {
     const struct blob base = { .size = DELTA_MAKE_MAX + 1 }, target = { .size = 5 };
@@ -490,6 +517,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_store_that_fails),
         cmocka_unit_test(test_kept),
         cmocka_unit_test(test_several_at_once),
+        cmocka_unit_test(test_no_turn),
         cmocka_unit_test(test_larger_than_somebody_waits_for),
     };
 
