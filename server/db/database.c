@@ -93,4 +93,5 @@ void database_version_epoch_advance(struct database *database)
 void database_count(struct database *database, struct database_counts *out)
 {
     database->driver->count(database, out);
+    out->statements = atomic_load(&database->statements);
 }

@@ -53,10 +53,10 @@ uint64_t database_epoch(struct database *database);
 /* The same for versions: it moves when one goes to the trash, comes back or is purged. */
 uint64_t database_version_epoch(struct database *database);
 
-/* Transactions that changed something, and the commits (each one sync of the disk) that carried
- * them. */
+/* Transactions that changed something, the commits (each one sync of the disk) that carried them,
+ * and the statements of all transactions. */
 struct database_counts {
-    uint64_t transactions, commits;
+    uint64_t transactions, commits, statements;
 };
 void database_count(struct database *database, struct database_counts *out);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "server/db/database.h"
 #include "server/db/transaction.h"
 
@@ -52,6 +54,7 @@ extern const struct driver driver_sqlite;
 struct database {
     const struct driver *driver;
     int64_t (*now_s)(void);
+    atomic_uint_fast64_t statements; /* run so far */
 };
 
 /* Runs a migration's text. */

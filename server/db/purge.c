@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/driver.h"
+#include "server/db/leases.h"
 #include "server/db/names.h"
 #include "server/db/version_rows.h"
 
@@ -99,7 +100,6 @@ static int check(struct transaction *tx, const struct version *version, struct e
 static int pointers_drop(struct transaction *tx, int64_t id, struct error *err)
 {
     static const char *const statements[] = {
-        "DELETE FROM leases WHERE version_id = $1",
         "DELETE FROM channels WHERE version_id = $1",
         "UPDATE channels SET previous_id = NULL WHERE previous_id = $1",
     };
@@ -148,6 +148,8 @@ static int purge(struct transaction *tx, void *context, struct error *err)
         return error_set(err, -ENOENT, "no such version");
     if (r > 0)
         r = check(tx, &version, err);
+    if (r >= 0)
+        r = lease_drop_version(tx, version.id, self->by, err);
     if (r >= 0)
         r = pointers_drop(tx, version.id, err);
     if (r >= 0)

@@ -74,6 +74,7 @@ int transaction_run(struct transaction *tx, const char *sql, const struct value 
                     size_t count, struct error *err)
 {
     assert(count <= VALUE_MAX);
+    atomic_fetch_add_explicit(&tx->database->statements, 1, memory_order_relaxed);
     return tx->database->driver->run(tx, sql, values, count, err);
 }
 
@@ -82,6 +83,7 @@ int transaction_run_many(struct transaction *tx, const char *sql, size_t row_cou
                          struct error *err)
 {
     assert(value_count <= VALUE_MAX);
+    atomic_fetch_add_explicit(&tx->database->statements, row_count, memory_order_relaxed);
     return tx->database->driver->run_many(tx, sql, row_count, value_count, fill, context, err);
 }
 
@@ -94,6 +96,7 @@ int transaction_query(struct transaction *tx, const char *sql, const struct valu
                       size_t count, struct rows *out_rows, struct error *err)
 {
     assert(count <= VALUE_MAX && out_rows->tx == NULL);
+    atomic_fetch_add_explicit(&tx->database->statements, 1, memory_order_relaxed);
     return tx->database->driver->query(tx, sql, values, count, out_rows, err);
 }
 
