@@ -15,6 +15,7 @@ static const struct name_rule {
     [NAME_APP] = { "an app's name", NAME_MAX_SIZE, '-' },
     [NAME_CHANNEL] = { "a channel's name", NAME_MAX_SIZE, '-' },
     [NAME_VERSION] = { "a version's name", VERSION_MAX_SIZE, '+' },
+    [NAME_HOST] = { "a host's name", HOST_MAX_SIZE, '-' },
 };
 
 static bool is_letter_or_digit(uint8_t c)
@@ -36,7 +37,7 @@ int name_check(enum name_kind kind, struct span name, struct error *err)
             return error_set(err, -EINVAL, "%s consists of letters, digits and . _ -%s", rule->what,
                              rule->extra == '+' ? " +" : "");
     }
-    if (span_equal_text(name, "latest"))
+    if (kind != NAME_HOST && span_equal_text(name, "latest"))
         return error_set(err, -EINVAL, "\"latest\" is reserved and no name");
     return 0;
 }

@@ -14,6 +14,7 @@ struct error;
  *   project, app, channel   [A-Za-z0-9][A-Za-z0-9._-]{0,62}
  *   version                 [A-Za-z0-9][A-Za-z0-9._+-]{0,127}
  *                           `latest` is reserved: none of the four may be called so
+ *   host                    [A-Za-z0-9][A-Za-z0-9._-]{0,127}
  *   component of a path     1..255 bytes, no NUL, no '/', not "." nor ".."
  *   path of an entry        components joined by '/', at most 4096 bytes and 255 components; the
  *                           first is neither `.kkartifact` nor `.kkartifact.yml`
@@ -25,6 +26,7 @@ struct error;
  */
 #define NAME_MAX_SIZE 63     /* project, app, channel; bytes without the NUL */
 #define VERSION_MAX_SIZE 128 /* version */
+#define HOST_MAX_SIZE 128
 #define NAME_TEXT_SIZE (NAME_MAX_SIZE + 1)
 #define VERSION_TEXT_SIZE (VERSION_MAX_SIZE + 1)
 
@@ -33,7 +35,7 @@ struct error;
 #define PATH_MAX_DEPTH 255
 #define TARGET_MAX_SIZE 4095
 
-enum name_kind { NAME_PROJECT, NAME_APP, NAME_CHANNEL, NAME_VERSION };
+enum name_kind { NAME_PROJECT, NAME_APP, NAME_CHANNEL, NAME_VERSION, NAME_HOST };
 
 int name_check(enum name_kind kind, struct span name, struct error *err);
 

@@ -28,6 +28,7 @@ static const struct problem problems[] = {
     { "pinned", 409, -EBUSY, EXIT_CONFLICT, "The version is pinned" },
     { "leased", 409, -EBUSY, EXIT_CONFLICT, "The version is in use" },
     { "no-previous", 409, -EBUSY, EXIT_CONFLICT, "Nothing stood there before" },
+    { "too-many-leases", 409, -EBUSY, EXIT_CONFLICT, "Too many leases" },
     { "safety-limit", 409, -EBUSY, EXIT_CONFLICT, "A safety limit was reached" },
     { "precondition-failed", 412, -EEXIST, EXIT_CONFLICT, "Precondition failed" },
     { "range", 416, -EINVAL, EXIT_OTHER, "Range not satisfiable" },

@@ -18,6 +18,7 @@
 #include "server/service/delta_later.h"
 #include "server/service/event_sequence.h"
 #include "server/service/jobs.h"
+#include "server/service/leases.h"
 #include "server/service/pushes.h"
 #include "server/service/record_store.h"
 #include "server/service/services.h"
@@ -45,6 +46,7 @@ struct step {
 static const struct step steps[] = {
     { "events-number", 0, 15000, true, LANE_QUICK, event_sequence_step },
     { "pushes-expire", 1000, 60000, false, LANE_QUICK, pushes_expire },
+    { "leases-expire", 3000, 60000, false, LANE_QUICK, leases_expire },
     { "tombstones-clear", 2000, 60000, false, LANE_QUICK, tombstone_clearing_step },
     { "tokens-used", 30000, 30000, false, LANE_QUICK, flush_used },
     { "records-purged", 3000, 60000, false, LANE_QUICK, record_store_tell_purged },

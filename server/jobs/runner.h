@@ -11,7 +11,7 @@ struct services;
  * lanes, a thread each: short ones, deltas (which compute for seconds), and jobs (jobs.h, which may
  * work for hours).
  *
- * Steps are a table in runner.c (name, period, function): ending pushes, numbering
+ * Steps are a table in runner.c (name, period, function): ending pushes and leases, numbering
  * events, times of last use, better deltas. A step that fails is logged and tried again at its next
  * turn. With several servers on one database a step that needs one leader takes a
  * lease in the database first.

@@ -27,6 +27,7 @@ enum cursor_list {
     CURSOR_TRASH,
     CURSOR_PROMOTIONS,
     CURSOR_JOBS,
+    CURSOR_LEASES,
 };
 
 /* key.size <= CURSOR_KEY_MAX (programming error otherwise). */

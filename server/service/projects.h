@@ -16,7 +16,7 @@ struct channel;
  * Lists are in the order of names and hold only what the identity sees. A cursor
  * is opaque text that a page gave; "" or NULL starts; one that is broken: -EINVAL.
  */
-#define CURSOR_SIZE 320 /* room for any cursor of this folder, with the NUL */
+#define CURSOR_SIZE 2400 /* room for any cursor of this folder, with the NUL */
 #define PAGE_LIMIT_DEFAULT 50
 #define PAGE_LIMIT_MAX 500
 

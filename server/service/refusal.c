@@ -17,6 +17,7 @@ static const char *const names[] = {
     [REFUSAL_VERSION_EXISTS] = "version-exists",
     [REFUSAL_OFFSET_MISMATCH] = "offset-mismatch",
     [REFUSAL_MISSING_BLOBS] = "missing-blobs",
+    [REFUSAL_TOO_MANY_LEASES] = "too-many-leases",
     [REFUSAL_PUSH_BUSY] = "push-busy",
     [REFUSAL_PROMOTED] = "promoted",
     [REFUSAL_PINNED] = "pinned",

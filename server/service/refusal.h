@@ -29,6 +29,7 @@ enum refusal_code {
     REFUSAL_VERSION_EXISTS,     /* -EEXIST: `existing_content` is what the name stands for */
     REFUSAL_OFFSET_MISMATCH,    /* -EBUSY: `expected_offset` */
     REFUSAL_MISSING_BLOBS,      /* -EBUSY: `missing` files; or the listing or times (text says) */
+    REFUSAL_TOO_MANY_LEASES,    /* -EBUSY: of one token */
     REFUSAL_PUSH_BUSY,          /* -EBUSY: another request works on the same thing of this push */
     REFUSAL_PROMOTED,           /* -EBUSY: `names` of channels */
     REFUSAL_PINNED,             /* -EBUSY */
@@ -51,7 +52,8 @@ struct refusal {
     uint64_t missing;
     struct digest expected, actual;
     struct digest existing_content;
-    char pointer[64]; /* a JSON pointer such as "/metadata/labels", or "" */
+    char pointer[64]; /* a JSON pointer such as "/metadata/labels", or "". Also of what an item
+                       of the request names and is REFUSAL_NOT_FOUND or REFUSAL_PURGED. */
     size_t name_count;
     char names[REFUSAL_NAMES_SIZE]; /* one behind the other, each with its NUL */
 };

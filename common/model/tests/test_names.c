@@ -32,6 +32,12 @@ static void test_names(void **state)
     assert_int_equal(name(NAME_APP, "a@b"), -EINVAL);
     assert_int_equal(name(NAME_APP, "\xc3\xa4"), -EINVAL);
     assert_int_equal(name(NAME_VERSION, "+a"), -EINVAL);
+    assert_int_equal(name(NAME_HOST, "web-1.example_org"), 0);
+    assert_int_equal(name(NAME_HOST, "latest"), 0);
+    assert_int_equal(name(NAME_HOST, "-web"), -EINVAL);
+    assert_int_equal(name(NAME_HOST, "web/1"), -EINVAL);
+    assert_int_equal(name_check(NAME_HOST, span_of(longest, HOST_MAX_SIZE), NULL), 0);
+    assert_int_equal(name_check(NAME_HOST, span_of(longest, HOST_MAX_SIZE + 1), NULL), -EINVAL);
     for (int kind = NAME_PROJECT; kind <= NAME_VERSION; kind++) {
         size_t max = kind == NAME_VERSION ? VERSION_MAX_SIZE : NAME_MAX_SIZE;
         assert_int_equal(name((enum name_kind)kind, "latest"), -EINVAL);

@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "server/db/events.h"
 #include "server/jobs/runner.h"
+#include "server/service/leases.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 
@@ -66,6 +67,33 @@ static void test_every_step_once(void **state)
     sample_release(&sample);
 }
 
+static void test_expired_leases_go(void **state)
+{
+    const struct lease_said said = { .project = "p",
+                                     .app = "a",
+                                     .version = "leased",
+                                     .place = "/srv",
+                                     .mode = "pull",
+                                     .state = "complete" };
+    const struct leases_request request = { .host = "web1", .items = &said, .count = 1 };
+    enum pushes_outcome outcome;
+    int64_t expires_at_s;
+    struct sample sample;
+    size_t count = 0;
+
+    sample_make(&sample, 5, 1, 10);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "a", "leased", &sample, &outcome, NULL,
+                                 NULL, NULL),
+                     0);
+    sample_release(&sample);
+    assert_int_equal(leases_put(world.services, &world.caller, &request, &expires_at_s, NULL, NULL),
+                     0);
+    world_sleep(expires_at_s - world_now());
+    assert_int_equal(runner_run_once(world.services, NULL), 0);
+    assert_int_equal(leases_expire(world.services, &count, NULL), 0);
+    assert_int_equal(count, 0); /* the step left none */
+}
+
 /* One step that fails does not keep the others from running. */
 static void test_a_failing_step(void **state)
 {
@@ -101,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_step_once),
+        cmocka_unit_test(test_expired_leases_go),
         cmocka_unit_test(test_a_failing_step),
         cmocka_unit_test(test_the_thread_works_and_stops_at_once),
     };
