@@ -35,6 +35,12 @@ handler api_promote;
 handler api_rollback;
 handler api_promotions_list;
 
+/* hosts.c */
+handler api_hosts_list;
+handler api_leases_put;
+handler api_leases_remove;
+handler api_pulls_report;
+
 /* tree.c, files.c, blobs.c, blob_packs.c */
 handler api_tree_get;
 handler api_tree_merkle;

@@ -8,9 +8,30 @@
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_metrics.h"
+#include "server/service/leases.h"
 #include "server/service/services.h"
 
 #define METRICS_MAX ((size_t)8 << 20)
+
+static void gauge_write(struct buf *body, const char *name, const char *help, uint64_t value)
+{
+    buf_format(body, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
+               (unsigned long long)value);
+}
+
+/* Left out when the database does not answer: the other counters are wanted then, too. */
+static void leases_write(struct services *services, struct buf *body)
+{
+    struct lease_counts counts;
+
+    if (leases_count(services, &counts, NULL) < 0)
+        return;
+    gauge_write(body, "kkartifact_leases", "Leases of versions in use that have not expired.",
+                counts.leases);
+    gauge_write(body, "kkartifact_leases_stale", "Those of them that missed two renewals.",
+                counts.stale);
+    gauge_write(body, "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
+}
 
 int api_metrics(struct http_exchange *exchange, void *context, struct error *err)
 {
@@ -39,6 +60,7 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
                "# TYPE kkartifact_wrong_deltas_total counter\n"
                "kkartifact_wrong_deltas_total %llu\n",
                (unsigned long long)services_wrong_deltas(api->options.services));
+    leases_write(api->options.services, &body);
     return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
                             err);
 }

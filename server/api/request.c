@@ -79,6 +79,8 @@ static void take_names(struct request *request, const struct url *url)
             take_name(request, segment, request->push, sizeof(request->push));
         else if (parameter_is(parameter, "job"))
             take_name(request, segment, request->job, sizeof(request->job));
+        else if (parameter_is(parameter, "host"))
+            take_name(request, segment, request->host, sizeof(request->host));
     }
 }
 
@@ -281,7 +283,7 @@ static void failed_members(void *context, struct json_writer *writer)
         digest_member(writer, "expected", &why->expected);
         digest_member(writer, "actual", &why->actual);
     }
-    if (why->code == REFUSAL_VALIDATION) {
+    if (why->code == REFUSAL_VALIDATION || why->pointer[0] != '\0') {
         json_begin_array(writer, "errors");
         json_begin_object(writer, NULL);
         json_text(writer, "pointer", why->pointer);
@@ -334,6 +336,20 @@ int request_digest(struct http_exchange *exchange, struct digest *out, struct er
     if (digest_parse(request_blob_text(exchange), out, NULL) < 0)
         return refusal_set(&request_of(exchange)->why, REFUSAL_NOT_FOUND,
                            error_set(err, -ENOENT, "a blob is named by 64 lower-case hex digits"));
+    return 0;
+}
+
+int request_place(struct http_exchange *exchange, char *out, size_t size, struct error *err)
+{
+    struct request *request = request_of(exchange);
+    const struct route_parameter *place = parameter(request, "place");
+    const struct span text = http_exchange_url(exchange)->segments[place->first];
+
+    if (text.size >= size || memchr(text.bytes, '\0', text.size) != NULL)
+        return refusal_set(&request->why, REFUSAL_NOT_FOUND,
+                           error_set(err, -ENOENT, "no host has such a place"));
+    memcpy(out, text.bytes, text.size);
+    out[text.size] = '\0';
     return 0;
 }
 
@@ -409,6 +425,14 @@ int request_member_text(struct http_exchange *exchange, const struct json_value 
                         const char *name, const char **out, struct error *err)
 {
     int r = json_member_text(object, name, out, err);
+
+    return r < 0 ? member_refused(exchange, name, r) : 0;
+}
+
+int request_member_bool(struct http_exchange *exchange, const struct json_value *object,
+                        const char *name, bool *out, struct error *err)
+{
+    int r = json_member_bool(object, name, out, err);
 
     return r < 0 ? member_refused(exchange, name, r) : 0;
 }

@@ -29,6 +29,7 @@ struct request {
     char reference[VERSION_TEXT_SIZE + 1]; /* a version's name, `latest`, `@channel` */
     char push[64];
     char job[64];
+    char host[HOST_MAX_SIZE + 1];
     bool name_impossible;
     struct caller caller;
     struct refusal why; /* filled by services; read when a failure is answered */
@@ -47,6 +48,8 @@ void request_fail(struct http_exchange *exchange, void *context, const struct er
 struct span request_blob_text(struct http_exchange *exchange);
 /* {d}: -ENOENT when it is no digest. */
 int request_digest(struct http_exchange *exchange, struct digest *out, struct error *err);
+/* {place}, which may hold any '/': -ENOENT when it is too long or holds a NUL. */
+int request_place(struct http_exchange *exchange, char *out, size_t size, struct error *err);
 /* {path...}: the segments joined by '/'; -ENOENT when one holds a NUL or a '/'. */
 int request_path(struct http_exchange *exchange, struct buf *out, struct error *err);
 /* Is `name=1` in the query? */
@@ -64,6 +67,8 @@ enum request_coding request_coding_of(struct http_exchange *exchange);
 /* A member of a JSON body: absent leaves *out alone, another type is -EINVAL with its pointer. */
 int request_member_text(struct http_exchange *exchange, const struct json_value *object,
                         const char *name, const char **out, struct error *err);
+int request_member_bool(struct http_exchange *exchange, const struct json_value *object,
+                        const char *name, bool *out, struct error *err);
 int request_member_digest(struct http_exchange *exchange, const struct json_value *object,
                           const char *name, struct digest *digest, const struct digest **out,
                           struct error *err);

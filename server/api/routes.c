@@ -6,6 +6,7 @@
 #define PROJECT API "/projects/{p}"
 #define APP PROJECT "/apps/{a}"
 #define VERSION APP "/versions/{v}"
+#define LEASES API "/hosts/{host}/leases"
 #define PUSH APP "/pushes/{id}"
 
 #define GET HTTP_GET
@@ -62,6 +63,10 @@ const struct route routes[] = {
     {POST,   APP "/promote",              CALL(api_promote), PERMIT_PROMOTE, JSON, WORKER},
     {POST,   APP "/rollback",             CALL(api_rollback), PERMIT_PROMOTE, JSON, WORKER},
     {GET,    APP "/promotions",           CALL(api_promotions_list), PERMIT_PULL, NONE, WORKER},
+    {POST,   VERSION "/pulls",            CALL(api_pulls_report), PERMIT_PULL, JSON, WORKER},
+    {GET,    API "/hosts",                CALL(api_hosts_list), PERMIT_SEE, NONE, WORKER},
+    {PUT,    LEASES,                      CALL(api_leases_put), PERMIT_SEE, JSON, WORKER},
+    {DELETE, LEASES "/{place}",           CALL(api_leases_remove), PERMIT_ADMIN, NONE, WORKER},
 
     {POST,   APP "/pushes",               CALL(api_pushes_create), PERMIT_PUSH, JSON, WORKER},
     {GET,    PUSH,                        CALL(api_pushes_get), PERMIT_PUSH, NONE, WORKER},

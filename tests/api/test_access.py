@@ -71,6 +71,15 @@ def push_id(server, admin, version):
     return pusher.id
 
 
+@pytest.fixture(scope="module")
+def lease(server, admin, version):
+    """What the one token that may do that takes away."""
+    lease = {"project": "demo", "app": "app", "version": "v1", "place": "/srv", "mode": "pull",
+             "state": "complete"}
+    assert server.request("PUT", "/api/v1/hosts/web1/leases", token=admin,
+                          json_body={"leases": [lease]}).status == 200
+
+
 def expected(route, kind):
     """401, 403, 404 or None: the token is let in."""
     need = route["permission"]
@@ -102,6 +111,7 @@ def send(server, route, token, push_id, version):
     path = (route["path"].replace("{p}", "demo").replace("{a}", "app").replace("{v}", "v1")
             .replace("{id}", push_id).replace("{path...}", "hello"))
     path = path.replace("{job}", "0" * 32)
+    path = path.replace("{host}", "web1").replace("{place}", "%2Fsrv")
     path = path.replace("{d}", ABSENT if "/pushes/" in path else BLOB)
     headers, body = {}, None
     if route["body"] == "json":
@@ -116,7 +126,7 @@ def send(server, route, token, push_id, version):
 
 
 @pytest.mark.parametrize("route", routes(), ids=lambda route: f"{route['method']} {route['path']}")
-def test_route(route, server, tokens, push_id, version):
+def test_route(route, server, tokens, push_id, version, lease):
     for kind in KINDS:
         answer = send(server, route, tokens[kind], push_id, version)
         want = expected(route, kind)
