@@ -32,6 +32,10 @@ struct directory *directory_close(struct directory *directory); /* NULL is fine;
 int directory_open_parent(const char *path, struct directory **out_parent, char **out_name,
                           struct error *err);
 
+/* The path from the root of all, without links, "." and ".."; memory_free() it. The directory is
+ * there. */
+int directory_real_path(const char *path, char **out, struct error *err);
+
 /* From now on `directory` and what is opened below it resolve by components, as on a kernel without
  * openat2; no effect elsewhere. */
 void directory_use_walk(struct directory *directory);

@@ -57,6 +57,21 @@ int directory_open(const char *path, struct directory **out_directory, struct er
     return wrap_fd(&fd, false, out_directory, err);
 }
 
+int directory_real_path(const char *path, char **out, struct error *err)
+{
+    char *whole = realpath(path, NULL); /* libc's memory: free() it */
+    char *copy;
+
+    if (whole == NULL)
+        return error_system(err, errno, "%s", path);
+    copy = memory_text(whole);
+    free(whole);
+    if (copy == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out = copy;
+    return 0;
+}
+
 int directory_open_parent(const char *path, struct directory **out_parent, char **out_name,
                           struct error *err)
 {

@@ -57,6 +57,24 @@ int directory_open_parent(const char *path, struct directory **out_parent, char 
     return error_set(err, -ENOTSUP, "%s: its parent is not opened on Windows", path);
 }
 
+/* Links are left as they are. The prefix of widepath.h is for the system alone. */
+int directory_real_path(const char *path, char **out, struct error *err)
+{
+    cleanup_memory wchar_t *wide = NULL;
+    const wchar_t *from;
+    char *text;
+    int r = widepath_of(path, &wide, err);
+
+    if (r < 0)
+        return r;
+    from = wcsncmp(wide + 4, L"UNC\\", 4) == 0 ? wide : wide + 4;
+    text = widepath_text(from, wcslen(from));
+    if (text == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out = text;
+    return 0;
+}
+
 int directory_open(const char *path, struct directory **out_directory, struct error *err)
 {
     cleanup_memory wchar_t *root = NULL;

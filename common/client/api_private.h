@@ -13,7 +13,8 @@
 
 /*
  * api_private - what api_client.c (servers, token), api_call.c (one call with its tries) and
- * api_problem.c (what an error answer says) share.
+ * api_problem.c (what an error answer says) share, and what those who read lists do
+ * (api_versions.c has it).
  */
 #define API_BASE "/api/v1"
 #define API_SERVER_AWAY_MS 30000 /* one that failed is tried last for so long */
@@ -59,3 +60,13 @@ void api_problem_clear(struct api_problem *out);
  * nothing): puts its name in front. app and version may be NULL. Returns r. */
 int api_problem_about(const struct api_problem *problem, int r, const char *project,
                       const char *app, const char *version, struct error *err);
+
+/* An answer that breaks the rules is the server's fault, not the caller's. */
+int api_bad_answer(int r, struct error *err);
+
+/* The items of every page of a list; non-zero of `each` ends it and is returned. *out_problem is
+ * that of a page that could not be had. */
+struct json_value;
+typedef int api_item_each(void *context, const struct json_value *item, struct error *err);
+int api_walk_pages(struct api_client *client, const char *path, api_item_each *each, void *context,
+                   struct api_problem *out_problem, struct error *err);

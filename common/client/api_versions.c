@@ -22,8 +22,7 @@ static void json_release(struct json **at)
     json_free(*at);
 }
 
-/* An answer that breaks the rules is the server's fault, not the caller's. */
-static int bad_answer(int r, struct error *err)
+int api_bad_answer(int r, struct error *err)
 {
     if (r == -ENOMEM)
         return r;
@@ -66,7 +65,7 @@ static int read_object(const struct json_value *object, const char *project, con
     if (r == 0)
         r = json_member_bool(object, "pinned", &out->pinned, err);
     if (r < 0)
-        r = bad_answer(r, err);
+        r = api_bad_answer(r, err);
     else
         r = check_names(&out->record, project, app, version, err);
     out->trashed = state != NULL && strcmp(state, "trashed") == 0;
@@ -86,7 +85,7 @@ int api_version_read_member(struct span text, const char *member, const char *pr
 
     r = json_parse(text, &json, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     object = member == NULL ? json_root(json) : json_member(json_root(json), member);
     r = read_object(object, project, app, version, &read, err);
     if (r < 0)
@@ -237,9 +236,7 @@ int api_version_meta(struct api_client *client, const char *project, const char 
 /* Lists -------------------------------------------------------------------- */
 
 /* One page's items; *out_cursor is the next page's, NULL at the end (memory_free it). */
-typedef int page_each(void *context, const struct json_value *item, struct error *err);
-
-static int walk_page(struct span text, page_each *each, void *context, char **out_cursor,
+static int walk_page(struct span text, api_item_each *each, void *context, char **out_cursor,
                      struct error *err)
 {
     cleanup(json_release) struct json *json = NULL;
@@ -254,7 +251,7 @@ static int walk_page(struct span text, page_each *each, void *context, char **ou
     if (r == 0 && !json_is_array(items))
         r = error_set(err, -EBADMSG, "no items");
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     while ((item = json_next(items, item)) != NULL) {
         r = each(context, item, err);
         if (r != 0)
@@ -278,9 +275,8 @@ static void page_path(struct buf *out, const char *path, const char *cursor)
         url_add_query(out, "cursor", span_text(cursor));
 }
 
-/* *out_problem is that of a page that could not be had. */
-static int walk_pages(struct api_client *client, const char *path, page_each *each, void *context,
-                      struct api_problem *out_problem, struct error *err)
+int api_walk_pages(struct api_client *client, const char *path, api_item_each *each, void *context,
+                   struct api_problem *out_problem, struct error *err)
 {
     cleanup(buf_release) struct buf page = buf_init(PATH_MAXIMUM);
     cleanup_memory char *cursor = NULL;
@@ -349,7 +345,7 @@ static int give_name(void *context, const struct json_value *item, struct error 
     if (r == 0)
         r = json_member_text(item, "live", &name.live, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     name.count = count > 0 ? (uint64_t)count : 0;
     return walk->each(walk->context, &name, err);
 }
@@ -361,7 +357,7 @@ int api_projects_list(struct api_client *client, api_name_each *each, void *cont
     struct api_problem problem;
 
     api_problem_clear(&problem);
-    return walk_pages(client, "/projects", give_name, &walk, &problem, err);
+    return api_walk_pages(client, "/projects", give_name, &walk, &problem, err);
 }
 
 int api_apps_list(struct api_client *client, const char *project, api_name_each *each,
@@ -376,7 +372,7 @@ int api_apps_list(struct api_client *client, const char *project, api_name_each 
     url_add_step(&path, project);
     buf_add_text(&path, "/apps");
     api_problem_clear(&problem);
-    r = walk_pages(client, buf_text(&path), give_name, &walk, &problem, err);
+    r = api_walk_pages(client, buf_text(&path), give_name, &walk, &problem, err);
     return api_problem_about(&problem, r, project, NULL, NULL, err);
 }
 
@@ -412,7 +408,7 @@ static int list_state(struct api_client *client, const char *project, const char
     if (state != NULL)
         url_add_query(&path, "state", span_text(state));
     api_problem_clear(&problem);
-    r = walk_pages(client, buf_text(&path), give_version, &walk, &problem, err);
+    r = api_walk_pages(client, buf_text(&path), give_version, &walk, &problem, err);
     return api_problem_about(&problem, r, project, app, NULL, err);
 }
 
@@ -460,7 +456,7 @@ static int keep_name(void *context, const struct json_value *item, struct error 
         r = name_check(strcmp(wait->member, "version") == 0 ? NAME_VERSION : NAME_PROJECT,
                        span_text(text), err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     names = memory_resize(wait->names.names, wait->names.count + 1, sizeof(*names));
     if (names == NULL)
         return error_set(err, -ENOMEM, "out of memory");
@@ -571,7 +567,7 @@ int api_server_get(struct api_client *client, struct api_server *out, struct err
     if (r == 0)
         r = json_get_integer(json_member(json_root(json), "api"), "api", &server.api, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     *out = server;
     return 0;
 }

@@ -229,6 +229,7 @@ static void parents(void **state)
     cleanup(cleanup_directory) struct directory *parent = NULL;
     cleanup(buf_release) struct buf path = buf_init(256);
     cleanup_memory char *name = NULL;
+    cleanup_memory char *real = NULL;
     struct file_info inside, outside;
 
     assert_int_equal(directory_make(place->at, "d", 0755, NULL), 0);
@@ -241,6 +242,13 @@ static void parents(void **state)
     assert_true(inside.inode == outside.inode);
     parent = directory_close(parent);
     name = memory_free(name);
+    assert_int_equal(directory_real_path(buf_text(&path), &name, NULL), 0);
+    buf_clear(&path);
+    buf_format(&path, "%s/d", place->path);
+    assert_int_equal(directory_real_path(buf_text(&path), &real, NULL), 0);
+    assert_string_equal(name, real);
+    assert_string_equal(real + strlen(real) - 2, "/d");
+    name = memory_free(name);
     assert_int_equal(directory_open_parent("/tmp", &parent, &name, NULL), 0);
     assert_string_equal(name, "tmp");
     parent = directory_close(parent);
@@ -249,6 +257,7 @@ static void parents(void **state)
     buf_clear(&path);
     buf_format(&path, "%s/none", place->path);
     assert_int_equal(directory_open_parent(buf_text(&path), &parent, &name, NULL), -ENOENT);
+    assert_int_equal(directory_real_path(buf_text(&path), &name, NULL), -ENOENT);
 }
 
 static void owners(void **state)

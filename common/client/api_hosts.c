@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/client/api_hosts.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/client/api_private.h"
+#include "common/codec/json.h"
+#include "common/model/names.h"
+#include "common/net/url.h"
+
+#define PATH_MAXIMUM (64 * 1024)
+#define BODY_MAXIMUM (64 * 1024)
+#define SAY_TIMEOUT_MS 10000
+
+struct walk {
+    api_lease_each *each;
+    void *context;
+};
+
+static int text_member(const struct json_value *item, const char *name, const char **out,
+                       struct error *err)
+{
+    return json_get_text(json_member(item, name), name, out, err);
+}
+
+static int name_member(const struct json_value *item, const char *name, enum name_kind kind,
+                       const char **out, struct error *err)
+{
+    int r = text_member(item, name, out, err);
+
+    return r < 0 ? r : name_check(kind, span_text(*out), err);
+}
+
+static int time_member(const struct json_value *item, const char *name, int64_t *out,
+                       struct error *err)
+{
+    const char *text;
+    int r = text_member(item, name, &text, err);
+
+    return r < 0 ? r : clock_parse(span_text(text), out, err);
+}
+
+static int read_lease(const struct json_value *item, struct api_lease *out, struct error *err)
+{
+    int r = name_member(item, "host", NAME_HOST, &out->host, err);
+
+    if (r == 0)
+        r = name_member(item, "project", NAME_PROJECT, &out->project, err);
+    if (r == 0)
+        r = name_member(item, "app", NAME_APP, &out->app, err);
+    if (r == 0)
+        r = name_member(item, "version", NAME_VERSION, &out->version, err);
+    if (r == 0)
+        r = text_member(item, "place", &out->place, err);
+    if (r == 0)
+        r = text_member(item, "mode", &out->mode, err);
+    if (r == 0)
+        r = text_member(item, "state", &out->state, err);
+    if (r == 0)
+        r = json_member_text(item, "token", &out->token, err);
+    if (r == 0)
+        r = time_member(item, "since", &out->since_s, err);
+    if (r == 0)
+        r = time_member(item, "renewed_at", &out->renewed_at_s, err);
+    if (r == 0)
+        r = time_member(item, "expires_at", &out->expires_at_s, err);
+    return r < 0 ? r : json_get_bool(json_member(item, "stale"), "stale", &out->stale, err);
+}
+
+static int give_lease(void *context, const struct json_value *item, struct error *err)
+{
+    struct walk *walk = context;
+    struct api_lease lease = { 0 };
+    int r = read_lease(item, &lease, err);
+
+    return r < 0 ? api_bad_answer(r, err) : walk->each(walk->context, &lease, err);
+}
+
+int api_hosts_list(struct api_client *client, const char *project, const char *app,
+                   const char *version, api_lease_each *each, void *context, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    struct walk walk = { each, context };
+    struct api_problem problem;
+    int r;
+
+    buf_add_text(&path, "/hosts");
+    if (project != NULL)
+        url_add_query(&path, "project", span_text(project));
+    if (app != NULL)
+        url_add_query(&path, "app", span_text(app));
+    if (version != NULL)
+        url_add_query(&path, "version", span_text(version));
+    r = buf_check(&path, err);
+    api_problem_clear(&problem);
+    return r < 0 ? r : api_walk_pages(client, buf_text(&path), give_lease, &walk, &problem, err);
+}
+
+static int say(struct api_client *client, enum http_method method, struct buf *path,
+               const struct buf *body, struct error *err)
+{
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = {
+        .method = method,
+        .accept = "application/json",
+        .content_type = "application/json",
+        .body = { .kind = HTTP_BODY_SPAN, .span = buf_span(body), .size = body->size },
+        .once = true,
+        .timeout_ms = client->timeout_ms < SAY_TIMEOUT_MS ? client->timeout_ms : SAY_TIMEOUT_MS
+    };
+    int r = buf_check(path, err);
+
+    if (r == 0)
+        r = buf_check(body, err);
+    if (r < 0)
+        return r;
+    spec.path = buf_text(path);
+    return api_call_run(client, &spec, &result, err);
+}
+
+static int say_pull(struct api_client *client, const struct api_in_use *what, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
+    struct json_writer writer = json_writer_init(&body);
+
+    api_path_version(&path, what->project, what->app, what->version);
+    buf_add_text(&path, "/pulls");
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "host", what->host);
+    json_end(&writer);
+    return say(client, HTTP_POST, &path, &body, err);
+}
+
+static int say_lease(struct api_client *client, const struct api_in_use *what, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
+    struct json_writer writer = json_writer_init(&body);
+
+    buf_add_text(&path, "/hosts");
+    url_add_step(&path, what->host);
+    buf_add_text(&path, "/leases");
+    json_begin_object(&writer, NULL);
+    json_begin_array(&writer, "leases");
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "project", what->project);
+    json_text(&writer, "app", what->app);
+    json_text(&writer, "version", what->version);
+    json_text(&writer, "place", what->place);
+    json_text(&writer, "mode", "pull");
+    json_text(&writer, "state", "complete");
+    json_end(&writer);
+    json_end(&writer);
+    json_end(&writer);
+    return say(client, HTTP_PUT, &path, &body, err);
+}
+
+int api_hosts_say_pulled(struct api_client *client, const struct api_in_use *what,
+                         struct error *err)
+{
+    int r = say_lease(client, what, err);
+    int pull;
+
+    if (r == -EAGAIN || r == -ETIMEDOUT || r == -EIO || r == -ECANCELED)
+        return r; /* nobody listens */
+    pull = say_pull(client, what, r < 0 ? NULL : err);
+    return r < 0 ? r : pull;
+}
