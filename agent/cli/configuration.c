@@ -31,6 +31,11 @@ static int check_app(const char *value, struct error *err)
     return name_check(NAME_APP, span_text(value), err);
 }
 
+static int check_host(const char *value, struct error *err)
+{
+    return name_check(NAME_HOST, span_text(value), err);
+}
+
 const struct setting_spec configuration_specs[] = {
     { .key = "server",
       .type = SETTING_LIST,
@@ -55,6 +60,11 @@ const struct setting_spec configuration_specs[] = {
       .example = "api",
       .check = check_app,
       .help = "App of the project" },
+    { .key = "host",
+      .type = SETTING_TEXT,
+      .example = "web1",
+      .check = check_host,
+      .help = "What the server shall call this host, instead of its own name" },
     { .key = "deploy_path",
       .type = SETTING_TEXT,
       .example = "/srv/api",

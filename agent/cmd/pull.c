@@ -7,6 +7,7 @@
 #include "agent/cmd/changes.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/dest.h"
+#include "agent/cmd/in_use.h"
 #include "agent/cmd/job.h"
 #include "agent/transfer/beside.h"
 #include "agent/transfer/change.h"
@@ -186,7 +187,10 @@ static int pull(struct job *job, struct pull_options *options, struct dest *out_
                   (unsigned long long)result.written_files,
                   result.written_files == 1 ? "file" : "files",
                   (unsigned long long)result.deleted_files);
-    return write_result(job, options, &result, err);
+    r = write_result(job, options, &result, err);
+    if (r == 0 && !options->dry_run)
+        in_use_say(job, options->project, options->app, result.version, path);
+    return r;
 }
 
 int command_pull(struct command *command, struct error *err)

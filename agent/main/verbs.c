@@ -18,6 +18,8 @@ enum {
     ROLLBACK,
     DELETE,
     RESTORE,
+    HOSTS,
+    WAIT,
     VERSION,
     COMPLETION,
 };
@@ -89,6 +91,11 @@ static const struct option_spec delete_options[] = {
     NO_OPTION,
 };
 
+static const struct option_spec wait_options[] = {
+    { "hosts", 0, OPTION_TEXT, "N", "how many hosts are to have the version; else 1" },
+    NO_OPTION,
+};
+
 static const struct option_spec every_options[] = {
     { "config", 0, OPTION_TEXT, "FILE", "settings, instead of .kkartifact.yml in the directory" },
     { "server", 0, OPTION_LIST, "URL",
@@ -120,6 +127,9 @@ static const struct verb_spec verbs[] = {
       ROLLBACK },
     { "delete", "P/A/V", 1, 1, "Throw a version into the trash", delete_options, DELETE },
     { "restore", "P/A/V", 1, 1, "Take a version out of the trash", NULL, RESTORE },
+    { "hosts", "[P[/A[/V]]]", 0, 1, "List which version is in use on which host", NULL, HOSTS },
+    { "wait", "P/A/V", 1, 1, "Wait until a version is in use on so many hosts", wait_options,
+      WAIT },
     { "version", "", 0, 0, "Print the version of this program", NULL, VERSION },
     { "completion", "bash|zsh|fish", 1, 1, "Print the completion script of a shell", NULL,
       COMPLETION },
@@ -143,6 +153,7 @@ command_function *verbs_function(int id)
         [GET] = command_get,         [VERIFY] = command_verify,
         [PROMOTE] = command_promote, [ROLLBACK] = command_rollback,
         [DELETE] = command_delete,   [RESTORE] = command_restore,
+        [HOSTS] = command_hosts,     [WAIT] = command_wait,
         [VERSION] = command_version, [COMPLETION] = command_completion,
     };
 

@@ -28,6 +28,7 @@ def lines(version, tmp_path):
     app = version.rpartition("/")[0]
     named = ["--project", app.partition("/")[0], "--app", app.partition("/")[2]]
     return [["list"], ["list", app], ["show", version], ["diff", app, "v1", "v1", "--json"],
+            ["hosts"], ["hosts", app, "--json"], ["wait", version],
             ["verify", tmp_path / "copy"], ["get", version, tmp_path / "got"],
             ["get", f"{version}/README.md", "-"], ["get", f"{version}/meta.yaml", "-"],
             ["push", tmp_path / "tree", *named, "--version", "v2"],
