@@ -100,74 +100,136 @@ int api_hosts_list(struct api_client *client, const char *project, const char *a
     return r < 0 ? r : api_walk_pages(client, buf_text(&path), give_lease, &walk, &problem, err);
 }
 
-static int say(struct api_client *client, enum http_method method, struct buf *path,
-               const struct buf *body, struct error *err)
+/* One of the two requests, while it is on its way. */
+struct saying {
+    struct buf path, body;
+    struct json_writer writer;
+    int result;
+    struct error err;
+    bool done;
+};
+
+static void said(void *context, const struct api_answer *answer)
 {
-    cleanup(api_result_release) struct api_result result = api_result_init();
-    struct api_call_spec spec = {
-        .method = method,
-        .accept = "application/json",
-        .content_type = "application/json",
-        .body = { .kind = HTTP_BODY_SPAN, .span = buf_span(body), .size = body->size },
-        .once = true,
-        .timeout_ms = client->timeout_ms < SAY_TIMEOUT_MS ? client->timeout_ms : SAY_TIMEOUT_MS
-    };
-    int r = buf_check(path, err);
+    struct saying *saying = context;
+
+    saying->result = answer->code;
+    saying->err = answer->err;
+    saying->done = true;
+}
+
+static void saying_init(struct saying *saying)
+{
+    memset(saying, 0, sizeof(*saying));
+    saying->path = buf_init(PATH_MAXIMUM);
+    saying->body = buf_init(BODY_MAXIMUM);
+    saying->writer = json_writer_init(&saying->body);
+}
+
+static void saying_release(struct saying *saying)
+{
+    buf_release(&saying->path);
+    buf_release(&saying->body);
+}
+
+static void write_pull(struct saying *saying, const struct api_in_use *what)
+{
+    api_path_version(&saying->path, what->project, what->app, what->version);
+    buf_add_text(&saying->path, "/pulls");
+    json_begin_object(&saying->writer, NULL);
+    json_text(&saying->writer, "host", what->host);
+    json_end(&saying->writer);
+}
+
+static void write_lease(struct saying *saying, const struct api_in_use *what)
+{
+    struct json_writer *writer = &saying->writer;
+
+    buf_add_text(&saying->path, "/hosts");
+    url_add_step(&saying->path, what->host);
+    buf_add_text(&saying->path, "/leases");
+    json_begin_object(writer, NULL);
+    json_begin_array(writer, "leases");
+    json_begin_object(writer, NULL);
+    json_text(writer, "project", what->project);
+    json_text(writer, "app", what->app);
+    json_text(writer, "version", what->version);
+    json_text(writer, "place", what->place);
+    json_text(writer, "mode", "pull");
+    json_text(writer, "state", "complete");
+    json_end(writer);
+    json_end(writer);
+    json_end(writer);
+}
+
+static int start(struct api_client *client, enum http_method method, struct saying *saying,
+                 struct api_call **out_call, struct error *err)
+{
+    struct api_call_spec spec = { .method = method,
+                                  .path = buf_text(&saying->path),
+                                  .accept = "application/json",
+                                  .content_type = "application/json",
+                                  .body = { .kind = HTTP_BODY_SPAN,
+                                            .span = buf_span(&saying->body),
+                                            .size = saying->body.size },
+                                  .once = true,
+                                  .timeout_ms = client->timeout_ms < SAY_TIMEOUT_MS
+                                                    ? client->timeout_ms
+                                                    : SAY_TIMEOUT_MS,
+                                  .done = said,
+                                  .context = saying };
+    int r = buf_check(&saying->path, err);
 
     if (r == 0)
-        r = buf_check(body, err);
-    if (r < 0)
-        return r;
-    spec.path = buf_text(path);
-    return api_call_run(client, &spec, &result, err);
+        r = buf_check(&saying->body, err);
+    return r < 0 ? r : api_call_start(client, &spec, out_call, err);
 }
 
-static int say_pull(struct api_client *client, const struct api_in_use *what, struct error *err)
-{
-    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
-    cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
-    struct json_writer writer = json_writer_init(&body);
+struct both {
+    const struct api_client *client;
+    struct saying lease, pull;
+};
 
-    api_path_version(&path, what->project, what->app, what->version);
-    buf_add_text(&path, "/pulls");
-    json_begin_object(&writer, NULL);
-    json_text(&writer, "host", what->host);
-    json_end(&writer);
-    return say(client, HTTP_POST, &path, &body, err);
+static bool both_done(void *context)
+{
+    const struct both *both = context;
+
+    return (both->lease.done && both->pull.done) || api_client_is_interrupted(both->client);
 }
 
-static int say_lease(struct api_client *client, const struct api_in_use *what, struct error *err)
+/* At once: whoever waits for the end of this waits for one answer. */
+static int say_both(struct api_client *client, struct both *both, struct error *err)
 {
-    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
-    cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
-    struct json_writer writer = json_writer_init(&body);
+    struct api_call *lease = NULL, *pull = NULL;
+    int r = start(client, HTTP_PUT, &both->lease, &lease, err);
 
-    buf_add_text(&path, "/hosts");
-    url_add_step(&path, what->host);
-    buf_add_text(&path, "/leases");
-    json_begin_object(&writer, NULL);
-    json_begin_array(&writer, "leases");
-    json_begin_object(&writer, NULL);
-    json_text(&writer, "project", what->project);
-    json_text(&writer, "app", what->app);
-    json_text(&writer, "version", what->version);
-    json_text(&writer, "place", what->place);
-    json_text(&writer, "mode", "pull");
-    json_text(&writer, "state", "complete");
-    json_end(&writer);
-    json_end(&writer);
-    json_end(&writer);
-    return say(client, HTTP_PUT, &path, &body, err);
+    if (r == 0)
+        r = start(client, HTTP_POST, &both->pull, &pull, err);
+    if (r == 0)
+        r = http_loop_run_until(client->loop, both_done, both, UINT64_MAX, err);
+    if (lease != NULL && !both->lease.done)
+        api_call_cancel(lease);
+    if (pull != NULL && !both->pull.done)
+        api_call_cancel(pull);
+    return r;
 }
 
 int api_hosts_say_pulled(struct api_client *client, const struct api_in_use *what,
                          struct error *err)
 {
-    int r = say_lease(client, what, err);
-    int pull;
+    struct both both = { .client = client };
+    const struct saying *failed;
+    int r;
 
-    if (r == -EAGAIN || r == -ETIMEDOUT || r == -EIO || r == -ECANCELED)
-        return r; /* nobody listens */
-    pull = say_pull(client, what, r < 0 ? NULL : err);
-    return r < 0 ? r : pull;
+    saying_init(&both.lease);
+    saying_init(&both.pull);
+    write_lease(&both.lease, what);
+    write_pull(&both.pull, what);
+    r = say_both(client, &both, err);
+    failed = both.lease.result < 0 ? &both.lease : &both.pull;
+    if (r == 0 && failed->result < 0)
+        r = error_set(err, failed->result, "%s", failed->err.text);
+    saying_release(&both.lease);
+    saying_release(&both.pull);
+    return r;
 }

@@ -25,9 +25,9 @@ typedef int api_lease_each(void *context, const struct api_lease *lease, struct 
 int api_hosts_list(struct api_client *client, const char *project, const char *app,
                    const char *version, api_lease_each *each, void *context, struct error *err);
 
-/* Says that the version is there: the pull of it, and the lease of its place. Each is tried once,
- * and not for long: whoever says it has done his work. -ENOENT also of a server that knows no
- * leases. */
+/* Says that the version is there: the pull of it, and the lease of its place, both at once. Each is
+ * tried once, and not for long: whoever says it has done his work. -ENOENT also of a server that
+ * knows no leases. */
 struct api_in_use {
     const char *host, *place, *project, *app, *version;
 };

@@ -2,6 +2,7 @@
 #include "common/client/api_hosts.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/base/error.h"
@@ -24,14 +25,15 @@ struct world {
     const char *body; /* NULL: two pages */
     int lease_status, pull_status;
     char paths[4][2048], bodies[4][512];
-    unsigned requests;
+    atomic_uint requests; /* of several connections */
 };
 
 static bool answer(void *context, struct origin_request *request)
 {
     struct world *world = context;
     const char *page = world->body;
-    unsigned n = world->requests++ % 4;
+    const unsigned number = atomic_fetch_add(&world->requests, 1);
+    const unsigned n = number % 4;
     int status = 200;
 
     memcpy(world->paths[n], request->path, sizeof(world->paths[n]));
@@ -138,18 +140,34 @@ static void answers_that_break_the_rules(void **state)
 
 static const struct api_in_use in_use = { "web 1", "/srv/\xc3\xa4", "p", "a", "1" };
 
+/* The one whose path ends so. */
+static unsigned request_of(const struct world *world, const char *end)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const size_t size = strlen(world->paths[i]);
+
+        if (size > strlen(end) && strcmp(world->paths[i] + size - strlen(end), end) == 0)
+            return i;
+    }
+    fail_msg("no request to %s", end);
+    return 0;
+}
+
 static void what_is_in_use_is_said_in_two_requests(void **state)
 {
     struct world *world = *state;
+    unsigned lease, pull;
 
     assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), 0);
     assert_int_equal(world->requests, 2);
-    assert_string_equal(world->paths[0], "/api/v1/hosts/web%201/leases");
-    assert_string_equal(world->bodies[0],
+    lease = request_of(world, "/leases");
+    assert_string_equal(world->paths[lease], "/api/v1/hosts/web%201/leases");
+    assert_string_equal(world->bodies[lease],
                         "{\"leases\":[{\"project\":\"p\",\"app\":\"a\",\"version\":\"1\","
                         "\"place\":\"/srv/\xc3\xa4\",\"mode\":\"pull\",\"state\":\"complete\"}]}");
-    assert_string_equal(world->paths[1], "/api/v1/projects/p/apps/a/versions/1/pulls");
-    assert_string_equal(world->bodies[1], "{\"host\":\"web 1\"}");
+    pull = request_of(world, "/pulls");
+    assert_string_equal(world->paths[pull], "/api/v1/projects/p/apps/a/versions/1/pulls");
+    assert_string_equal(world->bodies[pull], "{\"host\":\"web 1\"}");
 }
 
 static void one_that_is_refused_does_not_keep_the_other_back(void **state)
@@ -169,9 +187,35 @@ static void a_server_that_is_away_is_asked_once(void **state)
 {
     struct world *world = *state;
 
-    world->lease_status = 503;
+    world->lease_status = world->pull_status = 503;
     assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), -EAGAIN);
-    assert_int_equal(world->requests, 1);
+    assert_int_equal(world->requests, 2);
+}
+
+static void an_interrupt_ends_it(void **state)
+{
+    struct world *world = *state;
+
+    api_client_interrupt(world->client);
+    assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), -ECANCELED);
+}
+
+static void lack_of_memory_is_told(void **state)
+{
+    struct world *world = *state;
+    bool failed;
+    int r;
+
+    for (int64_t n = 0;; n++) {
+        memory_fail_after(n);
+        r = api_hosts_say_pulled(world->client, &in_use, NULL);
+        failed = memory_failed();
+        memory_fail_after(-1);
+        if (!failed)
+            break;
+        assert_int_not_equal(r, 0);
+    }
+    assert_int_equal(r, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_new, world_free)
@@ -184,6 +228,8 @@ int main(void)
         CASE(what_is_in_use_is_said_in_two_requests),
         CASE(one_that_is_refused_does_not_keep_the_other_back),
         CASE(a_server_that_is_away_is_asked_once),
+        CASE(an_interrupt_ends_it),
+        CASE(lack_of_memory_is_told),
     };
 
     return cmocka_run_group_tests_name("api_hosts", tests, NULL, NULL);
