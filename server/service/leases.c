@@ -175,18 +175,28 @@ static int refuse_purged(const struct putting *putting, size_t index, struct err
                                  said->project, said->app, said->version));
 }
 
+/* What is in use may be in the trash. */
+static struct identity with_trash(const struct identity *identity)
+{
+    struct identity seeing = *identity;
+
+    seeing.sees_trash = true;
+    return seeing;
+}
+
 static int resolve_item(struct services *services, const struct identity *identity,
                         struct putting *putting, size_t index, size_t *out_failed,
                         struct error *err)
 {
     const struct lease_said *said = &putting->request->items[index];
+    const struct identity seeing = with_trash(identity);
     struct version_fact fact;
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, said->project, said->app,
                          putting->why, err);
 
     if (r == 0)
-        r = version_fact_get(services, said->project, said->app, said->version, &fact, putting->why,
-                             err);
+        r = version_fact_get(services, &seeing, said->project, said->app, said->version, &fact,
+                             putting->why, err);
     if (r == -ENOENT)
         return refuse_absent(putting, index, err);
     if (r < 0) {
@@ -430,6 +440,7 @@ int leases_report_pull(struct services *services, const struct caller *caller, c
                        struct pull_report *out, struct refusal *why, struct error *err)
 {
     cleanup(version_release) struct version version = version_empty();
+    const struct identity seeing = with_trash(&caller->identity);
     const struct actor by = caller_actor(caller);
     struct pull pull = { project, app, version.name, host };
     struct pull_report report = { .counted = false };
@@ -439,7 +450,7 @@ int leases_report_pull(struct services *services, const struct caller *caller, c
     if (r == 0)
         r = check_host(host, why, err);
     if (r == 0)
-        r = version_resolve(services, project, app, reference, &version, why, err);
+        r = version_resolve(services, &seeing, project, app, reference, &version, why, err);
     if (r == 0)
         r = pull_add(services->database, &pull, &by, &report.counted, err);
     if (r < 0)

@@ -368,7 +368,7 @@ static void a_purged_version_is_named_and_nothing_is_written(void **state)
     struct lease_put what = put_of("web1", items, 2);
     struct lease_put_result result = { 0 };
 
-    assert_int_equal(version_trash(database, gone, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_trash(database, gone, &actor_host, NULL, false, NULL, NULL), 0);
     put(database, &what); /* the trash may be leased */
     assert_int_equal(version_purge(database, gone, &actor_host, NULL), -EBUSY);
     fixture_now += LIFE;

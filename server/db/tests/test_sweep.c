@@ -268,8 +268,9 @@ static void walking_and_what_is_broken(void **state)
     assert_int_equal(broken[0].blob_count, 2);
     assert_int_equal(broken[1].blob_count, 1);
     memory_free(broken);
-    assert_int_equal(blob_get(DB(state), fixture_integer(DB(state), "SELECT id FROM blobs WHERE"
-                                                                    " size = 1000"),
+    assert_int_equal(blob_get(DB(state),
+                              fixture_integer(DB(state), "SELECT id FROM blobs WHERE"
+                                                         " size = 1000"),
                               &page[0], NULL),
                      0);
     assert_int_equal(blob_recovered(DB(state), page[0].id, "another key", NULL), 0);

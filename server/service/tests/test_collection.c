@@ -54,7 +54,8 @@ static void trash(const char *name)
     struct version version = version_empty();
 
     assert_int_equal(version_get(world.database, "p", "a", name, &version, NULL), 0);
-    assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL, NULL), 0);
+    assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL, NULL),
+                     0);
     version_release(&version);
 }
 

@@ -101,7 +101,7 @@ static void purge(const char *version)
     struct version row = version_empty();
 
     assert_int_equal(version_get(world.database, "shop", "api", version, &row, NULL), 0);
-    assert_int_equal(version_trash(world.database, row.id, "ci", NULL, true, NULL), 0);
+    assert_int_equal(version_trash(world.database, row.id, &actor_host, NULL, true, NULL, NULL), 0);
     assert_int_equal(version_purge(world.database, row.id, &actor_host, NULL), 0);
     version_release(&row);
 }
@@ -212,7 +212,8 @@ static void the_trash_may_be_leased_and_the_purged_not(void **state)
     struct refusal why = { 0 };
 
     assert_int_equal(version_get(world.database, "shop", "api", "1", &row, NULL), 0);
-    assert_int_equal(version_trash(world.database, row.id, "ci", NULL, false, NULL), 0);
+    assert_int_equal(version_trash(world.database, row.id, &actor_host, NULL, false, NULL, NULL),
+                     0);
     assert_int_equal(put_one(&world.caller, "web1", "shop", "api", "1", "/a", NULL), 0);
     assert_int_equal(version_purge(world.database, row.id, &actor_host, NULL), -EBUSY);
     end_all("web1");

@@ -300,7 +300,9 @@ static void trash_one(void)
     struct version version = version_empty();
 
     if (named->life == READY && life_of(named->name, &version) == READY) {
-        assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL, NULL), 0);
+        assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL,
+                                       NULL),
+                         0);
         named->life = TRASHED;
     }
     version_release(&version);
