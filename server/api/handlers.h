@@ -18,6 +18,9 @@ handler api_metrics;
 handler api_version;
 handler api_openapi;
 
+/* events.c */
+handler api_events_get;
+
 /* projects.c, apps.c, versions.c, promotions.c */
 handler api_projects_list;
 handler api_projects_get;

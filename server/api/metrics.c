@@ -8,6 +8,7 @@
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_metrics.h"
+#include "server/service/event_hub.h"
 #include "server/service/leases.h"
 #include "server/service/services.h"
 
@@ -31,6 +32,23 @@ static void leases_write(struct services *services, struct buf *body)
     gauge_write(body, "kkartifact_leases_stale", "Those of them that missed two renewals.",
                 counts.stale);
     gauge_write(body, "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
+}
+
+static void write_events(const struct api *api, struct buf *body)
+{
+    struct event_hub_counts counts;
+
+    event_hub_count(api->options.services, &counts);
+    buf_format(body,
+               "# HELP kkartifact_event_listeners Streams of events that are open.\n"
+               "# TYPE kkartifact_event_listeners gauge\n"
+               "kkartifact_event_listeners %zu\n",
+               counts.listeners);
+    buf_format(body,
+               "# HELP kkartifact_events_sent_total Events told, to all listeners together.\n"
+               "# TYPE kkartifact_events_sent_total counter\n"
+               "kkartifact_events_sent_total %llu\n",
+               (unsigned long long)counts.sent);
 }
 
 int api_metrics(struct http_exchange *exchange, void *context, struct error *err)
@@ -61,6 +79,7 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
                "kkartifact_wrong_deltas_total %llu\n",
                (unsigned long long)services_wrong_deltas(api->options.services));
     leases_write(api->options.services, &body);
+    write_events(api, &body);
     return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
                             err);
 }

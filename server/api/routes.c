@@ -36,6 +36,8 @@ const struct route routes[] = {
     {GET,    API "/version",              CALL(api_version), PERMIT_OPEN, NONE, LOOP},
     {GET,    API "/openapi.yaml",         CALL(api_openapi), PERMIT_OPEN, NONE, LOOP},
 
+    {GET,    API "/events",               CALL(api_events_get), PERMIT_SEE, NONE, WORKER},
+
     {GET,    API "/projects",             CALL(api_projects_list), PERMIT_SEE, NONE, WORKER},
     {GET,    PROJECT,                     CALL(api_projects_get), PERMIT_SEE, NONE, WORKER},
     {PUT,    PROJECT,                     CALL(api_projects_put), PERMIT_ADMIN, NONE, WORKER},

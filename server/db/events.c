@@ -79,6 +79,38 @@ int event_number(struct database *database, const char *holder, int64_t lease_s,
     return 0;
 }
 
+static int bounds(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct event_bounds *out = context;
+    int r = transaction_query(tx,
+                              "SELECT last_number,"
+                              " (SELECT min(number) FROM events WHERE number IS NOT NULL),"
+                              " EXISTS (SELECT 1 FROM events WHERE number IS NULL)"
+                              " FROM sequencer WHERE one = 1",
+                              NO_VALUES, &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    out->last = rows_integer(&rows, 0);
+    out->oldest = rows_is_null(&rows, 1) ? out->last + 1 : rows_integer(&rows, 1);
+    out->waiting = rows_integer(&rows, 2) != 0;
+    return 0;
+}
+
+int event_bounds(struct database *database, struct event_bounds *out, struct error *err)
+{
+    struct event_bounds found = { .oldest = 1 };
+    int r = transaction_read(database, bounds, &found, err);
+
+    if (r < 0)
+        return r;
+    *out = found;
+    return 0;
+}
+
 struct listing {
     int64_t after;
     size_t limit;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,14 @@ struct event {
  * another one has it. */
 int event_number(struct database *database, const char *holder, int64_t lease_s, size_t limit,
                  size_t *out_count, struct error *err);
+
+/* Where the numbers are. */
+struct event_bounds {
+    int64_t oldest; /* smallest number that is kept; last + 1 when none is */
+    int64_t last;   /* the largest that was ever given; 0: none */
+    bool waiting;   /* committed rows without a number */
+};
+int event_bounds(struct database *database, struct event_bounds *out, struct error *err);
 
 /* Numbered ones behind `after`, ascending. event_list_free() them. */
 int event_list(struct database *database, int64_t after, size_t limit, struct event **out_items,

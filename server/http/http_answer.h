@@ -99,3 +99,38 @@ struct http_source {
  * meanwhile, as for content. Takes the source, also on failure. */
 int http_answer_source(struct http_exchange *exchange, const char *media_type,
                        const struct http_source *source, struct error *err);
+
+/*
+ * feed - an answer that goes on for as long as the client likes, and mostly waits: no thread
+ * belongs to it then.
+ *
+ * take() is called on a loop and never blocks. When it says HTTP_FEED_WAIT it is not called again
+ * before http_feed_wake(); HTTP_FEED_LOAD has load() called on a worker first (a failure cuts the
+ * connection). Not more than one of the two runs at a time. close() is called exactly once, on any
+ * thread, and must be short.
+ *
+ * A client that does not read is not sent more than the socket holds: take() is not called, and the
+ * server's idle timeout closes the connection. A feed ends with its actor's right to it, and when
+ * the server stops, which does not wait for feeds.
+ */
+enum http_feed_turn {
+    HTTP_FEED_BYTES, /* *out_size of them, at least one */
+    HTTP_FEED_WAIT,
+    HTTP_FEED_LOAD,
+    HTTP_FEED_END, /* of the body */
+};
+struct http_feed_source {
+    void *context;
+    enum http_feed_turn (*take)(void *context, void *out, size_t size, size_t *out_size);
+    int (*load)(void *context, struct error *err);
+    void (*close)(void *context);
+};
+
+/* A 200 of unknown length. gzip is not applied. Takes the source, also on failure. *out_feed may be
+ * woken until the source's close(); NULL after a HEAD, which has no feed. */
+struct http_feed;
+int http_answer_feed(struct http_exchange *exchange, const char *media_type,
+                     const struct http_feed_source *source, struct http_feed **out_feed,
+                     struct error *err);
+/* Has take() called again soon, also when it is at it now. Any thread. */
+void http_feed_wake(struct http_feed *feed);

@@ -221,6 +221,7 @@ static struct http_server *server_free(struct http_server *server)
         memory_free(server->trusted_proxies[i]);
     memory_free(server->trusted_proxies);
     http_watch_stop(server);
+    http_feeds_release(&server->feeds);
     cleanup_fd_at(&server->never_fd);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
@@ -266,6 +267,7 @@ int http_server_start(const struct http_options *options,
         return error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->quiet, NULL);
+    http_feeds_init(&server->feeds);
     server->never_fd = -1;
     server->application = *application;
     server->options = *options;
@@ -345,6 +347,7 @@ struct http_server *http_server_stop(struct http_server *server, uint64_t grace_
     server->stopping = true;
     pthread_mutex_unlock(&server->lock);
     close_door(server);
+    http_feeds_stop(server);
 
     pthread_mutex_lock(&server->lock);
     while (server->exchange_count > 0 && r == 0)

@@ -13,6 +13,7 @@
 #include "common/base/workers.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_exchange.h"
+#include "server/http/http_feed.h"
 #include "server/http/http_metrics.h"
 #include "server/http/http_server.h"
 #include "server/http/http_watch.h"
@@ -135,6 +136,7 @@ struct http_server {
     size_t suspended_count;
     size_t stream_count;
     struct http_watch watch;
+    struct http_feeds feeds;
     _Atomic bool stopping; /* answers say Connection: close */
     bool cutting;          /* nothing may be suspended any more */
 };

@@ -116,8 +116,13 @@ static void *watch_run(void *context)
         pthread_mutex_unlock(&server->lock);
         ask(server, &actors);
         pthread_mutex_lock(&server->lock);
-        if (actors.count > 0)
-            cut_dead(watch, &actors);
+        if (actors.count == 0)
+            continue;
+        cut_dead(watch, &actors);
+        /* The library does not look at the connection of a feed that waits. */
+        pthread_mutex_unlock(&server->lock);
+        http_feeds_end(server, &actors);
+        pthread_mutex_lock(&server->lock);
     }
     pthread_mutex_unlock(&server->lock);
     return NULL;

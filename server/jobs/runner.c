@@ -16,6 +16,7 @@
 #include "server/service/access.h"
 #include "server/service/collection.h"
 #include "server/service/delta_later.h"
+#include "server/service/event_hub.h"
 #include "server/service/event_sequence.h"
 #include "server/service/jobs.h"
 #include "server/service/leases.h"
@@ -45,6 +46,7 @@ struct step {
 
 static const struct step steps[] = {
     { "events-number", 0, 15000, true, LANE_QUICK, event_sequence_step },
+    { "events-tell", 0, 1000, true, LANE_QUICK, event_hub_step },
     { "pushes-expire", 1000, 60000, false, LANE_QUICK, pushes_expire },
     { "leases-expire", 3000, 60000, false, LANE_QUICK, leases_expire },
     { "tombstones-clear", 2000, 60000, false, LANE_QUICK, tombstone_clearing_step },

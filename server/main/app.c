@@ -139,6 +139,15 @@ static int put_marker(const struct settings *settings, struct app *app, bool *ou
     return 0;
 }
 
+/* Those who listen never keep the others out. */
+static size_t event_listeners_max(const struct settings *settings)
+{
+    const size_t wanted = (size_t)settings_number(settings, "event_listeners");
+    const size_t room = (size_t)settings_number(settings, "connections") * 3 / 4;
+
+    return wanted < room ? wanted : room;
+}
+
 static int open_services(const struct settings *settings, struct app *app, struct error *err)
 {
     cleanup_memory char *scratch = NULL;
@@ -151,6 +160,10 @@ static int open_services(const struct settings *settings, struct app *app, struc
         .listing_max = settings_number(settings, "listing_max"),
         .delta_cache_size = settings_number(settings, "delta_cache_size"),
         .workers = (unsigned)settings_number(settings, "workers"),
+        .event_listeners_max = event_listeners_max(settings),
+        .event_listeners_per_token_max =
+            (size_t)settings_number(settings, "event_listeners_per_token"),
+        .event_beat_ms = (uint32_t)settings_number(settings, "event_heartbeat"),
     };
     int r = data_path(settings, "scratch", &scratch, err);
 

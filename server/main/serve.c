@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -24,6 +25,7 @@
 #include "server/service/services.h"
 
 #define PEM_MAX ((size_t)1 << 20)
+#define DESCRIPTORS_BESIDE 1024 /* of the database, and of trees and blobs that are kept open */
 
 /* Everything that runs while the server does, in the order of its start. */
 struct serving {
@@ -119,11 +121,29 @@ static int start_workers(const struct settings *settings, struct serving *servin
                        2 * (size_t)settings_number(settings, "connections") + 64, err);
 }
 
+/* A shell gives 1024 descriptors of the many that it may: a connection is one, and what is read and
+ * written for it, some more. */
+static void allow_descriptors(const struct settings *settings)
+{
+    const rlim_t wanted = (rlim_t)settings_number(settings, "connections") * 2 + DESCRIPTORS_BESIDE;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+        log_warning("the system allows %llu open files, connections may need %llu",
+                    (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
 static int serving_start(const struct settings *settings, struct serving *serving,
                          struct error *err)
 {
     struct api_options options = { 0 };
-    int r = app_open(settings, true, &serving->app, err);
+    int r;
+
+    allow_descriptors(settings);
+    r = app_open(settings, true, &serving->app, err);
 
     serving->grace_ms = settings_number(settings, "stop_timeout");
     if (r == 0)

@@ -14,6 +14,7 @@
 struct busy;
 struct delta_later;
 struct error;
+struct event_hub;
 struct file_cache;
 struct gate;
 struct memo;
@@ -56,6 +57,8 @@ struct services {
     atomic_uint_fast64_t wrong_deltas; /* so far */
     struct workers *side_workers;      /* for side_task.h; may be NULL */
     struct busy *busy;                 /* what one request works on alone */
+
+    struct event_hub *events;          /* who listens to events */
 
     pthread_mutex_t lock;   /* the maps below */
     struct map merkles;     /* of unfinished uploads (upload_merkle.h) */

@@ -28,6 +28,8 @@ static const char *const names[] = {
     [REFUSAL_VALIDATION] = "validation",
     [REFUSAL_TOO_LARGE] = "too-large",
     [REFUSAL_FULL] = "full",
+    [REFUSAL_RATE_LIMITED] = "rate-limited",
+    [REFUSAL_NOT_READY] = "not-ready",
     [REFUSAL_STORAGE] = "storage-backend",
 };
 

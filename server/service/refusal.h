@@ -41,6 +41,8 @@ enum refusal_code {
     REFUSAL_VALIDATION, /* -EINVAL: `pointer` names the member of the request, "" = the body */
     REFUSAL_TOO_LARGE,  /* -EFBIG */
     REFUSAL_FULL,       /* -ENOSPC */
+    REFUSAL_RATE_LIMITED, /* -EAGAIN: this token asks for too much at once */
+    REFUSAL_NOT_READY,    /* -EAGAIN: so many do together */
     REFUSAL_STORAGE,    /* -EIO, -EBADMSG, -EAGAIN, -EROFS of the store: a fault of ours */
 };
 

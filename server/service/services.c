@@ -16,6 +16,7 @@
 #include "server/service/busy.h"
 #include "server/service/context.h"
 #include "server/service/delta_later.h"
+#include "server/service/event_hub.h"
 #include "server/service/file_cache.h"
 #include "server/service/gate.h"
 #include "server/service/memo.h"
@@ -124,6 +125,18 @@ static int make_identity(struct services *services, struct error *err)
     return 0;
 }
 
+static int make_events(struct services *services, const struct services_settings *settings,
+                       struct error *err)
+{
+    const struct event_hub_settings wanted = {
+        .listeners_max = settings->event_listeners_max,
+        .listeners_per_token_max = settings->event_listeners_per_token_max,
+        .beat_ms = settings->event_beat_ms,
+    };
+
+    return event_hub_new(&wanted, &services->events, err);
+}
+
 int services_new(const struct services_settings *settings, struct services **out_services,
                  struct error *err)
 {
@@ -151,6 +164,8 @@ int services_new(const struct services_settings *settings, struct services **out
     }
     r = make_identity(services, err);
     if (r == 0)
+        r = make_events(services, settings, err);
+    if (r == 0)
         r = make_memos(services, settings, err);
     if (r == 0)
         r = make_delta_parts(services, settings, err);
@@ -172,6 +187,7 @@ struct services *services_free(struct services *services)
 {
     if (services == NULL)
         return NULL;
+    event_hub_free(services->events);
     memo_free(services->trees);
     memo_free(services->objects);
     memo_free(services->blobs);

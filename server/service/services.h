@@ -34,6 +34,9 @@ struct services_settings {
     uint64_t listing_max;      /* bytes; 0: 4 GiB */
     size_t facts_max;          /* entries of each in-process memory; 0: 65536 */
     size_t open_max;           /* trees, and open blobs, kept for the next request; 0: 256 */
+    size_t event_listeners_max; /* 0: the default of event_hub.h, here and below */
+    size_t event_listeners_per_token_max;
+    uint32_t event_beat_ms;
     const char *delta_path;    /* a directory of the services' own for deltas; NULL: not kept */
     uint64_t delta_cache_size; /* bytes of it; 0: not kept */
     unsigned password_checks;  /* argon2 computations at once; 0: 2 */

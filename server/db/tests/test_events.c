@@ -56,6 +56,33 @@ static void one_sequencer_at_a_time(void **state)
     assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), -EBUSY);
 }
 
+static void bounds_tell_what_is_there(void **state)
+{
+    struct event_bounds bounds;
+    size_t count;
+
+    assert_int_equal(event_bounds(DB(state), &bounds, NULL), 0);
+    assert_int_equal(bounds.oldest, 1);
+    assert_int_equal(bounds.last, 0);
+    assert_true(bounds.waiting); /* the fixture's tokens */
+    fixture_version(DB(state), "shop", "api", "1", 1000, 0, 1);
+    assert_int_equal(event_number(DB(state), "me", 60, 3, &count, NULL), 0);
+    assert_int_equal(event_bounds(DB(state), &bounds, NULL), 0);
+    assert_int_equal(bounds.oldest, 1);
+    assert_int_equal(bounds.last, 3);
+    assert_true(bounds.waiting);
+    assert_int_equal(event_number(DB(state), "me", 60, 30, &count, NULL), 0);
+    assert_true(fixture_run(DB(state), "DELETE FROM events WHERE number < 5") >= 0);
+    assert_int_equal(event_bounds(DB(state), &bounds, NULL), 0);
+    assert_int_equal(bounds.oldest, 5);
+    assert_int_equal(bounds.last, 5);
+    assert_false(bounds.waiting);
+    assert_true(fixture_run(DB(state), "DELETE FROM events") >= 0);
+    assert_int_equal(event_bounds(DB(state), &bounds, NULL), 0);
+    assert_int_equal(bounds.oldest, 6);
+    assert_int_equal(bounds.last, 5);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -64,6 +91,7 @@ int main(void)
         CASE(a_commit_and_its_event_are_one),
         CASE(numbers_go_on_in_batches),
         CASE(one_sequencer_at_a_time),
+        CASE(bounds_tell_what_is_there),
     };
 
     return cmocka_run_group_tests_name("events", tests, NULL, NULL);

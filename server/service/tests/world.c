@@ -84,6 +84,8 @@ static void open_services(struct world *world)
         .part_size = 1u << 20,
         .delta_path = world->kind == WORLD_FILE ? deltas : NULL,
         .delta_cache_size = 64u << 20,
+        .event_listeners_max = world->listeners_max,
+        .event_listeners_per_token_max = world->listeners_per_token_max,
     };
     struct error err = { 0 };
     int r;

@@ -31,6 +31,7 @@ struct world {
     struct blob_store *inner;
     struct services *services;
     struct caller caller; /* a global token with everything */
+    size_t listeners_max, listeners_per_token_max; /* from the next restart on; 0: the default */
 };
 
 void world_open(struct world *world, enum world_kind kind);

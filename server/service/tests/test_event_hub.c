@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/buf.h"
+#include "common/base/memory.h"
+#include "server/db/events_outbox.h"
+#include "server/db/transaction.h"
+#include "server/service/event_hub.h"
+#include "server/service/event_sequence.h"
+#include "server/service/tests/world.h"
+
+static struct world world;
+
+static int setup(void **state)
+{
+    world_open(&world, WORLD_MEMORY);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_close(&world);
+    return 0;
+}
+
+struct batch {
+    const char *type, *project, *app;
+    size_t count;
+};
+
+static int write_batch(struct transaction *tx, void *context, struct error *err)
+{
+    const struct batch *batch = context;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < batch->count; i++) {
+        char version[32];
+        const struct event_draft draft = { .type = batch->type,
+                                           .project = batch->project,
+                                           .app = batch->app,
+                                           .version = version };
+
+        snprintf(version, sizeof(version), "v%zu", i);
+        r = event_add(tx, &draft, err);
+    }
+    return r;
+}
+
+/* Written, not numbered. */
+static void write_events(const char *type, const char *project, const char *app, size_t count)
+{
+    struct batch batch = { type, project, app, count };
+
+    assert_true(transaction_write(world.database, write_batch, &batch, NULL) >= 0);
+}
+
+static void step(void)
+{
+    size_t count;
+
+    assert_int_equal(event_hub_step(world.services, &count, NULL), 0);
+}
+
+static int forget(struct transaction *tx, void *context, struct error *err)
+{
+    return transaction_run(tx, "DELETE FROM events WHERE number <= $1",
+                           VALUES(value_integer(*(int64_t *)context)), err);
+}
+
+static void count_wake(void *context)
+{
+    (*(int *)context)++;
+}
+
+static struct event_listener *listen_as(const struct identity *identity, const char *types,
+                                        const int64_t *after, int *wakes)
+{
+    struct event_listener *listener;
+    struct event_filter filter;
+    struct event_wish wish = { .identity = identity, .filter = &filter, .after = after };
+
+    event_filter_init(&filter, identity);
+    if (types != NULL)
+        assert_int_equal(event_filter_add_types(&filter, span_text(types), NULL), 0);
+    assert_int_equal(event_listener_open(world.services, &wish, &listener, NULL, NULL), 0);
+    if (wakes != NULL)
+        event_listener_on_wake(listener, count_wake, wakes);
+    return listener;
+}
+
+/* All that is there for it, in small pieces. */
+static void drain(struct event_listener *listener, struct buf *out)
+{
+    char piece[7];
+    size_t size;
+    enum event_turn turn;
+
+    buf_clear(out);
+    while ((turn = event_listener_take(listener, piece, sizeof(piece), &size)) !=
+           EVENT_TURN_WAIT) {
+        if (turn == EVENT_TURN_LOAD) {
+            assert_int_equal(event_listener_load(listener, NULL), 0);
+            continue;
+        }
+        assert_int_equal(turn, EVENT_TURN_BYTES);
+        buf_add(out, piece, size);
+    }
+}
+
+/* The numbers told are from..to without a hole. Returns how many. */
+static size_t check_numbers(struct buf *out, int64_t from)
+{
+    const char *at = buf_text(out);
+    size_t count = 0;
+
+    while ((at = strstr(at, "{\"number\":")) != NULL) {
+        long long number;
+
+        assert_int_equal(sscanf(at, "{\"number\":%lld", &number), 1);
+        assert_int_equal(number, from + (int64_t)count);
+        at++;
+        count++;
+    }
+    return count;
+}
+
+static void test_only_new_ones(void **state)
+{
+    struct buf out = buf_init(BUF_UNLIMITED);
+    struct event_listener *listener;
+    struct event_hub_counts counts;
+    int wakes = 0;
+
+    write_events("version.created", "p", "a", 3);
+    listener = listen_as(&world.caller.identity, "version.*", NULL, &wakes);
+    drain(listener, &out);
+    assert_non_null(strstr(buf_text(&out), ": beat\nid: "));
+    assert_int_equal(check_numbers(&out, 0), 0);
+    step();
+    assert_int_equal(wakes, 0);
+    write_events("version.created", "p", "a", 1);
+    write_events("app.created", "p", "a", 1);
+    step(); /* it numbers what nobody has */
+    assert_int_equal(wakes, 1);
+    drain(listener, &out);
+    assert_non_null(strstr(buf_text(&out), "\"version\":\"v0\""));
+    assert_null(strstr(buf_text(&out), "app.created"));
+    write_events("app.created", "p", "a", 1);
+    step();
+    assert_int_equal(wakes, 1); /* nothing for it */
+    event_hub_count(world.services, &counts);
+    assert_int_equal(counts.listeners, 1);
+    assert_int_equal(counts.sent, 1);
+    event_listener_close(listener);
+    event_hub_count(world.services, &counts);
+    assert_int_equal(counts.listeners, 0);
+    buf_release(&out);
+}
+
+/* From far behind, through the table and the ring, while more is written. */
+static void test_catching_up(void **state)
+{
+    struct buf out = buf_init(BUF_UNLIMITED), all = buf_init(BUF_UNLIMITED);
+    struct event_listener *listener, *other;
+    const int64_t zero = 0;
+    int wakes = 0;
+
+    write_events("version.created", "p", "a", 3000);
+    listener = listen_as(&world.caller.identity, NULL, &zero, NULL);
+    other = listen_as(&world.caller.identity, "none", &zero, &wakes);
+    drain(listener, &all);
+    write_events("version.created", "p", "a", 6000); /* more than the ring holds */
+    step();
+    drain(listener, &out);
+    buf_add_span(&all, buf_span(&out));
+    assert_true(check_numbers(&all, 1) >= 9000);
+    drain(other, &out);
+    assert_int_equal(check_numbers(&out, 0), 0);
+    event_listener_close(listener);
+    event_listener_close(other);
+    buf_release(&out);
+    buf_release(&all);
+}
+
+/* Nobody listened for long: those who wait are not forgotten when the ring begins anew. */
+static void test_a_ring_that_begins_anew(void **state)
+{
+    struct buf out = buf_init(BUF_UNLIMITED);
+    struct event_listener *listener = listen_as(&world.caller.identity, NULL, NULL, NULL);
+    size_t numbered;
+    int wakes = 0;
+
+    event_listener_close(listener);
+    write_events("version.created", "p", "a", 20);
+    assert_int_equal(event_sequence_step(world.services, &numbered, NULL), 0);
+    listener = listen_as(&world.caller.identity, NULL, NULL, &wakes);
+    drain(listener, &out);
+    write_events("version.created", "p", "a", 5000);
+    assert_int_equal(event_sequence_step(world.services, &numbered, NULL), 0);
+    step();
+    assert_true(wakes > 0);
+    drain(listener, &out);
+    assert_null(strstr(buf_text(&out), "event: gone"));
+    sscanf(strstr(buf_text(&out), "{\"number\":"), "{\"number\":%zu", &numbered);
+    assert_int_equal(check_numbers(&out, (int64_t)numbered), 5000);
+    event_listener_close(listener);
+    buf_release(&out);
+}
+
+static void test_what_is_gone_is_told(void **state)
+{
+    struct buf out = buf_init(BUF_UNLIMITED);
+    struct event_listener *listener;
+    const int64_t early = 5, edge = 10, future = 1000000;
+    int64_t cut = 10;
+
+    write_events("version.created", "p", "a", 20);
+    listener = listen_as(&world.caller.identity, NULL, NULL, NULL);
+    event_listener_close(listener);
+    assert_true(transaction_write(world.database, forget, &cut, NULL) >= 0);
+    listener = listen_as(&world.caller.identity, NULL, &early, NULL);
+    drain(listener, &out);
+    assert_non_null(strstr(buf_text(&out), "event: gone\ndata: {\"after\":5,"));
+    assert_int_equal(check_numbers(&out, 0), 0);
+    event_listener_close(listener);
+    listener = listen_as(&world.caller.identity, NULL, &edge, NULL);
+    drain(listener, &out);
+    assert_null(strstr(buf_text(&out), "event: gone"));
+    assert_true(check_numbers(&out, 11) >= 10);
+    event_listener_close(listener);
+    listener = listen_as(&world.caller.identity, NULL, &future, NULL);
+    drain(listener, &out);
+    assert_non_null(strstr(buf_text(&out), "event: gone\ndata: {\"after\":1000000,"));
+    event_listener_close(listener);
+    buf_release(&out);
+}
+
+static void test_limits(void **state)
+{
+    struct event_listener *listeners[4];
+    struct event_filter filter;
+    struct caller other;
+    struct event_wish wish = { .filter = &filter };
+    struct refusal why = { 0 };
+    char text[64];
+
+    world.listeners_max = 3;
+    world.listeners_per_token_max = 2;
+    world_restart(&world);
+    world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
+    listeners[0] = listen_as(&other.identity, NULL, NULL, NULL);
+    listeners[1] = listen_as(&other.identity, NULL, NULL, NULL);
+    wish.identity = &other.identity;
+    event_filter_init(&filter, &other.identity);
+    assert_int_equal(event_listener_open(world.services, &wish, &listeners[2], &why, NULL),
+                     -EAGAIN);
+    assert_int_equal(why.code, REFUSAL_RATE_LIMITED);
+    listeners[2] = listen_as(&world.caller.identity, NULL, NULL, NULL);
+    wish.identity = &world.caller.identity;
+    event_filter_init(&filter, &world.caller.identity);
+    assert_int_equal(event_listener_open(world.services, &wish, &listeners[3], &why, NULL),
+                     -EAGAIN);
+    assert_int_equal(why.code, REFUSAL_NOT_READY);
+    event_listener_close(listeners[0]);
+    listeners[0] = listen_as(&other.identity, NULL, NULL, NULL);
+    for (int i = 0; i < 3; i++)
+        event_listener_close(listeners[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_only_new_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_catching_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_ring_that_begins_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_gone_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("event_hub", tests, NULL, NULL);
+}
