@@ -120,6 +120,8 @@ def send(server, route, token, push_id, version):
         headers.update({"Upload-Offset": "0", "Upload-Length": "1",
                         "Content-Type": "application/octet-stream"})
         body = b"x"
+    if route["path"].endswith("/events"):
+        path += "?after=none"  # let in, it is refused with 422: the answer has no end
     if route["method"] == "DELETE":
         path = path.replace(push_id, "0" * 32).replace("versions/v1", "versions/doomed")
     return server.request(route["method"], path, token=token, headers=headers, body=body)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include "server/db/channels.h"
 #include "server/db/events.h"
 #include "server/db/tests/fixture.h"
 
@@ -83,15 +84,36 @@ static void bounds_tell_what_is_there(void **state)
     assert_int_equal(bounds.last, 5);
 }
 
+/* Those who follow a channel are told which one, and what it was at. */
+static void a_promotion_tells_its_channel(void **state)
+{
+    struct event *items;
+    size_t count;
+
+    fixture_version(DB(state), "shop", "api", "1", 1000, 0, 1);
+    fixture_version(DB(state), "shop", "api", "2", 2000, 10, 1);
+    assert_int_equal(channel_promote(DB(state), "shop", "api", "live", "1", NULL, "ci", NULL, NULL),
+                     0);
+    assert_int_equal(channel_promote(DB(state), "shop", "api", "live", "2", NULL, "ci", NULL, NULL),
+                     0);
+    assert_int_equal(event_number(DB(state), "me", 60, 100, &count, NULL), 0);
+    assert_int_equal(event_list(DB(state), 0, 100, &items, &count, NULL), 0);
+    assert_true(count >= 2);
+    assert_string_equal(items[count - 2].type, "version.promoted");
+    assert_string_equal(items[count - 2].data, "{\"channel\":\"live\",\"previous\":null}");
+    assert_string_equal(items[count - 1].version, "2");
+    assert_string_equal(items[count - 1].data, "{\"channel\":\"live\",\"previous\":\"1\"}");
+    event_list_free(items, count);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        CASE(a_commit_and_its_event_are_one),
-        CASE(numbers_go_on_in_batches),
-        CASE(one_sequencer_at_a_time),
-        CASE(bounds_tell_what_is_there),
+        CASE(a_commit_and_its_event_are_one), CASE(numbers_go_on_in_batches),
+        CASE(one_sequencer_at_a_time),        CASE(bounds_tell_what_is_there),
+        CASE(a_promotion_tells_its_channel),
     };
 
     return cmocka_run_group_tests_name("events", tests, NULL, NULL);
