@@ -9,7 +9,7 @@
 #include "common/model/problem.h"
 
 /* Signals have no context of their own. */
-static atomic_bool interrupted;
+static atomic_bool interrupted, hangup_ignored;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*on_interrupt)(void *context);
 static void *on_interrupt_context;
@@ -37,4 +37,15 @@ void interrupt_arrived(void)
     if (on_interrupt != NULL)
         on_interrupt(on_interrupt_context);
     pthread_mutex_unlock(&lock);
+}
+
+void interrupt_ignore_hangup(void)
+{
+    atomic_store(&hangup_ignored, true);
+}
+
+void interrupt_hung_up(void)
+{
+    if (!atomic_load(&hangup_ignored))
+        interrupt_arrived();
 }

@@ -14,6 +14,9 @@ struct error;
  */
 int interrupt_start(struct error *err);
 
+/* From now on SIGHUP is no interruption: for what runs without a terminal. */
+void interrupt_ignore_hangup(void);
+
 const atomic_bool *interrupt_flag(void);
 
 /* Called once, on the interrupt's thread, with the first signal; function NULL: nothing. When

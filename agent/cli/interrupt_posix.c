@@ -23,8 +23,12 @@ static void *interrupt_main(void *context)
     sigset_t set = watched();
     int number;
 
-    while (sigwait(&set, &number) == 0)
-        interrupt_arrived();
+    while (sigwait(&set, &number) == 0) {
+        if (number == SIGHUP)
+            interrupt_hung_up();
+        else
+            interrupt_arrived();
+    }
     return NULL;
 }
 

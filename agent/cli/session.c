@@ -73,12 +73,12 @@ static void interrupt_client(void *context)
     api_client_interrupt(context);
 }
 
-int session_open(const struct configuration *configuration, struct session *out, int *out_exit,
-                 struct error *err)
+int session_open(const struct configuration *configuration, size_t lasting, struct session *out,
+                 int *out_exit, struct error *err)
 {
     cleanup(session_close) struct session session = { 0 };
     size_t concurrency = (size_t)settings_number(configuration->settings, "concurrency");
-    struct http_loop_options loop = { .connections_per_host = concurrency,
+    struct http_loop_options loop = { .connections_per_host = concurrency + lasting,
                                       .connections_idle = concurrency };
     int r;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stddef.h>
+
 struct api_client;
 struct configuration;
 struct error;
@@ -16,7 +18,8 @@ struct session {
     struct api_client *client;
 };
 
-/* *out_exit is set with a failure: mostly 3. */
-int session_open(const struct configuration *configuration, struct session *out, int *out_exit,
-                 struct error *err);
+/* `lasting`: connections that stay open beside the requests. *out_exit is set with a failure:
+ * mostly 3. */
+int session_open(const struct configuration *configuration, size_t lasting, struct session *out,
+                 int *out_exit, struct error *err);
 void session_close(struct session *session); /* of a zeroed one too */

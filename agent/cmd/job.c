@@ -12,6 +12,7 @@
 #include "common/base/options.h"
 #include "common/base/platform.h"
 #include "common/model/problem.h"
+#include "common/net/http_loop.h"
 
 #define THREADS_MAX 16
 
@@ -77,12 +78,25 @@ int job_configure(struct job *job, const char *directory, enum configuration_nee
 int job_connect(struct job *job, struct error *err)
 {
     int exit_code;
-    int r = session_open(&job->configuration, &job->session, &exit_code, err);
+    int r = session_open(&job->configuration, job->lasting, &job->session, &exit_code, err);
 
     if (r < 0)
         return job_failed(job, r, exit_code);
     job->transfer.client = job->session.client;
     return 0;
+}
+
+void job_again(struct job *job)
+{
+    job->began_ms = clock_monotonic_ms();
+    job->received_before = http_loop_received_bytes(job->session.loop);
+    job->exit_code = 0;
+    job->transfer.exit_code = 0;
+}
+
+uint64_t job_received_bytes(const struct job *job)
+{
+    return http_loop_received_bytes(job->session.loop) - job->received_before;
 }
 
 static void sample(void *context, struct progress_sample *out)

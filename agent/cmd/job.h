@@ -25,7 +25,9 @@ struct job {
     struct transfer transfer;
     struct progress *progress;
     uint64_t began_ms;
-    int exit_code; /* of a failure outside of the transfer; 0: by its errno */
+    uint64_t received_before; /* bytes of an earlier turn (job_again()) */
+    size_t lasting;           /* connections that stay open (session.h); before job_connect() */
+    int exit_code;            /* of a failure outside of the transfer; 0: by its errno */
 };
 
 void job_init(struct job *job, struct command *command);
@@ -36,6 +38,10 @@ int job_configure(struct job *job, const char *directory, enum configuration_nee
                   struct error *err);
 /* The client. After job_configure(). */
 int job_connect(struct job *job, struct error *err);
+/* The same work once more, counted and judged anew. */
+void job_again(struct job *job);
+/* Bytes of bodies that came in this turn. */
+uint64_t job_received_bytes(const struct job *job);
 /* The bar. Before the work. */
 int job_show_progress(struct job *job, struct error *err);
 void job_hide_progress(struct job *job);

@@ -59,6 +59,9 @@ static const struct option_spec pull_options[] = {
     { "delete-extra", 0, OPTION_SWITCH, NULL, "remove what no pull has put there, too" },
     { "full-check", 0, OPTION_SWITCH, NULL, "read every file, whatever its times say" },
     { "dry-run", 'n', OPTION_SWITCH, NULL, "change nothing; tell what would be done" },
+    { "follow", 0, OPTION_SWITCH, NULL, "go on: pull what is promoted on the channel" },
+    { "pre", 0, OPTION_TEXT, "CMD", "run by the shell before the first change" },
+    { "post", 0, OPTION_TEXT, "CMD", "run by the shell after a pull that changed something" },
     NO_OPTION,
 };
 

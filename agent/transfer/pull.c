@@ -40,7 +40,8 @@ struct pulling {
     struct scratch scratch;     /* where a dry run keeps it */
     const struct tree *tree;    /* the version's: fetched, or one that was here */
     struct stat_cache *cache;   /* what DEST holds */
-    struct pull_survey survey;  /* with delete_extra: what the version lacks */
+    char previous[VERSION_TEXT_SIZE];
+    struct pull_survey survey; /* with delete_extra: what the version lacks */
 };
 
 static void pulling_release(struct pulling *pulling)
@@ -121,6 +122,20 @@ static int find_tree(struct pulling *pulling, struct error *err)
     return r;
 }
 
+static int before_change(void *context, struct error *err)
+{
+    const struct pulling *pulling = context;
+    const struct record *version = &pulling->version.record;
+    const struct pull_hook *hook = &pulling->options->before;
+    const struct pull_change change = { .project = version->project,
+                                        .app = version->app,
+                                        .version = version->version,
+                                        .previous = pulling->previous,
+                                        .content = version->content };
+
+    return hook->function == NULL ? 0 : hook->function(hook->context, &change, err);
+}
+
 static struct pull_exchange_options exchange_options(struct pulling *pulling)
 {
     const struct pull_options *options = pulling->options;
@@ -134,7 +149,9 @@ static struct pull_exchange_options exchange_options(struct pulling *pulling)
                                            .version = &pulling->version,
                                            .protect = options->protect,
                                            .delete_extra = options->delete_extra,
-                                           .dry_run = options->dry_run };
+                                           .dry_run = options->dry_run,
+                                           .before = before_change,
+                                           .before_context = pulling };
 }
 
 static int check_exchange(struct pulling *pulling, struct error *err)
@@ -193,6 +210,7 @@ static void fill_result(const struct pulling *pulling, const struct pull_counts 
                                  .written_files = counts->written_files,
                                  .deleted_files = counts->deleted_files };
     memcpy(out->version, version->version, strlen(version->version) + 1);
+    memcpy(out->previous, pulling->previous, strlen(pulling->previous) + 1);
 }
 
 static int check_space(struct pulling *pulling, const struct pull_plan *plan, struct error *err)
@@ -242,6 +260,8 @@ static int update(struct pulling *pulling, const struct pull_plan *plan, struct 
                                         .tree = pulling->tree,
                                         .version = &pulling->version,
                                         .protect = options->protect,
+                                        .before = before_change,
+                                        .before_context = pulling,
                                         .in_use = is_in_use(options->dest),
                                         .has_image = pulling->fetched.name != NULL };
 
@@ -357,6 +377,8 @@ static int pull(struct pulling *pulling, struct pull_result *out, struct error *
         r = transfer_local(options->transfer, beside_check(options->beside, options->dest, err));
     if (r == 0 && !options->dry_run)
         r = recover(pulling, err);
+    if (r == 0 && pulling->pulled.has_state)
+        memcpy(pulling->previous, pulling->pulled.record.version, sizeof(pulling->previous));
     if (r == 0 && pulling->pulled.damaged != NULL)
         transfer_warning(options->transfer, ".kkartifact/%s is damaged and proves nothing any more",
                          pulling->pulled.damaged);

@@ -24,6 +24,20 @@ struct transfer;
  * for what `protect` names and the agent's own. A version that the server once
  * told with other content is refused (-EBADMSG, exit 8).
  */
+struct pull_change {
+    const char *project, *app, *version;
+    const char *previous; /* that DEST held; "" when it held none */
+    struct digest content;
+};
+
+/* Called when all is fetched and verified, before the first change of DEST; when there is nothing
+ * to do, and in a dry run, it is not. A failure ends the pull with it, nothing changed. function
+ * NULL: nobody is asked. */
+struct pull_hook {
+    int (*function)(void *context, const struct pull_change *change, struct error *err);
+    void *context;
+};
+
 struct pull_options {
     struct transfer *transfer;
     struct directory *dest;
@@ -33,17 +47,19 @@ struct pull_options {
     const struct pattern_list *protect; /* never replaced, never removed */
     bool full_check;
     bool delete_extra;
-    bool exchange;               /* DEST becomes the version by one exchange (pull_exchange.h) */
-    bool dry_run;                /* nothing is written to DEST */
+    bool exchange; /* DEST becomes the version by one exchange (pull_exchange.h) */
+    bool dry_run;  /* nothing is written to DEST */
+    struct pull_hook before;
     struct change_list *changes; /* gets what is done, unless it is NULL; the caller ends it */
 };
 
 struct pull_result {
     char version[VERSION_TEXT_SIZE]; /* what it resolved to */
     struct digest content;
-    bool current;           /* nothing was to do */
-    uint64_t files, bytes;  /* of the version */
-    uint64_t written_files; /* in a dry run: that would be */
+    char previous[VERSION_TEXT_SIZE]; /* that DEST held; "" when it held none */
+    bool current;                     /* nothing was to do */
+    uint64_t files, bytes;            /* of the version */
+    uint64_t written_files;           /* in a dry run: that would be */
     uint64_t deleted_files;
 };
 

@@ -257,6 +257,8 @@ int pull_exchange_run(const struct pull_exchange_options *options, struct error 
 
     if (r == 0)
         r = write_incoming(&incoming, err);
+    if (r == 0 && options->before != NULL)
+        r = options->before(options->before_context, err);
     if (r == 0)
         r = carry_over(&incoming, err);
     return r < 0 ? r : exchange(&incoming, err);

@@ -34,6 +34,9 @@ struct pull_exchange_options {
     const struct api_version *version;
     const struct pattern_list *protect;
     bool delete_extra;
+    /* When the new tree is whole, before anything that is in place is taken over; NULL: nothing. */
+    int (*before)(void *context, struct error *err);
+    void *before_context;
     bool dry_run; /* of the checks: nothing is tried */
 };
 

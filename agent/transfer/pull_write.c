@@ -56,6 +56,8 @@ static int stage_and_apply(const struct pull_write_options *options, struct pull
         r = pull_stage(&stage_options, err);
     if (r == 0 && apply.in_use)
         r = durable_stage(options->transfer, stage, options->plan, err);
+    if (r == 0 && options->before != NULL)
+        r = options->before(options->before_context, err);
     if (r == 0 && options->has_image)
         r = transfer_local(options->transfer,
                            pulled_begin(pulled, PULL_TREE_NAME, &record->tree, err));

@@ -29,6 +29,9 @@ struct pull_write_options {
     const struct tree *tree;
     const struct api_version *version;
     const struct pattern_list *protect;
+    /* When all is staged, before the first change; NULL: nothing. */
+    int (*before)(void *context, struct error *err);
+    void *before_context;
     bool in_use;    /* dest is in place: programs may run from it */
     bool has_image; /* dest's home holds the tree as PULL_TREE_NAME: it becomes pending first */
 };

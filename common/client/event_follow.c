@@ -34,7 +34,7 @@ struct event_follow {
     size_t server;
     int status;
     struct http_headers headers; /* of the answer, while its request is there */
-    struct buf problem; /* the body of a refusal */
+    struct buf problem;          /* the body of a refusal */
     uint64_t retry_after_ms;
     uint64_t heard_ms;
     uint32_t failures; /* in a row */
@@ -317,9 +317,9 @@ int event_follow_start(struct api_client *client, const struct event_follow_spec
     if (follow->spec.silence_ms == 0)
         follow->spec.silence_ms = SILENCE_MS;
     if (follow->spec.retry.base_ms == 0)
-        follow->spec.retry = (struct retry_policy){
-            .base_ms = BASE_MS, .max_ms = MAX_MS, .retry_after_max_ms = MAX_MS
-        };
+        follow->spec.retry = (struct retry_policy){ .base_ms = BASE_MS,
+                                                    .max_ms = MAX_MS,
+                                                    .retry_after_max_ms = MAX_MS };
     r = make_path(follow, err);
     if (r == 0 && http_timer_set(client->loop, &follow->timer, clock_monotonic_ms()) < 0)
         r = error_set(err, -ENOMEM, "out of memory");

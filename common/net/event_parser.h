@@ -31,8 +31,8 @@ struct event_parser {
     void *context;
     struct buf line, type, data, next_id, id;
     bool has_data;
-    bool began;   /* the first line is behind us */
-    bool was_cr;  /* a '\n' that comes now belongs to the '\r' before */
+    bool began;  /* the first line is behind us */
+    bool was_cr; /* a '\n' that comes now belongs to the '\r' before */
 };
 
 /* `maximum`: bytes of a line, and of a message's data. */

@@ -135,8 +135,7 @@ static int answer(struct http_exchange *exchange, struct event_listener *listene
     return r;
 }
 
-static int listen_to(struct http_exchange *exchange, struct event_filter *filter,
-                     struct error *err)
+static int listen_to(struct http_exchange *exchange, struct event_filter *filter, struct error *err)
 {
     struct request *request = request_of(exchange);
     struct event_wish wish = { .identity = &request->caller.identity, .filter = filter };

@@ -175,8 +175,7 @@ static bool feed_begin(struct http_feed *feed, ssize_t *out_end)
     pthread_mutex_lock(&feed->server->feeds.lock);
     feed->woken = false;
     goes_on = !feed->ended && !feed->failed;
-    *out_end =
-        feed->failed ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    *out_end = feed->failed ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     pthread_mutex_unlock(&feed->server->feeds.lock);
     return goes_on;
 }

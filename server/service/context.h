@@ -58,7 +58,7 @@ struct services {
     struct workers *side_workers;      /* for side_task.h; may be NULL */
     struct busy *busy;                 /* what one request works on alone */
 
-    struct event_hub *events;          /* who listens to events */
+    struct event_hub *events; /* who listens to events */
 
     pthread_mutex_t lock;   /* the maps below */
     struct map merkles;     /* of unfinished uploads (upload_merkle.h) */

@@ -27,7 +27,7 @@ struct event_filter {
     char seen_project[NAME_TEXT_SIZE], seen_app[NAME_TEXT_SIZE]; /* the token's; "": all */
     bool is_admin;
     char project[NAME_TEXT_SIZE], app[NAME_TEXT_SIZE]; /* wanted; "": all */
-    char (*types)[EVENT_TYPE_SIZE]; /* NULL: all; memory of the filter */
+    char (*types)[EVENT_TYPE_SIZE];                    /* NULL: all; memory of the filter */
     size_t type_count;
 };
 

@@ -38,12 +38,12 @@ enum refusal_code {
     REFUSAL_PRECONDITION,       /* -EEXIST: another version is current, the first of `names` ("":
                                    none) */
     REFUSAL_DIGEST_MISMATCH,    /* -EBADMSG: `expected`, `actual` */
-    REFUSAL_VALIDATION, /* -EINVAL: `pointer` names the member of the request, "" = the body */
-    REFUSAL_TOO_LARGE,  /* -EFBIG */
-    REFUSAL_FULL,       /* -ENOSPC */
+    REFUSAL_VALIDATION,   /* -EINVAL: `pointer` names the member of the request, "" = the body */
+    REFUSAL_TOO_LARGE,    /* -EFBIG */
+    REFUSAL_FULL,         /* -ENOSPC */
     REFUSAL_RATE_LIMITED, /* -EAGAIN: this token asks for too much at once */
     REFUSAL_NOT_READY,    /* -EAGAIN: so many do together */
-    REFUSAL_STORAGE,    /* -EIO, -EBADMSG, -EAGAIN, -EROFS of the store: a fault of ours */
+    REFUSAL_STORAGE,      /* -EIO, -EBADMSG, -EAGAIN, -EROFS of the store: a fault of ours */
 };
 
 #define REFUSAL_NAMES_SIZE 2048

@@ -26,14 +26,14 @@ struct services;
 #define SERVICES_PART_SIZE_MAX (64u << 20)
 
 struct services_settings {
-    struct database *database; /* borrowed, outlives the services; its clock is theirs */
-    struct blob_store *store;  /* borrowed */
-    struct cache *cache;       /* borrowed; NULL: none */
-    const char *scratch_path;  /* a directory for files without a name; NULL: memory (tests) */
-    uint32_t part_size;        /* what a PATCH may carry; 0: the default */
-    uint64_t listing_max;      /* bytes; 0: 4 GiB */
-    size_t facts_max;          /* entries of each in-process memory; 0: 65536 */
-    size_t open_max;           /* trees, and open blobs, kept for the next request; 0: 256 */
+    struct database *database;  /* borrowed, outlives the services; its clock is theirs */
+    struct blob_store *store;   /* borrowed */
+    struct cache *cache;        /* borrowed; NULL: none */
+    const char *scratch_path;   /* a directory for files without a name; NULL: memory (tests) */
+    uint32_t part_size;         /* what a PATCH may carry; 0: the default */
+    uint64_t listing_max;       /* bytes; 0: 4 GiB */
+    size_t facts_max;           /* entries of each in-process memory; 0: 65536 */
+    size_t open_max;            /* trees, and open blobs, kept for the next request; 0: 256 */
     size_t event_listeners_max; /* 0: the default of event_hub.h, here and below */
     size_t event_listeners_per_token_max;
     uint32_t event_beat_ms;

@@ -200,8 +200,7 @@ static void comes_back_to_a_server_that_is_away(void **state)
     world->steps[3].answer = "HTTP/1.1 429 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
     world->steps[4].answer = HEAD "id: 1\ndata: a\n\nid: ../x\ndata: b\n\n";
     world->steps[5] = (struct step){ HEAD "id: 2\ndata: c\n\n", true };
-    follow(world, 10, 0,
-           "pause pause pause pause anew message=a message=b pause anew message=c ");
+    follow(world, 10, 0, "pause pause pause pause anew message=a message=b pause anew message=c ");
     assert_string_equal(world->ids[5], "-"); /* what is no number is not sent */
 }
 

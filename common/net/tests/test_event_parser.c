@@ -32,8 +32,8 @@ static int parse(const char *stream, size_t size, size_t piece, struct told *tol
     buf_clear(&told->text);
     event_parser_init(&parser, 40, take, told);
     for (size_t at = 0; r == 0 && at < size; at += piece)
-        r = event_parser_feed(&parser,
-                              span_of(stream + at, size - at < piece ? size - at : piece), NULL);
+        r = event_parser_feed(&parser, span_of(stream + at, size - at < piece ? size - at : piece),
+                              NULL);
     snprintf(id, 64, "%s", event_parser_id(&parser));
     event_parser_release(&parser);
     return r;
@@ -52,7 +52,10 @@ static void messages(void **state)
         { "id: 9\n", "", "" }, /* not whole */
         { "id: 9\n\nid: 10\ndata: cut", "", "9" },
         { "data:a\r\n\r\ndata: b\r\rdata:  c\n\n", "message(a)message(b)message( c)", "" },
-        { "\xef\xbb\xbf" "data: a\n\n\xef\xbb\xbf" "data: b\n\n", "message(a)", "" },
+        { "\xef\xbb\xbf"
+          "data: a\n\n\xef\xbb\xbf"
+          "data: b\n\n",
+          "message(a)", "" },
         { "event: x\n\ndata: a\n\n", "message(a)", "" },
         { "id: 5\ndata: a\n\ndata: b\n\n", "message(a)message(b)", "5" },
         { "id: 5\n\nid\n\n", "", "" },
@@ -66,8 +69,7 @@ static void messages(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (size_t piece = 1; piece < 40; piece++) {
-            assert_int_equal(
-                parse(cases[i].stream, strlen(cases[i].stream), piece, &told, id), 0);
+            assert_int_equal(parse(cases[i].stream, strlen(cases[i].stream), piece, &told, id), 0);
             assert_string_equal(buf_text(&told.text), cases[i].told);
             assert_string_equal(id, cases[i].id);
         }

@@ -42,10 +42,9 @@ static int write_batch(struct transaction *tx, void *context, struct error *err)
 
     for (size_t i = 0; r >= 0 && i < batch->count; i++) {
         char version[32];
-        const struct event_draft draft = { .type = batch->type,
-                                           .project = batch->project,
-                                           .app = batch->app,
-                                           .version = version };
+        const struct event_draft draft = {
+            .type = batch->type, .project = batch->project, .app = batch->app, .version = version
+        };
 
         snprintf(version, sizeof(version), "v%zu", i);
         r = event_add(tx, &draft, err);
@@ -103,8 +102,7 @@ static void drain(struct event_listener *listener, struct buf *out)
     enum event_turn turn;
 
     buf_clear(out);
-    while ((turn = event_listener_take(listener, piece, sizeof(piece), &size)) !=
-           EVENT_TURN_WAIT) {
+    while ((turn = event_listener_take(listener, piece, sizeof(piece), &size)) != EVENT_TURN_WAIT) {
         if (turn == EVENT_TURN_LOAD) {
             assert_int_equal(event_listener_load(listener, NULL), 0);
             continue;

@@ -109,8 +109,7 @@ static void test_text(void **state)
     assert_string_equal(buf_text(&out), ": beat\nid: 8\n\n");
     buf_clear(&out);
     event_text_write_gone(&out, 3, 9);
-    assert_string_equal(buf_text(&out),
-                        "id: 9\nevent: gone\ndata: {\"after\":3,\"number\":9}\n\n");
+    assert_string_equal(buf_text(&out), "id: 9\nevent: gone\ndata: {\"after\":3,\"number\":9}\n\n");
     buf_release(&out);
 }
 

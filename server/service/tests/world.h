@@ -30,7 +30,7 @@ struct world {
     struct blob_store *store; /* the fault store around `inner` */
     struct blob_store *inner;
     struct services *services;
-    struct caller caller; /* a global token with everything */
+    struct caller caller;                          /* a global token with everything */
     size_t listeners_max, listeners_per_token_max; /* from the next restart on; 0: the default */
 };
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+struct error;
+struct job;
+
+/*
+ * follow - does something again whenever a version is promoted on a channel, until it is told to
+ * stop or the server refuses.
+ *
+ * Several promotions that come while it is at work are one more turn. A turn that fails is told,
+ * and tried again after a pause that grows from a second to a minute; one whose exit code is "not
+ * allowed" ends it. What is missed while the server is away is made up for (event_follow.h).
+ */
+struct follow_options {
+    struct job *job; /* connected, with one lasting connection */
+    const char *project, *app, *channel;
+    /* -ENOENT: nothing is on the channel, and that is fine. *out_again: a failure is worth
+     * another try before the next promotion (it is true beforehand). */
+    int (*turn)(void *context, bool *out_again, struct error *err);
+    void *context;
+};
+
+/* -ECANCELED when interrupted; else why it ended. */
+int follow_run(const struct follow_options *options, struct error *err);
