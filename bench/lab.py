@@ -50,7 +50,8 @@ class Lab:
 
     def say(self, name, ours, peer, ratio, goal):
         """The one line of a benchmark; `goal` is ">=0.90" or "<=1.00"."""
-        print(f"bench {name} ours={ours} peer={peer} ratio={ratio:.2f} goal={goal}", flush=True)
+        ratio = "none" if ratio is None else f"{ratio:.2f}"
+        print(f"bench {name} ours={ours} peer={peer} ratio={ratio} goal={goal}", flush=True)
 
     # -------------------------------------------------------------- trees
 

@@ -9,6 +9,9 @@ A Listener reads on a thread of its own; what came is in `events`, the last id i
 
 import http.client
 import json
+import resource
+import selectors
+import socket
 import sqlite3
 import threading
 import time
@@ -169,3 +172,58 @@ def promote(server, project, app, version, channel="live"):
         (project, app, version, json.dumps({"channel": channel, "previous": before[1]}), now))
     connection.execute("COMMIT")
     connection.close()
+
+
+class Crowd:
+    """Many streams in one thread: what each was told is counted, not kept."""
+
+    def __init__(self, server, tokens, count):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = min(hard, max(soft, count + 256))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        self.told = []  # events of each
+        self._selector = selectors.DefaultSelector()
+        self._began = 0
+        self._ends = [b""] * count
+        self._began_of = [False] * count
+        for i in range(count):
+            connection = socket.create_connection((server.host, server.port))
+            token = tokens[i % len(tokens)]
+            connection.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n"
+                               f"Authorization: Bearer {token}\r\n\r\n".encode())
+            connection.setblocking(False)
+            self._selector.register(connection, selectors.EVENT_READ, i)
+            self.told.append(0)
+            if i % 100 == 99:  # no more than may wait for a worker
+                self.until_all_listen()
+
+    def _read(self, connection, i):
+        data = connection.recv(1 << 16)
+        assert data, f"stream {i} ended"
+        data = self._ends[i] + data
+        if not self._began_of[i] and len(data) > 12:
+            assert data.startswith(b"HTTP/1.1 200"), data[:200]
+        if not self._began_of[i] and b": beat\n" in data:
+            self._began_of[i] = True
+            self._began += 1
+        self.told[i] += data.count(b"\nevent: ")
+        # what a mark that is cut needs, and no more than could be one
+        self._ends[i] = data[-7:] if self._began_of[i] else data
+
+    def until(self, condition, within=120):
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, (self._began, min(self.told), max(self.told))
+            for key, _ in self._selector.select(0.2):
+                self._read(key.fileobj, key.data)
+
+    def until_all_listen(self):
+        self.until(lambda: self._began == len(self.told))
+
+    def until_all_were_told(self, count):
+        self.until(lambda: min(self.told) >= count)
+
+    def close(self):
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+        self._selector.close()
