@@ -146,7 +146,21 @@ def last_number(server):
 
 
 def promote(server, project, app, version, channel="live"):
-    """Points a channel at a version, in the database: history and event with it."""
+    """Points a channel at a version: by the server, or as another server of its database would
+    while this one is away."""
+    if server.process is None or server.process.poll() is not None:
+        promote_beside(server, project, app, version, channel)
+        return
+    if not hasattr(server, "promoter"):
+        server.promoter = server.token("promote", name="promoter")
+    answer = server.request("POST", f"/api/v1/projects/{project}/apps/{app}/promote",
+                            token=server.promoter,
+                            json_body={"version": version, "channel": channel})
+    assert answer.status == 200, answer
+
+
+def promote_beside(server, project, app, version, channel):
+    """In the database, with history and event."""
     connection = database(server)
     connection.isolation_level = None
     connection.execute("BEGIN IMMEDIATE")
