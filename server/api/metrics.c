@@ -8,7 +8,9 @@
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/http_metrics.h"
+#include "server/service/collection.h"
 #include "server/service/event_hub.h"
+#include "server/service/jobs.h"
 #include "server/service/leases.h"
 #include "server/service/services.h"
 
@@ -32,6 +34,34 @@ static void leases_write(struct services *services, struct buf *body)
     gauge_write(body, "kkartifact_leases_stale", "Those of them that missed two renewals.",
                 counts.stale);
     gauge_write(body, "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
+}
+
+static void collection_write_gauges(struct services *services, struct buf *body)
+{
+    struct sweep_counts counts;
+
+    if (collection_count(services, &counts, NULL) < 0)
+        return;
+    gauge_write(body, "kkartifact_blobs_condemned", "Blobs that nothing refers to, in their grace.",
+                counts.condemned);
+    gauge_write(body, "kkartifact_blobs_broken", "Blobs that are missing or have other bytes.",
+                counts.broken);
+    gauge_write(body, "kkartifact_tombstones", "Objects that wait to be removed.",
+                counts.tombstones);
+}
+
+static void jobs_write(const struct services *services, struct buf *body)
+{
+    static const enum job_state ends[] = { JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+
+    buf_add_text(body, "# HELP kkartifact_jobs_total Jobs that ended in this process.\n"
+                       "# TYPE kkartifact_jobs_total counter\n");
+    for (size_t kind = 0; kind < job_kind_count; kind++) {
+        for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+            buf_format(body, "kkartifact_jobs_total{kind=\"%s\",state=\"%s\"} %llu\n",
+                       job_kinds[kind].name, job_state_name(ends[i]),
+                       (unsigned long long)jobs_ended(services, kind, ends[i]));
+    }
 }
 
 static void write_events(const struct api *api, struct buf *body)
@@ -79,6 +109,8 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
                "kkartifact_wrong_deltas_total %llu\n",
                (unsigned long long)services_wrong_deltas(api->options.services));
     leases_write(api->options.services, &body);
+    collection_write_gauges(api->options.services, &body);
+    jobs_write(api->options.services, &body);
     write_events(api, &body);
     return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
                             err);

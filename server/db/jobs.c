@@ -22,7 +22,7 @@ static const char *const state_names[] = {
     [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
     [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled",
 };
-#define STATE_COUNT (sizeof(state_names) / sizeof(state_names[0]))
+_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == JOB_STATE_COUNT, "a name each");
 
 const char *job_state_name(enum job_state state)
 {
@@ -47,7 +47,7 @@ struct job *job_list_free(struct job *items, size_t count)
 
 static int state_read(struct span text, enum job_state *out, struct error *err)
 {
-    for (size_t i = 0; i < STATE_COUNT; i++) {
+    for (size_t i = 0; i < JOB_STATE_COUNT; i++) {
         if (span_equal(text, span_text(state_names[i]))) {
             *out = (enum job_state)i;
             return 0;
@@ -163,15 +163,16 @@ static int find_same(struct transaction *tx, struct adding *adding, struct error
 {
     const struct job_draft *draft = adding->draft;
     cleanup(rows_release) struct rows rows = { 0 };
-    int r = transaction_query(
-        tx,
-        SELECT
-        "WHERE j.lane = $1 AND j.state = 'queued' AND j.kind = $2"
-        " AND j.project IS NOT DISTINCT FROM $3 AND j.app IS NOT DISTINCT FROM $4"
-        " AND j.params IS NOT DISTINCT FROM $5 ORDER BY j.number LIMIT 1",
-        VALUES(value_text(draft->lane), value_text(draft->kind), value_text(draft->project),
-               value_text(draft->app), value_text(draft->params)),
-        &rows, err);
+    int r =
+        transaction_query(tx,
+                          SELECT
+                          "WHERE j.lane = $1 AND j.state = 'queued' AND j.kind = $2"
+                          " AND j.project IS NOT DISTINCT FROM $3 AND j.app IS NOT DISTINCT FROM $4"
+                          " AND j.params IS NOT DISTINCT FROM $5 ORDER BY j.number LIMIT 1",
+                          VALUES(value_text(draft->lane), value_text(draft->kind),
+                                 value_text(draft->project), value_text(draft->app),
+                                 value_text(draft->params)),
+                          &rows, err);
 
     return r < 0 ? r : job_next(&rows, &adding->job, err);
 }

@@ -20,6 +20,7 @@
 #define JOB_NAME_SIZE 32
 
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+#define JOB_STATE_COUNT 5
 
 struct job {
     int64_t number;

@@ -324,3 +324,29 @@ int sweep_is_due(struct database *database, int64_t grace_s, struct error *err)
 
     return r < 0 ? r : self.answer != 0;
 }
+
+static int count_all(struct transaction *tx, void *context, struct error *err)
+{
+    struct sweep_counts *out = context;
+    int64_t counts[3];
+    int r = transaction_integer(tx, "SELECT count(*) FROM blobs WHERE state = 'condemned'",
+                                NO_VALUES, &counts[0], err);
+
+    if (r >= 0)
+        r = transaction_integer(tx,
+                                "SELECT count(*) FROM blobs WHERE state IN ('missing', 'corrupt')",
+                                NO_VALUES, &counts[1], err);
+    if (r >= 0)
+        r = transaction_integer(tx, "SELECT count(*) FROM tombstones", NO_VALUES, &counts[2], err);
+    if (r < 0)
+        return r;
+    *out = (struct sweep_counts){ .condemned = (uint64_t)counts[0],
+                                  .broken = (uint64_t)counts[1],
+                                  .tombstones = (uint64_t)counts[2] };
+    return 0;
+}
+
+int sweep_count(struct database *database, struct sweep_counts *out, struct error *err)
+{
+    return transaction_read(database, count_all, out, err);
+}

@@ -46,6 +46,14 @@ struct sweep_preview {
     uint64_t due, due_bytes;             /* of these: would be deleted */
     uint64_t tombstones;                 /* objects that wait to be removed */
 };
+/* For metrics: what is counted by an index that has nothing else. */
+struct sweep_counts {
+    uint64_t condemned;  /* blobs that wait for the end of their grace */
+    uint64_t broken;     /* missing or corrupt ones */
+    uint64_t tombstones; /* objects that wait to be removed */
+};
+int sweep_count(struct database *database, struct sweep_counts *out, struct error *err);
+
 /* 1: a run would find something to do, of the blobs; 0: nothing. */
 int sweep_is_due(struct database *database, int64_t grace_s, struct error *err);
 

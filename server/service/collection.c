@@ -213,6 +213,11 @@ void collection_write(struct json_writer *writer, const char *name,
     json_end(writer);
 }
 
+int collection_count(struct services *services, struct sweep_counts *out, struct error *err)
+{
+    return sweep_count(services->database, out, err);
+}
+
 int collection_ask(struct services *services, size_t *out_count, struct error *err)
 {
     cleanup(job_release) struct job job = { .number = 0 };

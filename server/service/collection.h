@@ -41,5 +41,8 @@ struct json_writer;
 void collection_write(struct json_writer *writer, const char *name,
                       const struct collection_preview *preview);
 
+/* For metrics. */
+int collection_count(struct services *services, struct sweep_counts *out, struct error *err);
+
 /* Asks for a run when there is something for it to do. *out_count: 1 when it did. */
 int collection_ask(struct services *services, size_t *out_count, struct error *err);

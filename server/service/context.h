@@ -9,6 +9,7 @@
 #include "common/base/map.h"
 #include "common/base/span.h"
 #include "server/db/store.h"
+#include "server/service/jobs.h"
 #include "server/service/services.h"
 
 struct busy;
@@ -63,6 +64,9 @@ struct services {
     pthread_mutex_t lock;   /* the maps below */
     struct map merkles;     /* of unfinished uploads (upload_merkle.h) */
     struct map used_tokens; /* ids used since the last flush */
+
+    /* Jobs that ended here, by kind and state (jobs.h), for metrics. */
+    atomic_uint_fast64_t job_ends[JOB_KINDS_MAX][JOB_STATE_COUNT];
 
     pthread_mutex_t event_lock;
     void (*event_function)(void *context); /* services_on_event() */

@@ -185,6 +185,19 @@ int jobs_list(struct services *services, const struct identity *identity,
 
 /* ------------------------------------------------------------ working */
 
+static void count_end(struct job_run *run, enum job_state state)
+{
+    for (size_t i = 0; i < job_kind_count && i < JOB_KINDS_MAX; i++) {
+        if (strcmp(job_kinds[i].name, run->job.kind) == 0)
+            atomic_fetch_add(&run->services->job_ends[i][state], 1);
+    }
+}
+
+uint64_t jobs_ended(const struct services *services, size_t kind, enum job_state state)
+{
+    return kind < JOB_KINDS_MAX ? atomic_load(&services->job_ends[kind][state]) : 0;
+}
+
 static int finish(struct job_run *run, int outcome, const struct error *reason, struct error *err)
 {
     const struct job_end end = {
@@ -199,6 +212,7 @@ static int finish(struct job_run *run, int outcome, const struct error *reason, 
     };
     int r = job_finish(run->services->database, run->job.number, run->services->holder, &end, err);
 
+    count_end(run, end.state);
     event_written(run->services);
     return r;
 }

@@ -26,6 +26,7 @@ struct job_kind {
     /* 0: done. A failure: -EAGAIN because of services_go_on(), and the job is put back. */
     int (*run)(struct job_run *run, struct error *err);
 };
+#define JOB_KINDS_MAX 16
 extern const struct job_kind job_kinds[];
 extern const size_t job_kind_count;
 
@@ -60,6 +61,9 @@ void job_page_release(struct job_page *page);
 
 /* Does the next job of each lane, to its end, in this thread. *out_count of them. */
 int jobs_work(struct services *services, size_t *out_count, struct error *err);
+
+/* How many jobs of a kind (by its place in job_kinds) this process brought to that end. */
+uint64_t jobs_ended(const struct services *services, size_t kind, enum job_state state);
 
 /* Forgets what ended long ago. */
 int jobs_forget(struct services *services, size_t *out_count, struct error *err);

@@ -236,6 +236,31 @@ def test_a_job_of_everything_over_http(world):
         [(2,)]
 
 
+def test_metrics_tell_of_a_run_that_failed(world):
+    """What ends a run before anything is deleted is to be seen by who watches."""
+    server, _, _ = world
+    admin = server.token("admin")
+    sentinel = server.data / "blobs" / ".kkartifact-store"
+    kept = sentinel.read_text()
+    sentinel.unlink()
+    asked = server.request("POST", "/api/v1/gc/run", token=admin).json()
+    job = finished(server, admin, asked["id"])
+    assert job["state"] == "failed" and job["problem"], job
+    assert metric(server, 'kkartifact_jobs_total{kind="gc",state="failed"}') == 1
+    sentinel.write_text(kept)
+    asked = server.request("POST", "/api/v1/gc/run", token=admin).json()
+    assert finished(server, admin, asked["id"])["state"] == "done"
+    assert metric(server, 'kkartifact_jobs_total{kind="gc",state="done"}') == 1
+    assert metric(server, "kkartifact_blobs_broken") == 0
+
+
+def metric(server, name):
+    text = server.request("GET", "/metrics").body.decode()
+    [value] = [line.rpartition(" ")[2] for line in text.splitlines()
+               if line.rpartition(" ")[0] == name]
+    return int(value)
+
+
 def finished(server, token, number):
     """The job, when it has ended."""
     deadline = time.monotonic() + 60
