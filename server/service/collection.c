@@ -11,6 +11,7 @@
 #include "server/service/context.h"
 #include "server/service/jobs.h"
 #include "server/service/policy.h"
+#include "server/service/pushes.h"
 #include "server/service/record_store.h"
 #include "server/service/tombstone_clearing.h"
 #include "server/storage/blob_store.h"
@@ -145,10 +146,13 @@ static void write_result(const struct collecting *self)
 int collection_run(struct job_run *run, struct error *err)
 {
     struct collecting self = { .run = run, .services = job_services(run) };
+    size_t ended; /* their blobs become candidates */
     int r = blob_store_check(self.services->store, err);
 
     if (r == 0)
         r = policy_get(self.services, &self.policy, err);
+    if (r == 0)
+        r = pushes_expire(self.services, &ended, err);
     if (r == 0)
         r = purge_trash(&self, err);
     if (r == 0)

@@ -13,11 +13,11 @@ struct services;
 /*
  * collection - letting go of what nothing refers to: the job `gc`.
  *
- * Versions that were in the trash for `trash_age` are purged; candidates that nothing refers to are
- * condemned; what was condemned for `collect_grace` loses its row, then its object (policy.h,
- * server/db/sweep.h, tombstone_clearing.h). It begins with the store's sentinel and ends at the
- * first error of the database or of the store's sentinel: nothing is deleted on a guess. What it
- * costs is in proportion to what was purged. Begun again, it goes on where it was.
+ * Pushes whose lease is over end; versions that were in the trash for `trash_age` are purged;
+ * candidates that nothing refers to are condemned; what was condemned for `collect_grace` loses its
+ * row, then its object (policy.h, server/db/sweep.h, tombstone_clearing.h). It begins with the
+ * store's sentinel and ends at the first error of the database or of that: nothing is deleted on a
+ * guess. What it costs is in proportion to what was purged. Begun again, it goes on where it was.
  *
  * The result is {"purged_versions", "purge_failures", "candidates", "kept", "condemned",
  * "deleted_blobs", "deleted_bytes", "removed_objects"}, numbers.
