@@ -34,6 +34,7 @@ command_function command_promote;
 command_function command_rollback;
 command_function command_delete;
 command_function command_restore;
+command_function command_copy;
 command_function command_hosts;
 command_function command_wait;
 command_function command_version;

@@ -7,10 +7,15 @@ struct api_promoted;
 struct error;
 struct job;
 
-/* version_act - what promote, rollback, delete and restore have in common. */
+/* version_act - what promote, rollback, delete, restore and copy have in common. */
 
 /* The operand, of the form that the kind says; anything else is exit 2. */
-enum version_act { ACT_ON_VERSION, ACT_ON_VERSION_OR_CHANNEL, ACT_ON_APP };
+enum version_act {
+    ACT_ON_VERSION,
+    ACT_ON_VERSION_OR_CHANNEL,
+    ACT_ON_ANY_VERSION, /* `latest`, too */
+    ACT_ON_APP,
+};
 int version_act_parse(struct job *job, enum version_act kind, struct version_ref *out,
                       struct error *err);
 

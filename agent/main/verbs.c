@@ -18,6 +18,7 @@ enum {
     ROLLBACK,
     DELETE,
     RESTORE,
+    COPY,
     HOSTS,
     WAIT,
     VERSION,
@@ -130,6 +131,7 @@ static const struct verb_spec verbs[] = {
       ROLLBACK },
     { "delete", "P/A/V", 1, 1, "Throw a version into the trash", delete_options, DELETE },
     { "restore", "P/A/V", 1, 1, "Take a version out of the trash", NULL, RESTORE },
+    { "copy", "P/A/V P2/A2[/V2]", 2, 2, "Make the same tree a version elsewhere", NULL, COPY },
     { "hosts", "[P[/A[/V]]]", 0, 1, "List which version is in use on which host", NULL, HOSTS },
     { "wait", "P/A/V", 1, 1, "Wait until a version is in use on so many hosts", wait_options,
       WAIT },
@@ -150,14 +152,23 @@ const struct program_spec verbs_program = {
 command_function *verbs_function(int id)
 {
     static command_function *const functions[] = {
-        [INIT] = command_init,       [PUSH] = command_push,
-        [PULL] = command_pull,       [LIST] = command_list,
-        [SHOW] = command_show,       [DIFF] = command_diff,
-        [GET] = command_get,         [VERIFY] = command_verify,
-        [PROMOTE] = command_promote, [ROLLBACK] = command_rollback,
-        [DELETE] = command_delete,   [RESTORE] = command_restore,
-        [HOSTS] = command_hosts,     [WAIT] = command_wait,
-        [VERSION] = command_version, [COMPLETION] = command_completion,
+        [INIT] = command_init,
+        [PUSH] = command_push,
+        [PULL] = command_pull,
+        [LIST] = command_list,
+        [SHOW] = command_show,
+        [DIFF] = command_diff,
+        [GET] = command_get,
+        [VERIFY] = command_verify,
+        [PROMOTE] = command_promote,
+        [ROLLBACK] = command_rollback,
+        [DELETE] = command_delete,
+        [RESTORE] = command_restore,
+        [COPY] = command_copy,
+        [HOSTS] = command_hosts,
+        [WAIT] = command_wait,
+        [VERSION] = command_version,
+        [COMPLETION] = command_completion,
     };
 
     return functions[id];

@@ -231,3 +231,58 @@ int api_version_restore(struct api_client *client, const char *project, const ch
     url_add_step(&path, "restore");
     return act(client, HTTP_POST, &path, project, app, version, out, err);
 }
+
+static void write_copy(const char *project, const char *app, const char *version, struct buf *out)
+{
+    struct json_writer writer = json_writer_init(out);
+
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "project", project);
+    json_text(&writer, "app", app);
+    json_text(&writer, "version", version);
+    json_end(&writer);
+}
+
+/* What the copy is called when nobody says: as what is copied, if that was named exactly. */
+static const char *copy_name(const struct version_ref *from, const char *to_version)
+{
+    if (to_version != NULL)
+        return to_version;
+    return from->kind == VERSION_REF_VERSION ? from->version : NULL;
+}
+
+int api_version_copy(struct api_client *client, const struct version_ref *from,
+                     const char *to_project, const char *to_app, const char *to_version,
+                     struct api_version *out, bool *out_created, struct error *err)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
+    cleanup(buf_release) struct buf name = buf_init(256);
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_POST,
+                                  .accept = "application/json",
+                                  .content_type = "application/json",
+                                  .repeatable = true,
+                                  .body_maximum = ANSWER_MAXIMUM };
+    int r;
+
+    version_ref_format_version(from, &name);
+    api_path_version(&path, from->project, from->app, buf_text(&name));
+    url_add_step(&path, "copy");
+    write_copy(to_project, to_app, to_version, &body);
+    r = buf_check(&path, err);
+    if (r == 0)
+        r = buf_check(&body, err);
+    if (r < 0)
+        return r;
+    spec.path = buf_text(&path);
+    spec.body =
+        (struct http_body){ .kind = HTTP_BODY_SPAN, .size = body.size, .span = buf_span(&body) };
+    r = api_call_run(client, &spec, &result, err);
+    if (r < 0)
+        return api_problem_about(&result.problem, r, from->project, from->app, buf_text(&name),
+                                 err);
+    *out_created = result.status == 201;
+    return api_version_read(buf_span(&result.body), to_project, to_app, copy_name(from, to_version),
+                            out, err);
+}

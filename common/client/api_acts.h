@@ -6,6 +6,7 @@
 
 #include "common/client/api_versions.h"
 #include "common/model/names.h"
+#include "common/model/version_ref.h"
 
 /*
  * api_acts - what changes something above a version's content: channels, the trash.
@@ -51,5 +52,9 @@ int api_rollback(struct api_client *client, const struct api_promotion *promotio
 /* By its exact name. *out is the version as it is then. -EBUSY: something protects it. */
 int api_version_delete(struct api_client *client, const char *project, const char *app,
                        const char *version, bool force, struct api_version *out, struct error *err);
+/* The same tree as to_project/to_app/to_version (NULL: the same name). *out is the copy. */
+int api_version_copy(struct api_client *client, const struct version_ref *from,
+                     const char *to_project, const char *to_app, const char *to_version,
+                     struct api_version *out, bool *out_created, struct error *err);
 int api_version_restore(struct api_client *client, const char *project, const char *app,
                         const char *version, struct api_version *out, struct error *err);

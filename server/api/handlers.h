@@ -34,6 +34,9 @@ handler api_versions_change;
 handler api_versions_delete;
 handler api_versions_restore;
 handler api_versions_meta;
+
+/* copies.c */
+handler api_versions_copy;
 handler api_promote;
 handler api_rollback;
 handler api_promotions_list;

@@ -65,6 +65,7 @@ const struct route routes[] = {
     {POST,   APP "/promote",              CALL(api_promote), PERMIT_PROMOTE, JSON, WORKER},
     {POST,   APP "/rollback",             CALL(api_rollback), PERMIT_PROMOTE, JSON, WORKER},
     {GET,    APP "/promotions",           CALL(api_promotions_list), PERMIT_PULL, NONE, WORKER},
+    {POST,   VERSION "/copy",             CALL(api_versions_copy), PERMIT_PULL, JSON, WORKER},
     {POST,   VERSION "/pulls",            CALL(api_pulls_report), PERMIT_PULL, JSON, WORKER},
     {GET,    API "/hosts",                CALL(api_hosts_list), PERMIT_SEE, NONE, WORKER},
     {PUT,    LEASES,                      CALL(api_leases_put), PERMIT_SEE, JSON, WORKER},

@@ -74,3 +74,17 @@ int versions_delete(struct services *services, const struct caller *caller, cons
 int versions_restore(struct services *services, const struct caller *caller, const char *project,
                      const char *app, const char *name, struct version_info *out,
                      struct refusal *why, struct error *err);
+
+/* Where a copy goes. */
+struct version_copy_request {
+    const char *project, *app;
+    const char *version; /* NULL: the name that it has */
+};
+
+/* PULL here and PUSH there. The same tree under another name, without a byte that moves.
+ * *out_created false: it was there. -EEXIST (REFUSAL_VERSION_EXISTS): the name is spent on other
+ * content. */
+int versions_copy(struct services *services, const struct caller *caller, const char *project,
+                  const char *app, const char *reference,
+                  const struct version_copy_request *request, bool *out_created,
+                  struct version_info *out, struct refusal *why, struct error *err);

@@ -5,6 +5,7 @@
 #include "server/db/database.h"
 #include "server/db/purge.h"
 #include "server/db/tests/fixture.h"
+#include "server/db/version_copy.h"
 
 #define DB(state) (((struct fixture *)*(state))->database)
 
@@ -420,11 +421,57 @@ static void a_name_is_spent_beyond_its_app_and_project(void **state)
     assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_OPENED);
 }
 
+static struct push_result copy_as(struct database *database, int64_t from, const char *app,
+                                  const char *version)
+{
+    const struct version_copy copy = {
+        .from_id = from, .project = "shop", .app = app, .version = version, .by = actor_host
+    };
+    struct push_result result = { 0 };
+
+    assert_int_equal(version_copy(database, &copy, &result, NULL), 0);
+    return result;
+}
+
+static void a_copy_has_edges_of_its_own(void **state)
+{
+    struct database *database = DB(state);
+    int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
+    int64_t other = fixture_version(database, "shop", "api", "2", 2000, 3, 3);
+    struct push_result result = copy_as(database, id, "web", "9");
+
+    assert_int_equal(result.answer, PUSH_ANSWER_CREATED);
+    assert_string_equal(result.version.app, "web");
+    assert_string_equal(result.version.name, "9");
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs e JOIN apps a"
+                                               " ON a.id = e.app_id WHERE a.name = 'web'"),
+                     6);
+    push_result_release(&result);
+    result = copy_as(database, id, "web", "9");
+    assert_int_equal(result.answer, PUSH_ANSWER_EXISTS);
+    push_result_release(&result);
+    result = copy_as(database, other, "web", "9");
+    assert_int_equal(result.answer, PUSH_ANSWER_CONFLICT);
+    push_result_release(&result);
+    assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
+    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs"), 12);
+    assert_int_equal(version_copy(database,
+                                  &(struct version_copy){ .from_id = id,
+                                                          .project = "shop",
+                                                          .app = "web",
+                                                          .version = "10",
+                                                          .by = actor_host },
+                                  &result, NULL),
+                     -ENOENT);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        CASE(a_copy_has_edges_of_its_own),
         CASE(a_version_is_found_with_all_that_was_said),
         CASE(only_its_own_blobs_belong_to_a_version),
         CASE(lists_are_newest_first_and_go_on_behind_a_row),

@@ -30,6 +30,7 @@
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
 #include "server/service/tombstone_clearing.h"
+#include "server/service/versions.h"
 #include "server/storage/blob_store.h"
 
 #define POOL 14
@@ -320,6 +321,33 @@ static void restore_one(void)
     version_release(&version);
 }
 
+/* Under a name of another content it is refused, for ever. */
+static void copy_one(void)
+{
+    struct named *from = &names[below(NAMES)], *to = &names[below(NAMES)];
+    const struct version_copy_request request = { .project = "p", .app = "a", .version = to->name };
+    const bool fits = !to->has_sample || (from->has_sample &&
+                                          digest_equal(&to->sample.content, &from->sample.content));
+    struct version_info info = { 0 };
+    bool created;
+    int r;
+
+    if (from->life != READY)
+        return;
+    r = versions_copy(world.services, &world.caller, "p", "a", from->name, &request, &created,
+                      &info, NULL, NULL);
+    assert_int_equal(r, fits ? 0 : -EEXIST);
+    if (r < 0)
+        return;
+    assert_int_equal(created, to->life == ABSENT || to->life == PURGED);
+    version_info_release(&info);
+    to->life = READY;
+    if (!to->has_sample) {
+        copy_content(&from->sample, &to->sample);
+        to->has_sample = true;
+    }
+}
+
 static void promote_one(void)
 {
     struct named *named = &names[below(NAMES)];
@@ -373,8 +401,9 @@ static void die(void)
 static void step(void)
 {
     static void (*const things[])(void) = {
-        push_one,  push_one,    push_one,   begin_push, begin_push, end_push, end_push, trash_one,
-        trash_one, restore_one, sleep_some, sleep_some, collect,    collect,  die,      promote_one,
+        push_one,   push_one,  push_one,  begin_push,  begin_push,  end_push,
+        end_push,   trash_one, trash_one, restore_one, copy_one,    sleep_some,
+        sleep_some, collect,   collect,   die,         promote_one,
     };
 
     things[below(sizeof(things) / sizeof(things[0]))]();

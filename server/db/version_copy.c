@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/version_copy.h"
+
+#include <errno.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/codec/json.h"
+#include "server/db/driver.h"
+#include "server/db/names.h"
+#include "server/db/places.h"
+#include "server/db/version_rows.h"
+
+#define DATA_MAX 4096
+
+struct copying {
+    const struct version_copy *copy;
+    struct version from;
+    int64_t app_id;
+    struct push_result result;
+};
+
+static int find_from(struct transaction *tx, struct copying *self, struct error *err)
+{
+    int r;
+
+    version_release(&self->from);
+    r = version_find_id(tx, self->copy->from_id, &self->from, err);
+    if (r < 0)
+        return r;
+    if (r == 0 || self->from.state != VERSION_READY)
+        return error_set(err, -ENOENT, "what was to be copied is not there any more");
+    return 0;
+}
+
+/* 1: the name is spent, and the answer given; 0: free, or purged with this content. */
+static int answer_known(struct transaction *tx, struct copying *self, struct error *err)
+{
+    const struct version_copy *copy = self->copy;
+    struct push_result *result = &self->result;
+    int r = name_look(tx, copy->project, copy->app, copy->version, &result->existing, err);
+
+    if (r <= 0)
+        return r;
+    if (!digest_equal(&result->existing, &self->from.content)) {
+        result->answer = PUSH_ANSWER_CONFLICT;
+        return 1;
+    }
+    r = version_find(tx, self->app_id, copy->version, &result->version, err);
+    if (r <= 0)
+        return r;
+    r = version_restore_in(tx, &result->version, &copy->by, err);
+    result->answer = PUSH_ANSWER_EXISTS;
+    return r < 0 ? r : 1;
+}
+
+static int tell(struct transaction *tx, const struct copying *self, struct error *err)
+{
+    const struct version_copy *copy = self->copy;
+    const struct version *from = &self->from;
+    cleanup(buf_release) struct buf data = buf_init(DATA_MAX), name = buf_init(DATA_MAX);
+    struct json_writer writer = json_writer_init(&data);
+    struct act act = { .operation = "version.copy",
+                       .event = "version.created",
+                       .project = copy->project,
+                       .app = copy->app,
+                       .version = copy->version };
+    char content[DIGEST_HEX_SIZE];
+    int r;
+
+    digest_hex(&from->content, content);
+    buf_format(&name, "%s/%s/%s", from->project, from->app, from->name);
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "content", content);
+    json_text(&writer, "copied_from", buf_text(&name));
+    json_end(&writer);
+    r = buf_check(&data, err);
+    if (r < 0)
+        return r;
+    act.data = buf_text(&data);
+    return act_write(tx, &copy->by, &act, err);
+}
+
+static int insert(struct transaction *tx, struct copying *self, int64_t *out_id, struct error *err)
+{
+    const struct version_copy *copy = self->copy;
+
+    return transaction_integer(
+        tx,
+        "INSERT INTO versions (app_id, name, state, content, times, tree, tree_size, file_count,"
+        " bytes, listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url,"
+        " build_time, builder, build_url, labels, pushed_by, created_at)"
+        " SELECT $1, $2, 'ready', content, times, tree, tree_size, file_count, bytes,"
+        " listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url, build_time,"
+        " builder, build_url, labels, $3, $4 FROM versions WHERE id = $5 RETURNING id",
+        VALUES(value_integer(self->app_id), value_text(copy->version), value_text(copy->by.name),
+               value_integer(transaction_now_s(tx)), value_integer(copy->from_id)),
+        out_id, err);
+}
+
+static int create(struct transaction *tx, struct copying *self, struct error *err)
+{
+    const struct version_copy *copy = self->copy;
+    int64_t id;
+    int r = name_spend(tx, copy->project, copy->app, copy->version, &self->from.content, err);
+
+    if (r >= 0)
+        r = insert(tx, self, &id, err);
+    /* What has an edge is not condemned, and will not be while this has the database. */
+    if (r >= 0)
+        r = transaction_run(tx,
+                            "INSERT INTO version_blobs (version_id, blob_id, app_id)"
+                            " SELECT $1, blob_id, $2 FROM version_blobs WHERE version_id = $3"
+                            " ORDER BY blob_id",
+                            VALUES(value_integer(id), value_integer(self->app_id),
+                                   value_integer(copy->from_id)),
+                            err);
+    if (r >= 0)
+        r = tell(tx, self, err);
+    if (r >= 0)
+        r = version_find_id(tx, id, &self->result.version, err);
+    self->result.answer = PUSH_ANSWER_CREATED;
+    return r;
+}
+
+static int copy_version(struct transaction *tx, void *context, struct error *err)
+{
+    struct copying *self = context;
+    const struct version_copy *copy = self->copy;
+    bool created;
+    int r;
+
+    push_result_release(&self->result);
+    r = find_from(tx, self, err);
+    if (r >= 0)
+        r = place_app(tx, copy->project, copy->app, copy->by.name, &self->app_id, &created, err);
+    if (r >= 0)
+        r = answer_known(tx, self, err);
+    return r != 0 ? r : create(tx, self, err);
+}
+
+int version_copy(struct database *database, const struct version_copy *copy,
+                 struct push_result *out, struct error *err)
+{
+    struct copying self = { .copy = copy, .from = version_empty() };
+    int r = transaction_write_long(database, copy_version, &self, err);
+
+    version_release(&self.from);
+    if (r < 0) {
+        push_result_release(&self.result);
+        return r;
+    }
+    if (self.result.answer == PUSH_ANSWER_EXISTS)
+        database_version_epoch_advance(database); /* it may have come out of the trash */
+    *out = self.result;
+    return 0;
+}
