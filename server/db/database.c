@@ -70,6 +70,12 @@ int database_check(struct database *database, struct error *err)
     return transaction_write(database, touch, NULL, err);
 }
 
+int database_snapshot(struct database *database, const char *path, database_go_on *go_on,
+                      void *context, struct error *err)
+{
+    return database->driver->snapshot(database, path, go_on, context, err);
+}
+
 uint64_t database_epoch(struct database *database)
 {
     return database->driver->epoch(database, EPOCH_TOKENS);

@@ -53,6 +53,14 @@ uint64_t database_epoch(struct database *database);
 /* The same for versions: it moves when one goes to the trash, comes back or is purged. */
 uint64_t database_version_epoch(struct database *database);
 
+/* Writes the database as it stands at one moment into a new file, which "sqlite:PATH" opens; others
+ * go on reading and writing. The file is durable, and its owner's alone. `go_on` is called every so
+ * often (never from another thread), and what it returns below 0 ends it. -EEXIST: `path` is there.
+ * On failure nothing is left. -ENOTSUP in memory. */
+typedef int database_go_on(void *context, struct error *err);
+int database_snapshot(struct database *database, const char *path, database_go_on *go_on,
+                      void *context, struct error *err);
+
 /* Transactions that changed something, the commits (each one sync of the disk) that carried them,
  * and the statements of all transactions. */
 struct database_counts {

@@ -42,6 +42,10 @@ struct driver {
     struct span (*bytes)(struct rows *rows, unsigned column);
     void (*release)(struct rows *rows);
 
+    /* database_snapshot(). */
+    int (*snapshot)(struct database *database, const char *path, database_go_on *go_on,
+                    void *context, struct error *err);
+
     /* The second one counts up, called after the commit that it tells of. */
     uint64_t (*epoch)(struct database *database, enum epoch_kind kind);
     void (*epoch_advance)(struct database *database, enum epoch_kind kind);

@@ -195,6 +195,16 @@ static int insert(struct transaction *tx, struct adding *adding, struct error *e
     return r < 0 ? r : tell(tx, adding->by, &adding->job, "run", "job.queued", NULL, err);
 }
 
+static int id_make(char out[JOB_ID_SIZE], struct error *err)
+{
+    uint8_t random[(JOB_ID_SIZE - 1) / 2];
+    int r = random_bytes(random, sizeof(random), err);
+
+    if (r == 0)
+        hex_encode(random, sizeof(random), out);
+    return r;
+}
+
 static int add(struct transaction *tx, void *context, struct error *err)
 {
     struct adding *adding = context;
@@ -208,13 +218,10 @@ int job_add(struct database *database, const struct actor *by, const struct job_
             struct job *out, struct error *err)
 {
     struct adding adding = { .by = by, .draft = draft };
-    uint8_t random[(JOB_ID_SIZE - 1) / 2];
-    int r = random_bytes(random, sizeof(random), err);
+    int r = id_make(adding.id, err);
 
-    if (r < 0)
-        return r;
-    hex_encode(random, sizeof(random), adding.id);
-    r = transaction_write(database, add, &adding, err);
+    if (r == 0)
+        r = transaction_write(database, add, &adding, err);
     if (r < 0) {
         job_release(&adding.job);
         return r;
@@ -262,22 +269,26 @@ static int find_next(struct transaction *tx, void *context, struct error *err)
     return r;
 }
 
+static int take(struct transaction *tx, struct working *self, struct error *err)
+{
+    const int64_t now_s = transaction_now_s(tx);
+    int r = transaction_run(tx,
+                            "UPDATE jobs SET state = 'running', holder = $2, leased_until = $3,"
+                            " started_at = coalesce(started_at, $4), done = 0, total = 0"
+                            " WHERE number = $1",
+                            VALUES(value_integer(self->number), value_text(self->holder),
+                                   value_integer(now_s + self->lease_s), value_integer(now_s)),
+                            err);
+
+    return r < 0 ? r : find_number(tx, self->number, &self->job, err);
+}
+
 static int claim(struct transaction *tx, void *context, struct error *err)
 {
     struct working *self = context;
-    const int64_t now_s = transaction_now_s(tx);
     int r = find_next(tx, self, err);
 
-    if (r < 0 || !self->found)
-        return r;
-    r = transaction_run(tx,
-                        "UPDATE jobs SET state = 'running', holder = $2, leased_until = $3,"
-                        " started_at = coalesce(started_at, $4), done = 0, total = 0"
-                        " WHERE number = $1",
-                        VALUES(value_integer(self->number), value_text(self->holder),
-                               value_integer(now_s + self->lease_s), value_integer(now_s)),
-                        err);
-    return r < 0 ? r : find_number(tx, self->number, &self->job, err);
+    return r < 0 || !self->found ? r : take(tx, self, err);
 }
 
 int job_claim(struct database *database, const char *lane, const char *holder, int64_t lease_s,
@@ -296,6 +307,46 @@ int job_claim(struct database *database, const char *lane, const char *holder, i
     }
     *out = self.job;
     return 1;
+}
+
+struct beginning {
+    struct adding adding;
+    struct working working;
+};
+
+static int begin(struct transaction *tx, void *context, struct error *err)
+{
+    struct beginning *self = context;
+    const char *lane = self->adding.draft->lane;
+    int64_t running;
+    int r =
+        transaction_integer(tx, "SELECT count(*) FROM jobs WHERE lane = $1 AND state = 'running'",
+                            VALUES(value_text(lane)), &running, err);
+
+    if (r >= 0 && running > 0)
+        return error_set(err, -EBUSY, "another job of the lane %s is running", lane);
+    if (r >= 0)
+        r = insert(tx, &self->adding, err);
+    self->working.number = self->adding.job.number;
+    return r < 0 ? r : take(tx, &self->working, err);
+}
+
+int job_begin(struct database *database, const struct actor *by, const struct job_draft *draft,
+              const char *holder, int64_t lease_s, struct job *out, struct error *err)
+{
+    struct beginning self = { .adding = { .by = by, .draft = draft },
+                              .working = { .holder = holder, .lease_s = lease_s } };
+    int r = id_make(self.adding.id, err);
+
+    if (r == 0)
+        r = transaction_write(database, begin, &self, err);
+    job_release(&self.adding.job);
+    if (r < 0) {
+        job_release(&self.working.job);
+        return r;
+    }
+    *out = self.working.job;
+    return 0;
 }
 
 static int lost(struct error *err)

@@ -55,6 +55,12 @@ int job_add(struct database *database, const struct actor *by, const struct job_
 int job_claim(struct database *database, const char *lane, const char *holder, int64_t lease_s,
               struct job *out, struct error *err);
 
+/* Adds one and takes it at once: for what only this process can do. -EBUSY, and nothing is added,
+ * while one of the lane runs, also one whose lease is over: that has to be claimed first. Those
+ * that are queued wait behind it. */
+int job_begin(struct database *database, const struct actor *by, const struct job_draft *draft,
+              const char *holder, int64_t lease_s, struct job *out, struct error *err);
+
 /* Its holder goes on: 0, or 1 when it is to be cancelled. -EBUSY: it is somebody else's by now. */
 int job_renew(struct database *database, int64_t number, const char *holder, int64_t lease_s,
               int64_t done, int64_t total, struct error *err);

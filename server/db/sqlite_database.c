@@ -12,6 +12,7 @@
 #include "server/db/migrations.h"
 #include "server/db/sqlite_epoch.h"
 #include "server/db/sqlite_readers.h"
+#include "server/db/sqlite_snapshot.h"
 #include "server/db/sqlite_writer.h"
 #include "server/db/store_founding.h"
 
@@ -24,6 +25,7 @@ struct sqlite_database {
     struct sqlite_writer *writer;
     struct sqlite_readers *readers; /* NULL: in memory, the writer reads too */
     struct sqlite_epoch *epoch;
+    char *path; /* NULL: in memory */
 };
 
 static struct sqlite_database *self_of(struct database *database)
@@ -38,6 +40,7 @@ static void database_free(struct database *database)
     sqlite_readers_free(self->readers);
     sqlite_writer_free(self->writer);
     sqlite_epoch_close(self->epoch);
+    memory_free(self->path);
     memory_free(self);
 }
 
@@ -49,6 +52,16 @@ static int transact(struct database *database, enum transaction_kind kind,
     if (kind == TRANSACTION_READ && self->readers != NULL)
         return sqlite_readers_run(self->readers, function, context, err);
     return sqlite_writer_run(self->writer, kind != TRANSACTION_WRITE, function, context, err);
+}
+
+static int snapshot(struct database *database, const char *path, database_go_on *go_on,
+                    void *context, struct error *err)
+{
+    const struct sqlite_database *self = self_of(database);
+
+    if (self->path == NULL)
+        return error_set(err, -ENOTSUP, "a database in memory cannot be copied");
+    return sqlite_snapshot(self->path, path, go_on, context, err);
 }
 
 static uint64_t epoch(struct database *database, enum epoch_kind kind)
@@ -199,6 +212,8 @@ static int parts_open(struct sqlite_database *self, const char *path,
         r = sqlite_readers_new(&self->base, path, limit, &self->readers, err);
     if (r >= 0)
         r = sqlite_epoch_open(is_file ? path : NULL, &self->epoch, err);
+    if (r >= 0 && is_file && (self->path = memory_text(path)) == NULL)
+        r = error_set(err, -ENOMEM, "out of memory");
     return r;
 }
 
@@ -235,6 +250,7 @@ const struct driver driver_sqlite = {
     .integer = sqlite_integer,
     .bytes = sqlite_bytes,
     .release = sqlite_release,
+    .snapshot = snapshot,
     .epoch = epoch,
     .epoch_advance = epoch_advance,
     .count = count,

@@ -7,6 +7,7 @@
 const struct job_kind job_kinds[] = {
     { "gc", "delete", collection_run },
     { "fsck", "check", fsck_run },
+    { "backup", "delete", NULL },
 };
 _Static_assert(sizeof(job_kinds) / sizeof(job_kinds[0]) <= JOB_KINDS_MAX, "room for each");
 const size_t job_kind_count = sizeof(job_kinds) / sizeof(job_kinds[0]);

@@ -81,7 +81,7 @@ int jobs_submit(struct services *services, const struct caller *caller, const ch
                                      .params = params };
     int r;
 
-    if (known == NULL)
+    if (known == NULL || known->run == NULL)
         return error_set(err, -EINVAL, "there is no job \"%s\"", kind);
     r = job_add(services->database, &by, &draft, out, err);
     if (r >= 0)
@@ -217,18 +217,50 @@ static int finish(struct job_run *run, int outcome, const struct error *reason, 
     return r;
 }
 
+/* One that only its own process could do, and that is taken for its lease is over. */
+static int give_up(struct job_run *run, struct error *reason)
+{
+    return error_set(reason, -EIO, "the process that did it ended before its end");
+}
+
 static int work(struct job_run *run, struct error *err)
 {
     const struct job_kind *kind = find_kind(run->job.kind);
     struct error reason = { 0 };
-    int r = kind != NULL ? kind->run(run, &reason)
-                         : error_set(&reason, -EINVAL, "this server knows no such job");
+    int r = kind == NULL        ? error_set(&reason, -EINVAL, "this server knows no such job")
+            : kind->run == NULL ? give_up(run, &reason)
+                                : kind->run(run, &reason);
 
     if (r == -EBUSY)
         return error_set(err, r, "%s", reason.text); /* it is another's */
     if (r == -EAGAIN && services_go_on(run->services, NULL) < 0)
         return job_put_back(run->services->database, run->job.number, run->services->holder, err);
     return finish(run, r, &reason, err);
+}
+
+int jobs_do(struct services *services, const char *kind, jobs_function *function, void *context,
+            struct error *err)
+{
+    const struct job_draft draft = { .kind = kind, .lane = find_kind(kind)->lane };
+    struct job_run run = { .services = services,
+                           .result = buf_init(RESULT_MAX),
+                           .renewed_ms = clock_monotonic_ms() };
+    struct error reason = { 0 };
+    int done, r = job_begin(services->database, &actor_host, &draft, services->holder, LEASE_S,
+                            &run.job, err);
+
+    if (r == 0) {
+        event_written(services);
+        done = function(&run, context, &reason);
+        r = finish(&run, done, &reason, err);
+        if (r == -EBUSY)
+            r = error_set(err, -EIO, "another took the job: it was not renewed in time");
+        if (done < 0)
+            r = error_set(err, done == -EBUSY ? -EIO : done, "%s", reason.text);
+    }
+    job_release(&run.job);
+    buf_release(&run.result);
+    return r;
 }
 
 static int work_lane(struct services *services, const char *lane, struct error *err)

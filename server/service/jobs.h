@@ -23,7 +23,8 @@ struct job_run;
 struct job_kind {
     const char *name;
     const char *lane; /* one job of a lane at a time */
-    /* 0: done. A failure: -EAGAIN because of services_go_on(), and the job is put back. */
+    /* 0: done. A failure: -EAGAIN because of services_go_on(), and the job is put back. NULL: only
+     * jobs_do() does it, and nobody does it again. */
     int (*run)(struct job_run *run, struct error *err);
 };
 #define JOB_KINDS_MAX 16
@@ -36,6 +37,14 @@ const struct job *job_of(const struct job_run *run);
 struct buf *job_result(struct job_run *run); /* appended to: JSON, taken at whatever end */
 /* done, total: in the kind's unit; total 0: unknown. -ECANCELED, -EAGAIN, -EBUSY: return it. */
 int job_step(struct job_run *run, int64_t done, int64_t total, struct error *err);
+
+/* Does one right here, from its begin to its end: work on what only this process has. The kind has
+ * no function of its own, so that nobody asks for it and nobody takes it over: when this process
+ * dies, whoever next works on the lane ends it as failed. -EBUSY: another of the lane is running,
+ * and nothing was begun. Else what `run` returned. */
+typedef int jobs_function(struct job_run *run, void *context, struct error *err);
+int jobs_do(struct services *services, const char *kind, jobs_function *run, void *context,
+            struct error *err);
 
 /* Asks for one; the caller's rights were checked. NULL: the host asks. 1: one that waits was asked
  * for by somebody already, and is *out. Release *out. */

@@ -102,6 +102,27 @@ static void a_lease_that_is_over(void **state)
     assert_int_equal(state_of(DB(state), mine.id), JOB_DONE);
 }
 
+/* It passes what is queued, and waits for what runs; also when that runs no more. */
+static void one_that_is_begun_at_once(void **state)
+{
+    static const struct job_draft own = { .kind = "backup", .lane = "delete" };
+    cleanup(job_release) struct job waits, mine = { 0 }, none = { 0 }, taken = { 0 };
+
+    add(DB(state), &sweep, 0, &waits);
+    assert_int_equal(job_begin(DB(state), &actor_host, &own, "me", LEASE_S, &mine, NULL), 0);
+    assert_string_equal(mine.kind, "backup");
+    assert_int_equal(mine.state, JOB_RUNNING);
+    assert_int_equal(mine.started_at_s, fixture_now);
+    assert_int_equal(job_claim(DB(state), "delete", "you", LEASE_S, &taken, NULL), 0);
+    assert_int_equal(job_begin(DB(state), &actor_host, &own, "you", LEASE_S, &none, NULL), -EBUSY);
+    fixture_now += LEASE_S;
+    assert_int_equal(job_begin(DB(state), &actor_host, &own, "you", LEASE_S, &none, NULL), -EBUSY);
+    assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM jobs"), 2);
+    assert_int_equal(job_claim(DB(state), "delete", "you", LEASE_S, &taken, NULL), 1);
+    assert_string_equal(taken.id, mine.id);
+    assert_int_equal(job_renew(DB(state), mine.number, "me", LEASE_S, 0, 0, NULL), -EBUSY);
+}
+
 static void what_came_of_it(void **state)
 {
     const struct job_end end = {
@@ -208,6 +229,7 @@ int main(void)
         CASE(one_that_runs_is_asked_for_again),
         CASE(of_a_lane_one_at_a_time),
         CASE(a_lease_that_is_over),
+        CASE(one_that_is_begun_at_once),
         CASE(what_came_of_it),
         CASE(cancelling),
         CASE(lists_by_page_and_scope),
