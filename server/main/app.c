@@ -2,9 +2,7 @@
 #include "server/main/app.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "server/cache/cache_memory.h"
 #include "server/db/database.h"
 #include "server/db/store.h"
+#include "server/main/data_directory.h"
 #include "server/main/server_settings.h"
 #include "server/service/services.h"
 #include "server/storage/blob_store.h"
@@ -116,24 +115,17 @@ static int data_path(const struct settings *settings, const char *name, char **o
 static int put_marker(const struct settings *settings, struct app *app, bool *out_unclean,
                       struct error *err)
 {
-    cleanup_memory char *path = NULL;
     cleanup_fd int fd = -1;
     struct stat info;
-    int r = data_path(settings, ".serving", &path, err);
+    int r = data_directory_lock(settings_text(settings, "data"), &fd, err);
 
     if (r < 0)
         return r;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return error_system(err, errno, "%s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return error_set(err, -EBUSY, "the data directory %s is served by another process",
-                         settings_text(settings, "data"));
     if (fstat(fd, &info) < 0)
-        return error_system(err, errno, "%s", path);
+        return error_system(err, errno, "the mark of the data directory");
     *out_unclean = info.st_size > 0;
     if (info.st_size == 0 && write(fd, "1\n", 2) != 2)
-        return error_system(err, errno, "%s", path);
+        return error_system(err, errno, "the mark of the data directory");
     app->marker = take_fd(&fd);
     app->is_serving = true;
     return 0;

@@ -27,6 +27,8 @@ enum verb {
     MIGRATE,
     GC,
     FSCK,
+    BACKUP,
+    RESTORE,
     CONFIG,
     ROUTES,
     VERSION,
@@ -88,6 +90,10 @@ static const struct verb_spec verbs[] = {
     { "gc", "", 0, 0, "Delete what is in the trash for long, and blobs that nothing refers to",
       gc_options, GC },
     { "fsck", "", 0, 0, "Hold the store against the database", fsck_options, FSCK },
+    { "backup", "DIR", 1, 1, "Make DIR a copy of the data directory, or bring it up to date",
+      json_options, BACKUP },
+    { "restore", "DIR", 1, 1, "Make a new data directory of the backup DIR", json_options,
+      RESTORE },
     { "config", "", 0, 0, "Show the settings and where each comes from", json_options, CONFIG },
     { "routes", "", 0, 0, "Show the table of HTTP operations (a diagnostic)", json_options,
       ROUTES },
@@ -156,6 +162,8 @@ static int run_bare(const struct options *options, struct error *err)
     case MIGRATE:
     case GC:
     case FSCK:
+    case BACKUP:
+    case RESTORE:
     case CONFIG:
         break;
     }
@@ -172,6 +180,8 @@ static int run_verb(const struct options *options, struct settings *settings, st
         [MIGRATE] = verb_migrate,
         [GC] = verb_gc,
         [FSCK] = verb_fsck,
+        [BACKUP] = verb_backup,
+        [RESTORE] = verb_restore,
         [CONFIG] = verb_config,
     };
 

@@ -16,6 +16,8 @@ int verb_token_revoke(const struct options *options, struct settings *settings, 
 int verb_migrate(const struct options *options, struct settings *settings, struct error *err);
 int verb_gc(const struct options *options, struct settings *settings, struct error *err);
 int verb_fsck(const struct options *options, struct settings *settings, struct error *err);
+int verb_backup(const struct options *options, struct settings *settings, struct error *err);
+int verb_restore(const struct options *options, struct settings *settings, struct error *err);
 int verb_config(const struct options *options, struct settings *settings, struct error *err);
 
 /* A failure that is the user's command line or configuration: exit 2. Returns `result`. */

@@ -23,7 +23,6 @@
 #define AGE_S 86400     /* a younger object may be about to get its row */
 #define FOUND_MAX 1000  /* lines */
 #define BROKEN_MAX 1000 /* versions */
-#define KEY_SIZE (BLOB_STORAGE_KEY_SIZE - 1)
 
 struct checking {
     struct job_run *run;
@@ -80,7 +79,8 @@ static int check_blob(struct checking *self, const struct blob *blob, struct err
 {
     const bool is_there = is_said_to_be_there(blob);
     enum object_verdict verdict;
-    int r = object_check(self->services, blob, self->full || !is_there, go_on, self, &verdict, err);
+    int r = object_check(self->services->store, blob, self->full || !is_there, go_on, self,
+                         &verdict, err);
 
     if (r < 0)
         return error_prefix(err, r, "%s", blob->key);
@@ -133,19 +133,6 @@ static int check_rows(struct checking *self, struct error *err)
 
 /* ------------------------------------------------------------ objects */
 
-/* KEY, KEY.m, KEY.c, KEY.n: the row's key, and whether it is one of these at all. */
-static bool key_of_row(const char *name, char out[BLOB_STORAGE_KEY_SIZE])
-{
-    const size_t size = strlen(name);
-
-    if (size != KEY_SIZE && !(size == KEY_SIZE + 2 && name[KEY_SIZE] == '.' &&
-                              strchr("mcn", name[KEY_SIZE + 1]) != NULL))
-        return false;
-    memcpy(out, name, KEY_SIZE);
-    out[KEY_SIZE] = '\0';
-    return true;
-}
-
 /* 1: the database knows why it is there. */
 static int is_known(struct checking *self, const char *key, struct error *err)
 {
@@ -162,7 +149,7 @@ static int check_object(void *context, const char *name, uint64_t size, int64_t 
     int r = go_on(self, err);
 
     self->objects++;
-    if (r < 0 || changed_at_s > services_now(self->services) - AGE_S || !key_of_row(name, key))
+    if (r < 0 || changed_at_s > services_now(self->services) - AGE_S || !object_row_key(name, key))
         return r;
     r = is_known(self, key, err);
     if (r != 0)

@@ -9,13 +9,12 @@
 #include "common/base/memory.h"
 #include "common/model/merkle.h"
 #include "server/db/blobs.h"
-#include "server/service/context.h"
 #include "server/storage/blob_store.h"
 
 #define READ_PIECE (256u << 10)
 
 struct checking {
-    struct services *services;
+    struct blob_store *store;
     const struct blob *blob;
     object_check_go_on *go_on;
     void *context;
@@ -27,10 +26,10 @@ struct checking {
 };
 
 /* 1: an object of that size; 0: none, or another size (*out says which). */
-static int open_object(struct services *services, const char *key, uint64_t size,
+static int open_object(struct blob_store *store, const char *key, uint64_t size,
                        struct blob_reader *out_reader, enum object_verdict *out, struct error *err)
 {
-    int r = blob_store_open(services->store, key, 0, UINT64_MAX, out_reader, err);
+    int r = blob_store_open(store, key, 0, UINT64_MAX, out_reader, err);
 
     if (r == -ENOENT) {
         *out = OBJECT_MISSING;
@@ -122,13 +121,26 @@ static int open_merkle(struct checking *self, enum object_verdict *out, struct e
     blob_merkle_key(self->blob, key);
     r = merkle_shape_of(self->blob->size, &shape, err);
     if (r == 0)
-        r = open_object(self->services, key, shape.object_size, &self->merkle, out, err);
+        r = open_object(self->store, key, shape.object_size, &self->merkle, out, err);
     if (r == 0)
         *out = OBJECT_WRONG;
     return r;
 }
 
-int object_check(struct services *services, const struct blob *blob, bool whole,
+/* KEY, KEY.m, KEY.c, KEY.n. */
+bool object_row_key(const char *name, char out[BLOB_STORAGE_KEY_SIZE])
+{
+    const size_t size = strlen(name), key_size = BLOB_STORAGE_KEY_SIZE - 1;
+
+    if (size != key_size && !(size == key_size + 2 && name[key_size] == '.' &&
+                              strchr("mcn", name[key_size + 1]) != NULL))
+        return false;
+    memcpy(out, name, key_size);
+    out[key_size] = '\0';
+    return true;
+}
+
+int object_check(struct blob_store *store, const struct blob *blob, bool whole,
                  object_check_go_on *go_on, void *context, enum object_verdict *out,
                  struct error *err)
 {
@@ -138,11 +150,10 @@ int object_check(struct services *services, const struct blob *blob, bool whole,
 
     if (self == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    *self =
-        (struct checking){ .services = services, .blob = blob, .go_on = go_on, .context = context };
+    *self = (struct checking){ .store = store, .blob = blob, .go_on = go_on, .context = context };
     r = go_on(context, err);
     if (r == 0)
-        r = open_object(services, blob->key, blob->size, &reader, out, err);
+        r = open_object(store, blob->key, blob->size, &reader, out, err);
     if (r == 1)
         r = open_merkle(self, out, err);
     if (r == 1) {

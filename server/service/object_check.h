@@ -3,9 +3,10 @@
 
 #include <stdbool.h>
 
-struct blob;
+#include "server/db/blobs.h"
+
+struct blob_store;
 struct error;
-struct services;
 
 /*
  * object_check - whether the store has what a blob's row says.
@@ -20,6 +21,10 @@ enum object_verdict { OBJECT_RIGHT, OBJECT_MISSING, OBJECT_WRONG };
 typedef int object_check_go_on(void *context, struct error *err);
 
 /* 0 and the verdict. Negative: it cannot be known now (the disk fails, the store is away). */
-int object_check(struct services *services, const struct blob *blob, bool whole,
+int object_check(struct blob_store *store, const struct blob *blob, bool whole,
                  object_check_go_on *go_on, void *context, enum object_verdict *out,
                  struct error *err);
+
+/* The key of the row that an object belongs to; false: it belongs to none (it is a record, or a
+ * stranger). */
+bool object_row_key(const char *name, char out[BLOB_STORAGE_KEY_SIZE]);

@@ -51,6 +51,53 @@ void record_key(const struct record *record, char out[RECORD_KEY_SIZE])
     memcpy(out + 32, ".r", 3);
 }
 
+enum record_object record_object_of(const char *name)
+{
+    const size_t stem = RECORD_KEY_SIZE - 3;
+
+    if (strlen(name) != stem + 2 || strspn(name, "0123456789abcdef") != stem || name[stem] != '.')
+        return RECORD_NONE;
+    return name[stem + 1] == 'r'   ? RECORD_VERSION
+           : name[stem + 1] == 'd' ? RECORD_PURGED
+                                   : RECORD_NONE;
+}
+
+static int read_object(struct blob_store *store, const char *name, struct buf *out,
+                       struct error *err)
+{
+    cleanup(blob_reader_release) struct blob_reader reader = { 0 };
+    cleanup_memory uint8_t *bytes = NULL;
+    int r = blob_store_open(store, name, 0, UINT64_MAX, &reader, err);
+
+    if (r < 0)
+        return r;
+    if (reader.size > RECORD_MAX_SIZE)
+        return error_set(err, -EBADMSG, "%s is too long for a record", name);
+    bytes = memory_array((size_t)reader.size + 1, 1);
+    if (bytes == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = blob_reader_read(&reader, 0, bytes, (size_t)reader.size, err);
+    if (r == 0)
+        buf_add(out, bytes, (size_t)reader.size);
+    return r < 0 ? r : buf_check(out, err);
+}
+
+int record_store_read(struct blob_store *store, const char *name, struct record *out,
+                      struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(RECORD_MAX_SIZE);
+    char key[RECORD_KEY_SIZE];
+    int r = read_object(store, name, &text, err);
+
+    if (r == 0)
+        r = record_read(buf_span(&text), out, err);
+    if (r < 0)
+        return r;
+    record_key(out, key);
+    return strcmp(key, name) == 0 ? 0
+                                  : error_set(err, -EBADMSG, "%s is the record of %s", name, key);
+}
+
 /* 1: it is there; 0: it is not. */
 static int has_object(struct services *services, const char *key, struct error *err)
 {

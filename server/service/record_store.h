@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+struct blob_store;
 struct error;
 struct record;
 struct services;
@@ -26,6 +27,15 @@ struct version;
 #define RECORD_PURGED_SCHEMA "kkartifact-purged-1"
 
 void record_key(const struct record *record, char out[RECORD_KEY_SIZE]);
+
+/* What an object is, by its name. */
+enum record_object { RECORD_NONE, RECORD_VERSION, RECORD_PURGED };
+enum record_object record_object_of(const char *name);
+
+/* The record under that name, all of whose rules hold, the key's too; else -EBADMSG. `out` is
+ * init'ed by the caller. */
+int record_store_read(struct blob_store *store, const char *name, struct record *out,
+                      struct error *err);
 
 /* Stores the record of a version unless it is there. */
 int record_store_ensure(struct services *services, const struct version *version,

@@ -436,3 +436,14 @@ int blob_store_file_open(const char *path, const char *store_id, bool found,
     *out_store = &self->base;
     return 0;
 }
+
+int blob_store_file_id(const char *path, char out_id[BLOB_STORE_ID_SIZE], struct error *err)
+{
+    struct file_tree tree = { .root_fd = -1, .blobs_fd = -1, .tmp_fd = -1 };
+    int r = file_tree_open(path, false, &tree, err);
+
+    if (r == 0)
+        r = file_tree_sentinel(&tree, out_id, err);
+    file_tree_close(&tree);
+    return r < 0 ? error_prefix(err, r, "blob store %s", path) : 0;
+}

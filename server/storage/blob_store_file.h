@@ -3,7 +3,8 @@
 
 #include <stdbool.h>
 
-struct blob_store;
+#include "server/storage/blob_store.h"
+
 struct error;
 
 /*
@@ -27,3 +28,6 @@ struct error;
  */
 int blob_store_file_open(const char *path, const char *store_id, bool found,
                          struct blob_store **out_store, struct error *err);
+
+/* Whose store this directory is, by its sentinel. -ENOENT: it is none. */
+int blob_store_file_id(const char *path, char out_id[BLOB_STORE_ID_SIZE], struct error *err);
