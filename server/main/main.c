@@ -29,6 +29,7 @@ enum verb {
     FSCK,
     BACKUP,
     RESTORE,
+    REBUILD,
     CONFIG,
     ROUTES,
     VERSION,
@@ -94,6 +95,7 @@ static const struct verb_spec verbs[] = {
       json_options, BACKUP },
     { "restore", "DIR", 1, 1, "Make a new data directory of the backup DIR", json_options,
       RESTORE },
+    { "rebuild", "", 0, 0, "Make a lost database again from the store", json_options, REBUILD },
     { "config", "", 0, 0, "Show the settings and where each comes from", json_options, CONFIG },
     { "routes", "", 0, 0, "Show the table of HTTP operations (a diagnostic)", json_options,
       ROUTES },
@@ -164,6 +166,7 @@ static int run_bare(const struct options *options, struct error *err)
     case FSCK:
     case BACKUP:
     case RESTORE:
+    case REBUILD:
     case CONFIG:
         break;
     }
@@ -182,6 +185,7 @@ static int run_verb(const struct options *options, struct settings *settings, st
         [FSCK] = verb_fsck,
         [BACKUP] = verb_backup,
         [RESTORE] = verb_restore,
+        [REBUILD] = verb_rebuild,
         [CONFIG] = verb_config,
     };
 

@@ -18,6 +18,7 @@ int verb_gc(const struct options *options, struct settings *settings, struct err
 int verb_fsck(const struct options *options, struct settings *settings, struct error *err);
 int verb_backup(const struct options *options, struct settings *settings, struct error *err);
 int verb_restore(const struct options *options, struct settings *settings, struct error *err);
+int verb_rebuild(const struct options *options, struct settings *settings, struct error *err);
 int verb_config(const struct options *options, struct settings *settings, struct error *err);
 
 /* A failure that is the user's command line or configuration: exit 2. Returns `result`. */

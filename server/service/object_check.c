@@ -86,10 +86,9 @@ static int read_all(struct checking *self, struct blob_reader *reader, struct er
     return r;
 }
 
-static int compare_all(struct checking *self, struct blob_reader *reader, enum object_verdict *out,
-                       struct error *err)
+static int measure_all(struct checking *self, struct blob_reader *reader, struct digest *out_sha256,
+                       struct digest *out_verity, struct error *err)
 {
-    struct digest sha256, verity;
     int r;
 
     digest_stream_init(&self->stream);
@@ -97,10 +96,20 @@ static int compare_all(struct checking *self, struct blob_reader *reader, enum o
     if (r == 0)
         r = read_all(self, reader, err);
     if (r == 0)
-        r = merkle_builder_end(&self->builder, NULL, &verity, err);
+        r = merkle_builder_end(&self->builder, NULL, out_verity, err);
+    if (r == 0)
+        *out_sha256 = digest_stream_end(&self->stream);
+    return r;
+}
+
+static int compare_all(struct checking *self, struct blob_reader *reader, enum object_verdict *out,
+                       struct error *err)
+{
+    struct digest sha256, verity;
+    int r = measure_all(self, reader, &sha256, &verity, err);
+
     if (r < 0)
         return r;
-    sha256 = digest_stream_end(&self->stream);
     *out = digest_equal(&sha256, &self->blob->sha256) &&
                    digest_equal(&verity, &self->blob->verity) && !self->merkle_differs
                ? OBJECT_RIGHT
@@ -161,5 +170,31 @@ int object_check(struct blob_store *store, const struct blob *blob, bool whole,
         r = whole ? compare_all(self, &reader, out, err) : 0;
     }
     blob_reader_release(&self->merkle);
+    return r;
+}
+
+int object_measure(struct blob_store *store, const char *key, uint64_t size,
+                   object_check_go_on *go_on, void *context, struct blob *out_blob,
+                   enum object_verdict *out, struct error *err)
+{
+    cleanup_memory struct checking *self = memory_new(sizeof(*self));
+    cleanup(blob_reader_release) struct blob_reader reader = { 0 };
+    struct blob blob = { .size = size, .state = BLOB_LIVE };
+    int r;
+
+    if (self == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    memcpy(blob.key, key, strlen(key) + 1);
+    *self = (struct checking){ .store = store, .blob = &blob, .go_on = go_on, .context = context };
+    r = open_object(store, key, size, &reader, out, err);
+    if (r == 1)
+        r = open_merkle(self, out, err);
+    if (r == 1) {
+        r = measure_all(self, &reader, &blob.sha256, &blob.verity, err);
+        *out = self->merkle_differs ? OBJECT_WRONG : OBJECT_RIGHT;
+    }
+    blob_reader_release(&self->merkle);
+    if (r == 0)
+        *out_blob = blob;
     return r;
 }

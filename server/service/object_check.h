@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "server/db/blobs.h"
 
@@ -24,6 +25,12 @@ typedef int object_check_go_on(void *context, struct error *err);
 int object_check(struct blob_store *store, const struct blob *blob, bool whole,
                  object_check_go_on *go_on, void *context, enum object_verdict *out,
                  struct error *err);
+
+/* What an object's bytes give, when nothing is known of them. OBJECT_WRONG: it needs a merkle
+ * object, and that is another or not there. */
+int object_measure(struct blob_store *store, const char *key, uint64_t size,
+                   object_check_go_on *go_on, void *context, struct blob *out_blob,
+                   enum object_verdict *out, struct error *err);
 
 /* The key of the row that an object belongs to; false: it belongs to none (it is a record, or a
  * stranger). */

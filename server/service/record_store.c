@@ -303,3 +303,86 @@ int record_store_tell_purged(struct services *services, size_t *out_count, struc
     *out_count = count;
     return r;
 }
+
+static int read_name(const struct json_value *object, const char *name, char *out, size_t size,
+                     struct error *err)
+{
+    const char *text;
+    int r = json_get_text(json_member(object, name), name, &text, err);
+
+    if (r < 0)
+        return r;
+    if (strlen(text) >= size)
+        return error_set(err, -EBADMSG, "%s is too long", name);
+    memcpy(out, text, strlen(text) + 1);
+    return 0;
+}
+
+static int read_time(const struct json_value *object, const char *name, int64_t *out,
+                     struct error *err)
+{
+    const char *text;
+    int r = json_get_text(json_member(object, name), name, &text, err);
+
+    return r < 0 ? r : clock_parse(span_text(text), out, err);
+}
+
+static int read_purged(const struct json_value *object, struct purged_record *out,
+                       struct error *err)
+{
+    const char *text;
+    int r = json_get_text(json_member(object, "schema"), "schema", &text, err);
+
+    if (r == 0 && strcmp(text, RECORD_PURGED_SCHEMA) != 0)
+        r = error_set(err, -EBADMSG, "its schema is %s", text);
+    if (r == 0)
+        r = read_name(object, "project", out->project, sizeof(out->project), err);
+    if (r == 0)
+        r = read_name(object, "app", out->app, sizeof(out->app), err);
+    if (r == 0)
+        r = read_name(object, "version", out->version, sizeof(out->version), err);
+    if (r == 0)
+        r = json_get_text(json_member(object, "content"), "content", &text, err);
+    if (r == 0)
+        r = digest_parse(span_text(text), &out->content, err);
+    if (r == 0)
+        r = read_time(object, "created_at", &out->created_at_s, err);
+    return r < 0 ? r : read_time(object, "purged_at", &out->purged_at_s, err);
+}
+
+/* The names have to be names, too: the record's own rules. */
+static int check_purged(const struct purged_record *purged, const char *key, struct error *err)
+{
+    cleanup(record_release) struct record record;
+    char expected[RECORD_KEY_SIZE];
+    int r;
+
+    record_init(&record);
+    r = record_set_names(&record, span_text(purged->project), span_text(purged->app),
+                         span_text(purged->version), err);
+    if (r < 0)
+        return r;
+    stem_of(purged->project, purged->app, purged->version, &purged->content, purged->created_at_s,
+            expected);
+    return memcmp(expected, key, 32) == 0 ? 0 : error_set(err, -EBADMSG, "its key is another's");
+}
+
+int record_store_read_purged(struct blob_store *store, const char *name, struct purged_record *out,
+                             struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(RECORD_MAX_SIZE);
+    struct purged_record purged = { .id = 0 };
+    struct json *json = NULL;
+    int r = read_object(store, name, &text, err);
+
+    if (r == 0)
+        r = json_parse(buf_span(&text), &json, err);
+    if (r == 0)
+        r = read_purged(json_root(json), &purged, err);
+    json_free(json);
+    if (r == 0)
+        r = check_purged(&purged, name, err);
+    if (r == 0)
+        *out = purged;
+    return r == -EINVAL ? -EBADMSG : r;
+}

@@ -5,6 +5,7 @@
 
 struct blob_store;
 struct error;
+struct purged_record;
 struct record;
 struct services;
 struct version;
@@ -36,6 +37,10 @@ enum record_object record_object_of(const char *name);
  * init'ed by the caller. */
 int record_store_read(struct blob_store *store, const char *name, struct record *out,
                       struct error *err);
+
+/* The same of what says that a version was purged; `id` is not set. */
+int record_store_read_purged(struct blob_store *store, const char *name, struct purged_record *out,
+                             struct error *err);
 
 /* Stores the record of a version unless it is there. */
 int record_store_ensure(struct services *services, const struct version *version,

@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/codec/base64.h"
 #include "common/codec/json.h"
 
 CLEANUP_DEFINE(json, json_free);
@@ -134,4 +135,40 @@ int version_record_metadata(const struct record *record, struct version_metadata
     *out = metadata;
     memset(&metadata, 0, sizeof(metadata));
     return 0;
+}
+
+static void write_base64(struct json_writer *writer, const char *name, const uint8_t *bytes,
+                         size_t size)
+{
+    cleanup(buf_release) struct buf text = buf_init(128);
+
+    base64_encode(span_of(bytes, size), &text);
+    json_text_span(writer, name, buf_span(&text));
+}
+
+int version_record_signatures(const struct record *record, char **out, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
+    struct json_writer writer = json_writer_init(&text);
+    int r;
+
+    *out = NULL;
+    if (record->signature_count == 0)
+        return 0;
+    json_begin_array(&writer, NULL);
+    for (size_t i = 0; i < record->signature_count; i++) {
+        const struct record_signature *signature = &record->signatures[i];
+
+        json_begin_object(&writer, NULL);
+        write_base64(&writer, "key", signature->key, sizeof(signature->key));
+        json_integer(&writer, "time", signature->time);
+        write_base64(&writer, "sig", signature->sig, sizeof(signature->sig));
+        json_end(&writer);
+    }
+    json_end(&writer);
+    r = buf_check(&text, err);
+    if (r < 0)
+        return r;
+    *out = buf_take(&text);
+    return *out != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
 }

@@ -18,3 +18,6 @@ int version_record_metadata(const struct record *record, struct version_metadata
 
 /* Labels as the row has them; NULL when there are none. memory_free() it. */
 int version_record_labels(const struct labels *labels, char **out, struct error *err);
+
+/* The signatures of a record for a row: a JSON array, or NULL; memory_free() it. */
+int version_record_signatures(const struct record *record, char **out, struct error *err);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""backup and restore against real servers: what was there at the start of a backup can be had back
-byte for byte, whatever happens beside it, and a backup that does not come to its end spoils
-nothing."""
+"""backup, restore and rebuild against real servers: what was there at the start of a backup can
+be had back byte for byte, whatever happens beside it, and a backup that does not come to its end
+spoils nothing; a lost database is made again from the store."""
 
 import contextlib
 import json
@@ -322,6 +322,126 @@ def test_what_is_damaged_is_not_copied(world):
         healer.push(tmp_path / "one", "p", "a", "one")
     check(restored)
     assert_served(restored, tmp_path, "one", "two")
+
+
+# -------------------------------------------------------------------- without a backup
+
+
+def lose_database(server):
+    server.stop()
+    for path in server.data.glob("kkartifact.db*"):
+        path.unlink()
+
+
+def rebuild(data, code=0):
+    done = verb(data, "rebuild", "--json", code=code)
+    return json.loads(done.stdout)
+
+
+def listed(server, token):
+    path = "/api/v1/projects/p/apps/a/versions"
+    return server.request("GET", path, token=token).json()["items"]
+
+
+def test_rebuild(world):
+    """What was there is there, what was purged is not, and names mean what they meant."""
+    server, agent, tmp_path = world
+    agent.push(trees.small_tree(tmp_path / "three", 3), "p", "a", "three", "--label", "team=web")
+    trash(server.data, "two")
+    verb(server.data, "gc")
+    before = listed(server, server.all_rights)
+    server.stop()
+    assert "move it away" in verb(server.data, "rebuild", code=1).stderr
+    lose_database(server)
+    told = rebuild(server.data)
+    assert told["found"] == [] and told["versions"] == 2 and told["purged"] == 1, told
+    assert told["blobs"] == told["objects"]
+    assert sql(server.data, "SELECT count(*) FROM gc_candidates") == [(0,)]
+    assert sql(server.data, "SELECT count(*) FROM tokens") == [(0,)]
+    assert sql(server.data, "SELECT count(*) FROM audit WHERE operation = 'store.rebuild'") == \
+        [(1,)]
+    check(server.data)
+    server.start()
+    agent = Agent(tmp_path / "again", server.url, server.token("push,pull"))
+    assert listed(server, server.token("pull")) == before
+    for name in ("one", "three"):
+        agent.pull(tmp_path / f"copy-{name}", "p", "a", name, "--full-check")
+        trees.assert_same(tmp_path / name, tmp_path / f"copy-{name}")
+    assert agent.push(tmp_path / "one", "p", "a", "one")["state"] == "exists"
+    agent.push(tmp_path / "one", "p", "a", "three", code=6)
+    agent.push(tmp_path / "one", "p", "a", "two", code=6)
+    agent.pull(tmp_path / "gone", "p", "a", "two", code=5)
+    verb(server.data, "gc")
+    check(server.data)
+    assert agent.push(tmp_path / "two", "p", "a", "two")["state"] == "created"
+
+
+def test_rebuild_with_a_damaged_object(world):
+    """It is named, as are the versions that need it, and no bytes of it are given."""
+    server, _, tmp_path = world
+    [(key, digest)] = sql(server.data, "SELECT b.storage_key, b.sha256 FROM blobs b"
+                                       " JOIN version_blobs e ON e.blob_id = b.id"
+                                       " JOIN versions v ON v.id = e.version_id"
+                                       " WHERE b.size = 524287 AND v.name = 'one'")
+    lose_database(server)
+    [victim] = (server.data / "blobs" / "blobs").rglob(key)
+    data = bytearray(victim.read_bytes())
+    data[100] ^= 1
+    victim.chmod(0o644)
+    victim.write_bytes(data)
+    told = rebuild(server.data, code=1)
+    assert (told["versions"], told["incomplete"], told["damaged"]) == (1, 1, 1)
+    assert any(line.startswith(f"damaged: {key}") for line in told["found"])
+    assert any(line.startswith("incomplete: p/a/one") for line in told["found"])
+    server.start()
+    agent = Agent(tmp_path / "again", server.url, server.token("push,pull"))
+    assert [item["version"] for item in listed(server, server.token("pull"))] == ["two"]
+    agent.push(tmp_path / "two", "p", "a", "one", code=6)
+    assert agent.push(tmp_path / "one", "p", "a", "one")["state"] == "created"
+    for name in ("one", "two"):
+        agent.pull(tmp_path / f"copy-{name}", "p", "a", name, "--full-check")
+        trees.assert_same(tmp_path / name, tmp_path / f"copy-{name}")
+    check(server.data)
+
+
+def test_rebuild_behind_a_start_without_the_database(world):
+    """A start beside the store makes an empty database and ends; that one is in nobody's way."""
+    server, _, tmp_path = world
+    lose_database(server)
+    with pytest.raises(RuntimeError, match="belongs to"):
+        server.start()
+    assert (server.data / "kkartifact.db").exists()
+    assert rebuild(server.data)["versions"] == 2
+    with Server(server.data) as running:
+        assert "served by another" in verb(running.data, "rebuild", code=1).stderr
+    assert_served(server.data, tmp_path, "one", "two")
+
+
+@pytest.mark.plain_only
+def test_a_killed_rebuild_is_begun_again(world):
+    server, _, tmp_path = world
+    lose_database(server)
+    count = 1
+    while killed(server.data, ["rebuild"], count):
+        count += 1 + count // 3
+        if (server.data / "kkartifact.db").exists():
+            break
+    assert count > 5
+    if not (server.data / "kkartifact.db").exists():
+        rebuild(server.data)
+    check(server.data)
+    assert_served(server.data, tmp_path, "one", "two")
+
+
+def test_rebuild_of_a_restored_store(world):
+    """A backup has the records, too."""
+    server, _, tmp_path = world
+    place = tmp_path / "backup"
+    backup(server, place)
+    for path in place.glob("kkartifact.db*"):
+        path.unlink()
+    assert rebuild(place)["versions"] == 2
+    assert_served(place, tmp_path, "one", "two")
 
 
 # -------------------------------------------------------------------- as it is written
