@@ -90,6 +90,8 @@ static int make(const char *path, struct rebuild *rebuild, struct rebuild_result
     struct database_options options = { .create = true, .migrate = true };
     int r = new_database_begin(&place, path, err);
 
+    if (r == 0)
+        r = new_database_require_place(&place, err);
     if (r == 0) {
         options.location = buf_text(&place.location);
         r = database_open(&options, &rebuild->database, err);

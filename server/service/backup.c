@@ -13,20 +13,19 @@
 #include "server/db/database_copy.h"
 #include "server/service/context.h"
 #include "server/service/jobs.h"
+#include "server/service/new_database.h"
 #include "server/service/object_copy.h"
 #include "server/storage/blob_store.h"
 
 #define NAME "kkartifact.db"
-#define NEW NAME ".new"
 #define PATH_SIZE 4096
-
-CLEANUP_DEFINE(directory, directory_close);
 
 struct making {
     struct job_run *run;
     struct services *services;
-    const struct backup_target *target;
-    struct directory *directory;
+    const char *path;    /* of its database */
+    struct buf location; /* of the same */
+    struct new_database place;
     struct object_copy copy;
 };
 
@@ -37,70 +36,40 @@ static int go_on(void *context, struct error *err)
     return job_step(self->run, (int64_t)self->copy.objects, 0, err);
 }
 
-static int open_database(struct making *self, const char *name, struct database **out,
-                         struct error *err)
+static int open_database(const char *location, struct database **out, struct error *err)
 {
-    cleanup(buf_release) struct buf location = buf_init(PATH_SIZE);
-    struct database_options options = { .create = false };
-    int r;
+    const struct database_options options = { .location = location };
 
-    buf_format(&location, "sqlite:%s/%s", self->target->directory, name);
-    r = buf_check(&location, err);
-    options.location = buf_text(&location);
-    return r < 0 ? r : database_open(&options, out, err);
+    return database_open(&options, out, err);
 }
 
 /* ------------------------------------------------------------ the new database */
 
-static int remove_new(struct making *self, struct error *err)
-{
-    static const char *const names[] = { NEW, NEW "-wal", NEW "-shm", NEW "-journal",
-                                         NEW "-epoch" };
-    int r;
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        r = directory_remove_file(self->directory, names[i], err);
-        if (r < 0 && r != -ENOENT)
-            return r;
-    }
-    return 0;
-}
-
 static int take_snapshot(struct making *self, struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_SIZE);
-    int r;
+    int r = new_database_begin(&self->place, self->path, err);
 
-    buf_format(&path, "%s/%s", self->target->directory, NEW);
-    r = buf_check(&path, err);
+    buf_format(&path, "%s.new", self->path);
+    if (r == 0)
+        r = buf_check(&path, err);
     if (r == 0)
         r = database_snapshot(self->services->database, buf_text(&path), go_on, self, err);
     if (r == 0)
-        r = open_database(self, NEW, &self->copy.rows, err);
+        r = open_database(buf_text(&self->place.location), &self->copy.rows, err);
     return r < 0 ? r : database_copy_settle(self->copy.rows, err);
 }
 
-static bool is_there(struct making *self, const char *name)
-{
-    struct file_info info;
-
-    return directory_info(self->directory, name, &info, NULL) == 0;
-}
-
-/* Its log would be taken for the new one's: who opened it last and was killed left it, and opening
- * and closing takes it away. */
+/* A log beside the old one would be taken for the new one's: who opened that last and was killed
+ * left it, and opening and closing takes it away. */
 static int settle_old(struct making *self, struct error *err)
 {
     cleanup(database_close_at) struct database *old = NULL;
-    int r = 0;
+    struct file_info info;
 
-    if (is_there(self, NAME "-wal")) {
-        r = open_database(self, NAME, &old, err);
-        old = database_close(old);
-    }
-    if (r == 0 && is_there(self, NAME "-wal"))
-        r = error_set(err, -EBUSY, "the database of the backup is open");
-    return r;
+    if (directory_info(self->place.directory, NAME "-wal", &info, NULL) != 0)
+        return 0;
+    return open_database(buf_text(&self->location), &old, err);
 }
 
 static int put_in_place(struct making *self, struct error *err)
@@ -108,31 +77,23 @@ static int put_in_place(struct making *self, struct error *err)
     int r;
 
     self->copy.rows = database_close(self->copy.rows);
-    if (is_there(self, NEW "-wal"))
-        return error_set(err, -EIO, "the new database could not be closed");
     r = settle_old(self, err);
-    if (r == 0)
-        r = directory_rename(self->directory, NEW, self->directory, NAME, err);
-    if (r == 0)
-        r = directory_sync(self->directory, err);
-    return r;
+    return r < 0 ? r : new_database_place(&self->place, true, err);
 }
 
 /* ------------------------------------------------------------ the job */
 
 static int copy_all(struct making *self, struct error *err)
 {
-    int r = remove_new(self, err);
+    int r = take_snapshot(self, err);
 
-    if (r == 0)
-        r = take_snapshot(self, err);
     if (r == 0)
         r = object_copy_run(&self->copy, err);
     if (r == 0)
         r = put_in_place(self, err);
     if (r < 0)
         return r;
-    r = open_database(self, NAME, &self->copy.rows, err);
+    r = open_database(buf_text(&self->location), &self->copy.rows, err);
     return r < 0 ? r : object_copy_prune(&self->copy, err);
 }
 
@@ -152,17 +113,16 @@ static int make(struct job_run *run, void *context, struct error *err)
     struct json_writer writer = json_writer_init(job_result(run));
     struct making *self = context;
     struct backup_result result;
-    int r = directory_open(self->target->directory, &self->directory, err);
+    int r;
 
     self->run = run;
-    if (r < 0)
-        return r;
     r = blob_store_check(self->services->store, err);
     if (r == 0)
         r = copy_all(self, err);
     self->copy.rows = database_close(self->copy.rows);
-    (void)remove_new(self, NULL); /* room for what the old one needs; the file beside the epoch */
-    self->directory = directory_close(self->directory);
+    if (r < 0 && self->place.directory != NULL)
+        (void)new_database_remove(&self->place, NULL); /* its room is the old one's */
+    new_database_release(&self->place);
     fill(&self->copy, &result);
     backup_write(&writer, &result);
     return r;
@@ -171,16 +131,24 @@ static int make(struct job_run *run, void *context, struct error *err)
 int backup_make(struct services *services, const struct backup_target *target,
                 struct backup_result *out, struct error *err)
 {
-    struct making self = { .services = services,
-                           .target = target,
-                           .copy = {
-                               .from = services->store, .to = target->store, .go_on = go_on } };
+    cleanup(buf_release) struct buf path = buf_init(PATH_SIZE);
+    struct making self = {
+        .services = services,
+        .location = buf_init(PATH_SIZE),
+        .copy = { .from = services->store, .to = target->store, .go_on = go_on },
+    };
     int r;
 
     self.copy.context = &self;
-    r = jobs_do(services, "backup", make, &self, err);
+    buf_format(&path, "%s/" NAME, target->directory);
+    buf_format(&self.location, "sqlite:%s/" NAME, target->directory);
+    r = buf_check(&self.location, err);
+    self.path = buf_text(&path);
+    if (r == 0)
+        r = jobs_do(services, "backup", make, &self, err);
     if (r == 0)
         fill(&self.copy, out);
+    buf_release(&self.location);
     return r;
 }
 

@@ -39,9 +39,18 @@ static int remove_beside(struct new_database *self, const char *name, const char
     return r == -ENOENT ? 0 : r;
 }
 
-int new_database_begin(struct new_database *self, const char *path, struct error *err)
+int new_database_remove(struct new_database *self, struct error *err)
 {
     static const char *const ends[] = { "-wal", "-shm", "-journal", "-epoch", "" };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(ends) / sizeof(ends[0]); i++)
+        r = remove_beside(self, buf_text(&self->name_new), ends[i], err);
+    return r;
+}
+
+int new_database_begin(struct new_database *self, const char *path, struct error *err)
+{
     int r = open_directory(self, path, err);
 
     self->name_new = buf_init(PATH_SIZE);
@@ -53,9 +62,7 @@ int new_database_begin(struct new_database *self, const char *path, struct error
         r = buf_check(&self->name_new, err);
     if (r == 0)
         r = buf_check(&self->location, err);
-    for (size_t i = 0; r == 0 && i < sizeof(ends) / sizeof(ends[0]); i++)
-        r = remove_beside(self, buf_text(&self->name_new), ends[i], err);
-    return r;
+    return r < 0 ? r : new_database_remove(self, err);
 }
 
 /* A log that is there would be taken for the new one's. */
@@ -68,8 +75,16 @@ static int require_no_log(struct new_database *self, const char *name, struct er
     buf_format(&log, "%s-wal", name);
     r = buf_check(&log, err);
     if (r == 0 && directory_info(self->directory, buf_text(&log), &info, NULL) == 0)
-        r = error_set(err, -EBUSY, "the database %s is open", name);
+        r = error_set(
+            err, -EBUSY,
+            "%s is there: the database is open, or is lost and its log is to be moved away",
+            buf_text(&log));
     return r;
+}
+
+int new_database_require_place(struct new_database *self, struct error *err)
+{
+    return require_no_log(self, self->name, err);
 }
 
 int new_database_place(struct new_database *self, bool replace, struct error *err)

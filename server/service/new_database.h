@@ -22,6 +22,12 @@ struct new_database {
 /* What one that was killed left there is removed. `path` outlives the struct. */
 int new_database_begin(struct new_database *self, const char *path, struct error *err);
 
+/* -EBUSY: a log is beside the place, which would be taken for the new one's; as in the next, but
+ * before there was any work. */
+int new_database_require_place(struct new_database *self, struct error *err);
+
 /* It was closed. Durable in its place when this returns; `replace`: whatever is there. */
 int new_database_place(struct new_database *self, bool replace, struct error *err);
+/* Gives up: what is beside the place goes. It was closed. */
+int new_database_remove(struct new_database *self, struct error *err);
 void new_database_release(struct new_database *self);

@@ -81,6 +81,8 @@ static int run(struct restoring *self, struct error *err)
     if (r == 0)
         r = new_database_begin(&self->place, self->restore->database_path, err);
     if (r == 0)
+        r = new_database_require_place(&self->place, err);
+    if (r == 0)
         r = copy_file(self, err);
     if (r == 0)
         r = open_copy(self, err);

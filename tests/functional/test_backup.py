@@ -417,6 +417,19 @@ def test_rebuild_behind_a_start_without_the_database(world):
     assert_served(server.data, tmp_path, "one", "two")
 
 
+def test_the_log_of_a_lost_database_is_not_taken_for_the_new_one_s(world):
+    server, _, tmp_path = world
+    server.kill()
+    (server.data / "kkartifact.db").unlink()
+    assert (server.data / "kkartifact.db-wal").stat().st_size > 0
+    assert "moved away" in verb(server.data, "rebuild", code=1).stderr
+    assert not (server.data / "kkartifact.db").exists()
+    lose_database(server)
+    rebuild(server.data)
+    check(server.data)
+    assert_served(server.data, tmp_path, "one", "two")
+
+
 @pytest.mark.plain_only
 def test_a_killed_rebuild_is_begun_again(world):
     server, _, tmp_path = world
