@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/db/retention.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/memory.h"
+#include "server/db/transaction.h"
+
+#define TAKE_MAX 500
+
+/*
+ * The selection: every ready version of the apps chosen, with its verdict. $1 now, $2 what was made
+ * later is young, $3 N, $4 and $5 the scope, $6 the app behind which it starts, $7 how many apps.
+ * The order of the joins is that of their cost: from few places to their versions.
+ */
+#define JUDGED                                                                              \
+    "WITH places AS (SELECT a.id, p.name AS project, a.name AS app,"                        \
+    " coalesce(a.retain_count, p.retain_count, CAST($3 AS BIGINT)) AS keep"                 \
+    " FROM projects p CROSS JOIN apps a WHERE a.project_id = p.id"                          \
+    " AND (CAST($4 AS TEXT) IS NULL OR p.name = $4)"                                        \
+    " AND (CAST($5 AS TEXT) IS NULL OR a.name = $5) AND a.id > $6 ORDER BY a.id LIMIT $7)," \
+    " ranked AS (SELECT v.id, v.app_id, s.project, s.app, v.name, v.created_at, v.pinned,"  \
+    " s.keep, row_number() OVER (PARTITION BY v.app_id"                                     \
+    " ORDER BY v.created_at DESC, v.id DESC) AS place"                                      \
+    " FROM places s CROSS JOIN versions v WHERE v.app_id = s.id AND v.state = 'ready'),"    \
+    " judged AS (SELECT r.*, CASE WHEN r.place <= r.keep THEN 1"                            \
+    " WHEN EXISTS (SELECT 1 FROM channels c WHERE c.version_id = r.id) THEN 2"              \
+    " WHEN EXISTS (SELECT 1 FROM channels c WHERE c.previous_id = r.id) THEN 3"             \
+    " WHEN r.pinned = 1 THEN 4"                                                             \
+    " WHEN EXISTS (SELECT 1 FROM leases l WHERE l.version_id = r.id AND l.expires_at > $1)" \
+    " THEN 5 WHEN r.created_at > $2 THEN 6 ELSE 0 END AS verdict FROM ranked r) "
+_Static_assert(RETENTION_GOES == 0 && RETENTION_NEWEST == 1 && RETENTION_PROMOTED == 2 &&
+                   RETENTION_PREVIOUS == 3 && RETENTION_PINNED == 4 && RETENTION_LEASED == 5 &&
+                   RETENTION_YOUNG == 6,
+               "the numbers in JUDGED");
+
+/* Of a blob `b` and a version's edge `e` to it. */
+#define NO_OTHER                                                             \
+    "NOT EXISTS (SELECT 1 FROM version_blobs o WHERE o.blob_id = e.blob_id " \
+    "AND o.version_id <> e.version_id)"
+
+struct judging {
+    const struct retention_rules *rules;
+    const struct retention_scope *scope;
+    int64_t after_app;
+    int64_t app_limit;
+};
+
+static const char *text_or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+#define JUDGED_COUNT 7
+static void judged_values(const struct transaction *tx, const struct judging *judging,
+                          struct value *out)
+{
+    const int64_t now_s = transaction_now_s(tx);
+
+    out[0] = value_integer(now_s);
+    out[1] = value_integer(now_s - judging->rules->min_age_s);
+    out[2] = value_integer(judging->rules->keep);
+    out[3] = value_text(text_or_null(judging->scope->project));
+    out[4] = value_text(text_or_null(judging->scope->app));
+    out[5] = value_integer(judging->after_app);
+    out[6] = value_integer(judging->app_limit);
+}
+
+const char *retention_verdict_name(enum retention_verdict verdict)
+{
+    static const char *const names[RETENTION_VERDICT_COUNT] = {
+        [RETENTION_GOES] = "beyond-newest", [RETENTION_NEWEST] = "newest",
+        [RETENTION_PROMOTED] = "promoted",  [RETENTION_PREVIOUS] = "previous",
+        [RETENTION_PINNED] = "pinned",      [RETENTION_LEASED] = "leased",
+        [RETENTION_YOUNG] = "min-age",
+    };
+
+    return names[verdict];
+}
+
+/* ------------------------------------------------------------ the sum */
+
+static int count_verdicts(struct transaction *tx, const struct value *values,
+                          struct retention_sum *out, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    int r = transaction_query(tx, JUDGED "SELECT verdict, count(*) FROM judged GROUP BY verdict",
+                              values, JUDGED_COUNT, &rows, err);
+
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
+        out->counts[rows_integer(&rows, 0)] = (uint64_t)rows_integer(&rows, 1);
+    return r;
+}
+
+static int find_worst(struct transaction *tx, const struct value *values, struct retention_sum *out,
+                      struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    int r =
+        transaction_query(tx,
+                          JUDGED
+                          "SELECT min(project), min(app),"
+                          " sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) AS goes, count(*) AS ready"
+                          " FROM judged GROUP BY app_id"
+                          " HAVING sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) > 5"
+                          " AND sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) * 5 > count(*)"
+                          " ORDER BY goes DESC, app_id LIMIT 1",
+                          values, JUDGED_COUNT, &rows, err);
+
+    if (r >= 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    out->app_goes = (uint64_t)rows_integer(&rows, 2);
+    out->app_ready = (uint64_t)rows_integer(&rows, 3);
+    r = rows_text(&rows, 0, out->project, sizeof(out->project), err);
+    return r < 0 ? r : rows_text(&rows, 1, out->app, sizeof(out->app), err);
+}
+
+static int sum_bytes(struct transaction *tx, const struct value *values, struct retention_sum *out,
+                     struct error *err)
+{
+    int64_t bytes = 0, all = 0;
+    int r = transaction_integer(
+        tx,
+        JUDGED ", going AS (SELECT id FROM judged WHERE verdict = 0)"
+               " SELECT coalesce(sum(b.size), 0) FROM (SELECT DISTINCT e.blob_id FROM going g"
+               " CROSS JOIN version_blobs e WHERE e.version_id = g.id) t"
+               " JOIN blobs b ON b.id = t.blob_id WHERE NOT EXISTS (SELECT 1"
+               " FROM version_blobs o JOIN versions v ON v.id = o.version_id"
+               " WHERE o.blob_id = t.blob_id AND v.state = 'ready'"
+               " AND o.version_id NOT IN (SELECT id FROM going))",
+        values, JUDGED_COUNT, &bytes, err);
+
+    if (r >= 0)
+        r = transaction_integer(
+            tx, "SELECT coalesce(sum(size), 0) FROM blobs WHERE state <> 'uploading'", NO_VALUES,
+            &all, err);
+    if (r < 0)
+        return r;
+    out->bytes = (uint64_t)bytes;
+    out->all_bytes = (uint64_t)all;
+    return 0;
+}
+
+static int sum_in(struct transaction *tx, const struct judging *judging, struct retention_sum *out,
+                  struct error *err)
+{
+    struct value values[JUDGED_COUNT];
+    int r;
+
+    *out = (struct retention_sum){ .bytes = 0 };
+    judged_values(tx, judging, values);
+    r = count_verdicts(tx, values, out, err);
+    if (r >= 0)
+        r = find_worst(tx, values, out, err);
+    return r < 0 ? r : sum_bytes(tx, values, out, err);
+}
+
+struct summing {
+    struct judging judging;
+    struct retention_sum sum;
+};
+
+static int sum(struct transaction *tx, void *context, struct error *err)
+{
+    struct summing *self = context;
+
+    return sum_in(tx, &self->judging, &self->sum, err);
+}
+
+int retention_count(struct database *database, const struct retention_rules *rules,
+                    const struct retention_scope *scope, struct retention_sum *out,
+                    struct error *err)
+{
+    struct summing self = { .judging = { rules, scope, 0, INT64_MAX } };
+    int r = transaction_read(database, sum, &self, err);
+
+    if (r == 0)
+        *out = self.sum;
+    return r;
+}
+
+/* ------------------------------------------------------------ the list */
+
+/* $8, $9 behind which app and version, $10 how many, $11 the largest verdict. The page is made
+ * before anything is computed for its rows. */
+#define PAGE                                                                                    \
+    JUDGED ", page AS MATERIALIZED (SELECT * FROM judged WHERE verdict <> 1 AND verdict <= $11" \
+           " AND (app_id > $8 OR (app_id = $8 AND id > $9)) ORDER BY app_id, id LIMIT $10)"     \
+           " SELECT t.id, t.app_id, t.project, t.app, t.name, t.created_at, t.place, t.keep,"   \
+           " t.verdict, (SELECT coalesce(sum(b.size), 0) FROM version_blobs e"                  \
+           " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = t.id AND " NO_OTHER ")"      \
+           " FROM page t ORDER BY t.app_id, t.id"
+
+struct paging {
+    struct judging judging;
+    struct retention_place after;
+    enum retention_verdict last_verdict;
+    size_t limit;
+    struct retained *items;
+    size_t count;
+    struct retention_sum sum;
+};
+
+static int retained_read(struct rows *rows, struct retained *out, struct error *err)
+{
+    int r = rows_text(rows, 2, out->project, sizeof(out->project), err);
+
+    if (r >= 0)
+        r = rows_text(rows, 3, out->app, sizeof(out->app), err);
+    if (r >= 0)
+        r = rows_text(rows, 4, out->version, sizeof(out->version), err);
+    out->id = rows_integer(rows, 0);
+    out->app_id = rows_integer(rows, 1);
+    out->created_at_s = rows_integer(rows, 5);
+    out->place = (uint64_t)rows_integer(rows, 6);
+    out->keep = (uint64_t)rows_integer(rows, 7);
+    out->verdict = (enum retention_verdict)rows_integer(rows, 8);
+    out->unique_bytes = (uint64_t)rows_integer(rows, 9);
+    return r;
+}
+
+static int page(struct transaction *tx, struct paging *self, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct value values[JUDGED_COUNT + 4];
+    int r;
+
+    judged_values(tx, &self->judging, values);
+    values[JUDGED_COUNT] = value_integer(self->after.app_id);
+    values[JUDGED_COUNT + 1] = value_integer(self->after.version_id);
+    values[JUDGED_COUNT + 2] = value_integer((int64_t)self->limit);
+    values[JUDGED_COUNT + 3] = value_integer(self->last_verdict);
+    self->count = 0;
+    r = transaction_query(tx, PAGE, values, JUDGED_COUNT + 4, &rows, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
+        r = retained_read(&rows, &self->items[self->count++], err);
+    return r;
+}
+
+static int look(struct transaction *tx, void *context, struct error *err)
+{
+    struct paging *self = context;
+    const struct judging whole = { self->judging.rules, self->judging.scope, 0, INT64_MAX };
+    int r = sum_in(tx, &whole, &self->sum, err);
+
+    return r < 0 ? r : page(tx, self, err);
+}
+
+int retention_look(struct database *database, const struct retention_rules *rules,
+                   const struct retention_scope *scope, const struct retention_place *after,
+                   size_t limit, struct retained **out_items, size_t *out_count,
+                   struct retention_sum *out_sum, struct error *err)
+{
+    cleanup_memory struct retained *items = memory_array(limit, sizeof(*items));
+    /* the app of `after` is not behind itself */
+    struct paging self = { .judging = { rules, scope, after->app_id > 0 ? after->app_id - 1 : 0,
+                                        INT64_MAX },
+                           .after = *after,
+                           .last_verdict = RETENTION_YOUNG,
+                           .limit = limit,
+                           .items = items };
+    int r;
+
+    if (items == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = transaction_read(database, look, &self, err);
+    if (r < 0)
+        return r;
+    *out_items = self.count == 0 ? NULL : take_pointer(&items);
+    *out_count = self.count;
+    *out_sum = self.sum;
+    return 0;
+}
+
+/* ------------------------------------------------------------ the apps */
+
+struct walking {
+    struct judging judging;
+    struct retention_app *items;
+    size_t count;
+    int64_t last;
+};
+
+/* Also an app without versions is one that was looked at. */
+static int find_last(struct transaction *tx, struct walking *self, const struct value *values,
+                     struct error *err)
+{
+    return transaction_integer(tx,
+                               JUDGED "SELECT CASE WHEN count(*) < $7 THEN 0 ELSE max(id) END"
+                                      " FROM places",
+                               values, JUDGED_COUNT, &self->last, err);
+}
+
+static int walk(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct walking *self = context;
+    struct value values[JUDGED_COUNT];
+    int r;
+
+    judged_values(tx, &self->judging, values);
+    self->count = 0;
+    r = find_last(tx, self, values, err);
+    if (r >= 0)
+        r = transaction_query(tx,
+                              JUDGED "SELECT app_id, min(project), min(app), count(*) FROM judged"
+                                     " WHERE verdict = 0 GROUP BY app_id ORDER BY app_id",
+                              values, JUDGED_COUNT, &rows, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
+        struct retention_app *app = &self->items[self->count++];
+
+        app->id = rows_integer(&rows, 0);
+        app->goes = (uint64_t)rows_integer(&rows, 3);
+        r = rows_text(&rows, 1, app->project, sizeof(app->project), err);
+        if (r >= 0)
+            r = rows_text(&rows, 2, app->app, sizeof(app->app), err);
+    }
+    return r;
+}
+
+int retention_apps(struct database *database, const struct retention_rules *rules,
+                   const struct retention_scope *scope, int64_t after, size_t limit,
+                   struct retention_app *out_items, size_t *out_count, int64_t *out_last,
+                   struct error *err)
+{
+    struct walking self = { .judging = { rules, scope, after, (int64_t)limit },
+                            .items = out_items };
+    int r = transaction_read(database, walk, &self, err);
+
+    if (r < 0)
+        return r;
+    *out_count = self.count;
+    *out_last = self.last;
+    return 0;
+}
+
+/* ------------------------------------------------------------ taking */
+
+struct taking {
+    struct paging paging;
+    const struct actor *by;
+    uint64_t bytes;
+};
+
+/* What the version has and no ready one has any more, now that it is in the trash. */
+static int freed(struct transaction *tx, const struct retained *item, uint64_t *io_bytes,
+                 struct error *err)
+{
+    int64_t bytes = 0;
+    int r = transaction_integer(tx,
+                                "SELECT coalesce(sum(b.size), 0) FROM version_blobs e"
+                                " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = $1"
+                                " AND NOT EXISTS (SELECT 1 FROM version_blobs o"
+                                " JOIN versions v ON v.id = o.version_id"
+                                " WHERE o.blob_id = e.blob_id AND v.state = 'ready')",
+                                VALUES(value_integer(item->id)), &bytes, err);
+
+    *io_bytes += (uint64_t)bytes;
+    return r;
+}
+
+static int take_one(struct transaction *tx, const struct taking *self, const struct retained *item,
+                    struct error *err)
+{
+    const struct act act = { .operation = "version.trash",
+                             .event = "version.trashed",
+                             .project = item->project,
+                             .app = item->app,
+                             .version = item->version,
+                             .data = "{\"reason\":\"retention\"}" };
+    int r = transaction_run(tx,
+                            "UPDATE versions SET state = 'trashed', trashed_at = $2,"
+                            " trashed_by = $3, trash_reason = 'retention' WHERE id = $1",
+                            VALUES(value_integer(item->id), value_integer(transaction_now_s(tx)),
+                                   value_text(self->by->name)),
+                            err);
+
+    return r < 0 ? r : act_write(tx, self->by, &act, err);
+}
+
+/* The selection is asked in the transaction that writes, so what it says still holds. */
+static int take(struct transaction *tx, void *context, struct error *err)
+{
+    struct taking *self = context;
+    int r = page(tx, &self->paging, err);
+
+    self->bytes = 0;
+    for (size_t i = 0; r >= 0 && i < self->paging.count; i++) {
+        r = take_one(tx, self, &self->paging.items[i], err);
+        if (r >= 0)
+            r = freed(tx, &self->paging.items[i], &self->bytes, err);
+    }
+    return r;
+}
+
+int retention_take(struct database *database, const struct retention_rules *rules,
+                   const struct retention_scope *app, size_t limit, const struct actor *by,
+                   size_t *out_count, uint64_t *out_bytes, struct error *err)
+{
+    const size_t count = limit < TAKE_MAX ? limit : TAKE_MAX;
+    cleanup_memory struct retained *items = memory_array(count, sizeof(*items));
+    struct taking self = { .paging = { .judging = { rules, app, 0, INT64_MAX },
+                                       .last_verdict = RETENTION_GOES,
+                                       .limit = count,
+                                       .items = items },
+                           .by = by };
+    int r;
+
+    if (items == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = transaction_write(database, take, &self, err);
+    if (r < 0)
+        return r;
+    *out_count = self.paging.count;
+    *out_bytes = self.bytes;
+    return 0;
+}
+
+/* ------------------------------------------------------------ overrides */
+
+struct overriding {
+    const char *project, *app;
+    int64_t keep;
+    const struct actor *by;
+};
+
+static int find_place(struct transaction *tx, const struct overriding *self, int64_t *out_id,
+                      struct error *err)
+{
+    int r = self->app == NULL
+                ? transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
+                                      VALUES(value_text(self->project)), out_id, err)
+                : transaction_integer(tx,
+                                      "SELECT a.id FROM apps a JOIN projects p"
+                                      " ON p.id = a.project_id WHERE p.name = $1 AND a.name = $2",
+                                      VALUES(value_text(self->project), value_text(self->app)),
+                                      out_id, err);
+
+    return r == -ENOENT ? error_set(err, r, "there is no such place") : r;
+}
+
+static int override(struct transaction *tx, void *context, struct error *err)
+{
+    const struct overriding *self = context;
+    const struct value keep = self->keep < 0 ? value_null() : value_integer(self->keep);
+    const bool of_app = self->app != NULL;
+    char data[64];
+    const struct act act = { .operation = of_app ? "app.set" : "project.set",
+                             .event = of_app ? "app.changed" : "project.changed",
+                             .project = self->project,
+                             .app = self->app,
+                             .data = data };
+    int64_t id;
+    int r = find_place(tx, self, &id, err);
+
+    if (r < 0)
+        return r;
+    r = of_app ? transaction_run(tx,
+                                 "UPDATE apps SET retain_count = $2 WHERE id = $1"
+                                 " AND retain_count IS DISTINCT FROM $2",
+                                 VALUES(value_integer(id), keep), err)
+               : transaction_run(tx,
+                                 "UPDATE projects SET retain_count = $2 WHERE id = $1"
+                                 " AND retain_count IS DISTINCT FROM $2",
+                                 VALUES(value_integer(id), keep), err);
+    if (r <= 0)
+        return r;
+    if (self->keep < 0)
+        snprintf(data, sizeof(data), "{\"retain_versions\":null}");
+    else
+        snprintf(data, sizeof(data), "{\"retain_versions\":%lld}", (long long)self->keep);
+    return act_write(tx, self->by, &act, err);
+}
+
+int retention_override(struct database *database, const char *project, const char *app,
+                       int64_t keep, const struct actor *by, struct error *err)
+{
+    struct overriding self = { .project = project, .app = app, .keep = keep, .by = by };
+
+    return transaction_write(database, override, &self, err);
+}
