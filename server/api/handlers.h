@@ -57,12 +57,15 @@ handler api_blobs_merkle;
 handler api_blobs_chunks;
 extern const struct http_sink api_blob_packs;
 
-/* jobs.c, collection.c */
+/* jobs.c, collection.c, retention.c */
 handler api_jobs_list;
 handler api_jobs_get;
 handler api_jobs_cancel;
 handler api_gc_preview;
 handler api_gc_run;
+handler api_retention_preview;
+handler api_retention_run;
+handler api_apps_cleanup;
 
 /* pushes.c */
 handler api_pushes_create;

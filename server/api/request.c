@@ -194,6 +194,7 @@ static int check(struct request *request, struct error *err)
         [PERMIT_METRICS] = { 0, ACCESS_WHOLE },
         [PERMIT_SEE] = { ACCESS_PULL, ACCESS_VISIBLE },
         [PERMIT_SEE_PUSH] = { ACCESS_PUSH, ACCESS_VISIBLE },
+        [PERMIT_SEE_ADMIN] = { ACCESS_ADMIN, ACCESS_VISIBLE },
         [PERMIT_PULL] = { ACCESS_PULL, ACCESS_WHOLE },
         [PERMIT_PUSH] = { ACCESS_PUSH, ACCESS_WHOLE },
         [PERMIT_PROMOTE] = { ACCESS_PROMOTE, ACCESS_WHOLE },

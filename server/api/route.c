@@ -82,8 +82,9 @@ int route_find(const struct url *url, enum http_method method, struct route_matc
 
 const char *permit_name(enum permit permit)
 {
-    static const char *const names[] = { "open", "metrics", "see",     "see-push",
-                                         "pull", "push",    "promote", "admin" };
+    static const char *const names[] = { "open",      "metrics", "see",  "see-push",
+                                         "see-admin", "pull",    "push", "promote",
+                                         "admin" };
 
     return names[permit];
 }

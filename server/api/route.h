@@ -20,10 +20,11 @@ struct url;
  * own.
  */
 enum permit {
-    PERMIT_OPEN,    /* no token is looked at */
-    PERMIT_METRICS, /* the setting metrics_token, when there is one */
-    PERMIT_SEE,     /* pull; of what the path names, only what the token sees is shown */
-    PERMIT_SEE_PUSH, /* the same with push */
+    PERMIT_OPEN,      /* no token is looked at */
+    PERMIT_METRICS,   /* the setting metrics_token, when there is one */
+    PERMIT_SEE,       /* pull; of what the path names, only what the token sees is shown */
+    PERMIT_SEE_PUSH,  /* the same with push */
+    PERMIT_SEE_ADMIN, /* with admin: the handler keeps to the token's scope */
     PERMIT_PULL,
     PERMIT_PUSH,
     PERMIT_PROMOTE,

@@ -85,6 +85,10 @@ const struct route routes[] = {
 
     {POST,   API "/gc/preview",           CALL(api_gc_preview), PERMIT_ADMIN, NONE, WORKER},
     {POST,   API "/gc/run",               CALL(api_gc_run), PERMIT_ADMIN, NONE, WORKER},
+    {POST,   API "/retention/preview",    CALL(api_retention_preview), PERMIT_SEE_ADMIN, JSON,
+             WORKER},
+    {POST,   API "/retention/run",        CALL(api_retention_run), PERMIT_SEE_ADMIN, JSON, WORKER},
+    {POST,   APP "/cleanup",              CALL(api_apps_cleanup), PERMIT_PUSH, JSON, WORKER},
     {GET,    API "/jobs",                 CALL(api_jobs_list), PERMIT_SEE_PUSH, NONE, WORKER},
     {GET,    API "/jobs/{job}",           CALL(api_jobs_get), PERMIT_SEE_PUSH, NONE, WORKER},
     {DELETE, API "/jobs/{job}",           CALL(api_jobs_cancel), PERMIT_SEE_PUSH, NONE, WORKER},

@@ -9,8 +9,6 @@
 #include "common/base/memory.h"
 #include "server/db/transaction.h"
 
-#define TAKE_MAX 500
-
 /*
  * The selection: every ready version of the apps chosen, with its verdict. $1 now, $2 what was made
  * later is young, $3 N, $4 and $5 the scope, $6 the app behind which it starts, $7 how many apps.
@@ -400,20 +398,16 @@ static int take(struct transaction *tx, void *context, struct error *err)
 
 int retention_take(struct database *database, const struct retention_rules *rules,
                    const struct retention_scope *app, size_t limit, const struct actor *by,
-                   size_t *out_count, uint64_t *out_bytes, struct error *err)
+                   struct retained *out_items, size_t *out_count, uint64_t *out_bytes,
+                   struct error *err)
 {
-    const size_t count = limit < TAKE_MAX ? limit : TAKE_MAX;
-    cleanup_memory struct retained *items = memory_array(count, sizeof(*items));
     struct taking self = { .paging = { .judging = { rules, app, 0, INT64_MAX },
                                        .last_verdict = RETENTION_GOES,
-                                       .limit = count,
-                                       .items = items },
+                                       .limit = limit,
+                                       .items = out_items },
                            .by = by };
-    int r;
+    int r = transaction_write(database, take, &self, err);
 
-    if (items == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = transaction_write(database, take, &self, err);
     if (r < 0)
         return r;
     *out_count = self.paging.count;

@@ -28,6 +28,7 @@ enum cursor_list {
     CURSOR_PROMOTIONS,
     CURSOR_JOBS,
     CURSOR_LEASES,
+    CURSOR_RETENTION,
 };
 
 /* key.size <= CURSOR_KEY_MAX (programming error otherwise). */

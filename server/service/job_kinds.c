@@ -2,10 +2,12 @@
 #include "server/service/collection.h"
 #include "server/service/fsck.h"
 #include "server/service/jobs.h"
+#include "server/service/retention.h"
 
 /* What deletes is in one lane, so that no two of them judge at once. */
 const struct job_kind job_kinds[] = {
     { "gc", "delete", collection_run },
+    { "retention", "delete", retention_run },
     { "fsck", "check", fsck_run },
     { "backup", "delete", NULL },
 };

@@ -24,6 +24,7 @@ static const char *const names[] = {
     [REFUSAL_LEASED] = "leased",
     [REFUSAL_NO_PREVIOUS] = "no-previous",
     [REFUSAL_PRECONDITION] = "precondition-failed",
+    [REFUSAL_SAFETY_LIMIT] = "safety-limit",
     [REFUSAL_DIGEST_MISMATCH] = "digest-mismatch",
     [REFUSAL_VALIDATION] = "validation",
     [REFUSAL_TOO_LARGE] = "too-large",

@@ -37,6 +37,7 @@ enum refusal_code {
     REFUSAL_NO_PREVIOUS,        /* -EBUSY: nothing stood there before */
     REFUSAL_PRECONDITION,       /* -EEXIST: another version is current, the first of `names` ("":
                                    none) */
+    REFUSAL_SAFETY_LIMIT,       /* -EBUSY: it would take too much, and is not forced */
     REFUSAL_DIGEST_MISMATCH,    /* -EBADMSG: `expected`, `actual` */
     REFUSAL_VALIDATION,   /* -EINVAL: `pointer` names the member of the request, "" = the body */
     REFUSAL_TOO_LARGE,    /* -EFBIG */

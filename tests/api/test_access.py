@@ -98,7 +98,7 @@ def expected(route, kind):
         return 404
     contained = (not project or named_project) and (not app or named_app)
     bits = set(allow.split(","))
-    wanted = {"see": "pull", "see-push": "push"}.get(need, need)
+    wanted = {"see": "pull", "see-push": "push", "see-admin": "admin"}.get(need, need)
     if not contained and not need.startswith("see"):
         # above its scope: what it may not have there does not exist, or is not for it
         return {403, 404}

@@ -10,6 +10,8 @@
 
 #define DB(state) (((struct fixture *)*(state))->database)
 #define DAY_S 86400
+
+static struct retained taken[100];
 #define COUNT(state, where) fixture_integer(DB(state), "SELECT count(*) FROM " where)
 
 static const struct retention_rules two = { .keep = 2, .min_age_s = DAY_S };
@@ -64,7 +66,8 @@ static size_t take(struct database *database, const struct retention_rules *rule
     size_t count;
     uint64_t bytes;
 
-    assert_int_equal(retention_take(database, rules, &api, 100, &retention, &count, &bytes, NULL),
+    assert_int_equal(retention_take(database, rules, &api, 100, &retention, taken, &count, &bytes,
+                                    NULL),
                      0);
     return count;
 }
@@ -276,9 +279,13 @@ static void bytes(void **state)
     assert_int_equal(sum.bytes, 1000 + 1001 + 3 * 2000 + 3 + 3 * 2010 + 3);
     assert_int_equal(sum.all_bytes, all);
     memory_free(items);
-    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, &count, &freed, NULL), 0);
+    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, taken, &count, &freed,
+                                    NULL),
+                     0);
     assert_int_equal(freed, 1000 + 3 * 2000 + 3);
-    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, &count, &freed, NULL), 0);
+    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, taken, &count, &freed,
+                                    NULL),
+                     0);
     assert_int_equal(freed, 1001 + 3 * 2010 + 3);
 }
 
@@ -539,8 +546,8 @@ static void check_take(struct database *database, struct model *model)
         const struct retention_scope scope = { model_apps[app][0], model_apps[app][1] };
 
         do {
-            assert_int_equal(retention_take(database, &rules, &scope, 3, &retention, &count, &freed,
-                                            NULL),
+            assert_int_equal(retention_take(database, &rules, &scope, 3, &retention, taken, &count,
+                                            &freed, NULL),
                              0);
             all_freed += freed;
         } while (count == 3);
