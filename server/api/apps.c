@@ -5,8 +5,11 @@
 #include "server/api/handlers.h"
 #include "server/api/json_answer.h"
 #include "server/api/request.h"
+#include "server/db/retention.h"
 #include "server/http/http_answer.h"
 #include "server/service/projects.h"
+
+CLEANUP_DEFINE(json, json_free);
 
 static int answer_app(struct http_exchange *exchange, unsigned status, const struct app_info *info,
                       struct error *err)
@@ -53,9 +56,19 @@ int api_apps_get(struct http_exchange *exchange, void *context, struct error *er
 int api_apps_put(struct http_exchange *exchange, void *context, struct error *err)
 {
     struct request *request = request_of(exchange);
+    cleanup(cleanup_json) struct json *json = NULL;
     struct app_info info;
-    int r = apps_put(request_services(exchange), &request->caller, request->project, request->app,
-                     &info, &request->why, err);
+    int64_t retain;
+    bool said;
+    int r = request_json(exchange, &json, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = request_member_integer_or_null(exchange, json_root(json), "retain_versions",
+                                       RETENTION_INHERIT, &retain, &said, err);
+    if (r == 0)
+        r = apps_put(request_services(exchange), &request->caller, request->project, request->app,
+                     said ? &retain : NULL, &info, &request->why, err);
 
     return r < 0 ? r : answer_app(exchange, r == 1 ? 201 : 200, &info, err);
 }

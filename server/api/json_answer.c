@@ -33,6 +33,8 @@ void json_write_project(struct json_writer *writer, const char *name,
     json_text(writer, "project", info->project);
     json_write_time(writer, "created_at", info->created_at_s);
     json_integer(writer, "app_count", (int64_t)info->app_count);
+    if (info->retain_versions >= 0)
+        json_integer(writer, "retain_versions", info->retain_versions);
     json_end(writer);
 }
 
@@ -43,6 +45,8 @@ void json_write_app(struct json_writer *writer, const char *name, const struct a
     json_text(writer, "app", info->app);
     json_write_time(writer, "created_at", info->created_at_s);
     json_integer(writer, "version_count", (int64_t)info->version_count);
+    if (info->retain_versions >= 0)
+        json_integer(writer, "retain_versions", info->retain_versions);
     if (info->latest[0] != '\0')
         json_text(writer, "latest", info->latest);
     if (info->live[0] != '\0')

@@ -7,7 +7,10 @@
 #include "server/api/handlers.h"
 #include "server/api/json_answer.h"
 #include "server/api/request.h"
+#include "server/db/retention.h"
 #include "server/http/http_answer.h"
+
+CLEANUP_DEFINE(json, json_free);
 
 static int answer_project(struct http_exchange *exchange, unsigned status,
                           const struct project_info *info, struct error *err)
@@ -54,9 +57,19 @@ int api_projects_get(struct http_exchange *exchange, void *context, struct error
 int api_projects_put(struct http_exchange *exchange, void *context, struct error *err)
 {
     struct request *request = request_of(exchange);
+    cleanup(cleanup_json) struct json *json = NULL;
     struct project_info info;
-    int r = projects_put(request_services(exchange), &request->caller, request->project, &info,
-                         &request->why, err);
+    int64_t retain;
+    bool said;
+    int r = request_json(exchange, &json, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = request_member_integer_or_null(exchange, json_root(json), "retain_versions",
+                                       RETENTION_INHERIT, &retain, &said, err);
+    if (r == 0)
+        r = projects_put(request_services(exchange), &request->caller, request->project,
+                         said ? &retain : NULL, &info, &request->why, err);
 
     return r < 0 ? r : answer_project(exchange, r == 1 ? 201 : 200, &info, err);
 }

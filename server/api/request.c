@@ -430,6 +430,24 @@ int request_member_text(struct http_exchange *exchange, const struct json_value 
     return r < 0 ? member_refused(exchange, name, r) : 0;
 }
 
+int request_member_integer_or_null(struct http_exchange *exchange, const struct json_value *object,
+                                   const char *name, int64_t null_value, int64_t *out,
+                                   bool *out_said, struct error *err)
+{
+    const struct json_value *member = json_member(object, name);
+    int r;
+
+    *out_said = member != NULL;
+    if (json_is_null(member)) {
+        *out = null_value;
+        return 0;
+    }
+    r = json_get_integer(member, name, out, err);
+    if (r == 0 && *out < 0)
+        r = error_set(err, -EINVAL, "%s has to be 0 or more", name);
+    return r < 0 ? member_refused(exchange, name, r) : 0;
+}
+
 int request_member_bool(struct http_exchange *exchange, const struct json_value *object,
                         const char *name, bool *out, struct error *err)
 {

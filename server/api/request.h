@@ -67,6 +67,10 @@ enum request_coding request_coding_of(struct http_exchange *exchange);
 /* A member of a JSON body: absent leaves *out alone, another type is -EINVAL with its pointer. */
 int request_member_text(struct http_exchange *exchange, const struct json_value *object,
                         const char *name, const char **out, struct error *err);
+/* A number, or null, which gives `null_value`. *out_said: whether the member is there. */
+int request_member_integer_or_null(struct http_exchange *exchange, const struct json_value *object,
+                                   const char *name, int64_t null_value, int64_t *out,
+                                   bool *out_said, struct error *err);
 int request_member_bool(struct http_exchange *exchange, const struct json_value *object,
                         const char *name, bool *out, struct error *err);
 int request_member_digest(struct http_exchange *exchange, const struct json_value *object,

@@ -40,10 +40,10 @@ const struct route routes[] = {
 
     {GET,    API "/projects",             CALL(api_projects_list), PERMIT_SEE, NONE, WORKER},
     {GET,    PROJECT,                     CALL(api_projects_get), PERMIT_SEE, NONE, WORKER},
-    {PUT,    PROJECT,                     CALL(api_projects_put), PERMIT_ADMIN, NONE, WORKER},
+    {PUT,    PROJECT,                     CALL(api_projects_put), PERMIT_ADMIN, JSON, WORKER},
     {GET,    PROJECT "/apps",             CALL(api_apps_list), PERMIT_SEE, NONE, WORKER},
     {GET,    APP,                         CALL(api_apps_get), PERMIT_PULL, NONE, WORKER},
-    {PUT,    APP,                         CALL(api_apps_put), PERMIT_ADMIN, NONE, WORKER},
+    {PUT,    APP,                         CALL(api_apps_put), PERMIT_ADMIN, JSON, WORKER},
 
     {GET,    APP "/versions",             CALL(api_versions_list), PERMIT_PULL, NONE, WORKER},
     {GET,    VERSION,                     CALL(api_versions_get), PERMIT_PULL, NONE, WORKER},

@@ -16,7 +16,8 @@
     " (SELECT v.name FROM versions v WHERE v.app_id = a.id AND v.state = 'ready'"     \
     " ORDER BY v.created_at DESC, v.id DESC LIMIT 1),"                                \
     " (SELECT v.name FROM channels c JOIN versions v ON v.id = c.version_id"          \
-    " WHERE c.app_id = a.id AND c.name = 'live' AND v.state = 'ready')"
+    " WHERE c.app_id = a.id AND c.name = 'live' AND v.state = 'ready'),"              \
+    " coalesce(a.retain_count, -1)"
 
 struct lookup {
     const char *project, *name;
@@ -33,6 +34,7 @@ static int app_read(struct rows *rows, struct app *out, struct error *err)
     out->project_id = rows_integer(rows, 1);
     out->created_at_s = rows_integer(rows, 4);
     out->version_count = (uint64_t)rows_integer(rows, 5);
+    out->retain_versions = rows_integer(rows, 8);
     r = rows_text(rows, 2, out->project, sizeof(out->project), err);
     if (r >= 0)
         r = rows_text(rows, 3, out->name, sizeof(out->name), err);

@@ -17,6 +17,7 @@ struct app {
     char name[NAME_SIZE];
     int64_t created_at_s;
     uint64_t version_count;         /* ready ones */
+    int64_t retain_versions;        /* so many stay (retention.h); -1: not said */
     char latest[VERSION_NAME_SIZE]; /* on channel live, else the newest ready; "" when there is none
                                      */
     char live[VERSION_NAME_SIZE];   /* "" */

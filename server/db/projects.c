@@ -10,8 +10,9 @@
 #include "server/db/places.h"
 #include "server/db/transaction.h"
 
-#define PROJECT_COLUMNS \
-    "p.id, p.name, p.created_at, (SELECT count(*) FROM apps a WHERE a.project_id = p.id)"
+#define PROJECT_COLUMNS                                                                    \
+    "p.id, p.name, p.created_at, (SELECT count(*) FROM apps a WHERE a.project_id = p.id)," \
+    " coalesce(p.retain_count, -1)"
 
 struct lookup {
     const char *name;
@@ -25,6 +26,7 @@ static int project_read(struct rows *rows, struct project *out, struct error *er
     out->id = rows_integer(rows, 0);
     out->created_at_s = rows_integer(rows, 2);
     out->app_count = (uint64_t)rows_integer(rows, 3);
+    out->retain_versions = rows_integer(rows, 4);
     return rows_text(rows, 1, out->name, sizeof(out->name), err);
 }
 

@@ -16,6 +16,7 @@ struct project {
     char name[NAME_SIZE];
     int64_t created_at_s;
     uint64_t app_count;
+    int64_t retain_versions; /* of each app, unless it says otherwise; -1: not said */
 };
 
 int project_get(struct database *database, const char *name, struct project *out,

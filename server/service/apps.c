@@ -11,6 +11,7 @@
 #include "server/service/cursor.h"
 #include "server/service/projects.h"
 #include "server/service/refusal.h"
+#include "server/service/retain.h"
 
 static void info_of(const struct app *app, struct app_info *out)
 {
@@ -19,6 +20,7 @@ static void info_of(const struct app *app, struct app_info *out)
     memcpy(out->app, app->name, sizeof(out->app));
     out->created_at_s = app->created_at_s;
     out->version_count = app->version_count;
+    out->retain_versions = app->retain_versions;
     memcpy(out->latest, app->latest, sizeof(out->latest));
     memcpy(out->live, app->live, sizeof(out->live));
 }
@@ -88,7 +90,8 @@ void app_info_release(struct app_info *info)
 }
 
 int apps_put(struct services *services, const struct caller *caller, const char *project,
-             const char *app, struct app_info *out, struct refusal *why, struct error *err)
+             const char *app, const int64_t *retain, struct app_info *out, struct refusal *why,
+             struct error *err)
 {
     struct app row;
     bool created = false;
@@ -103,10 +106,14 @@ int apps_put(struct services *services, const struct caller *caller, const char 
     if (r < 0)
         return refusal_at(why, "", r);
     r = app_put(services->database, project, app, caller->identity.name, &row, &created, err);
+    if (r == 0 && created)
+        event_written(services);
+    if (r == 0 && retain != NULL)
+        r = retain_put(services, caller, project, app, *retain, why, err);
+    if (r == 0 && retain != NULL)
+        r = app_get(services->database, project, app, &row, err);
     if (r < 0)
         return r;
-    if (created)
-        event_written(services);
     info_of(&row, out);
     return created ? 1 : 0;
 }

@@ -28,7 +28,8 @@ static const struct key {
 } keys[] = {
     { "trash_age", POLICY_TIME, offsetof(struct policy, trash_age_s), 7 * 86400, YEARS_S },
     { "collect_grace", POLICY_TIME, offsetof(struct policy, collect_grace_s), 86400, YEARS_S },
-    { "retain_versions", POLICY_COUNT, offsetof(struct policy, retain_versions), 10, 1000000 },
+    { "retain_versions", POLICY_COUNT, offsetof(struct policy, retain_versions), 10,
+      POLICY_RETAIN_MAX },
     { "retain_min_age", POLICY_TIME, offsetof(struct policy, retain_min_age_s), 86400, YEARS_S },
     { "job_age", POLICY_TIME, offsetof(struct policy, job_age_s), 90 * 86400, YEARS_S },
 };

@@ -22,6 +22,8 @@ struct policy {
     int64_t job_age_s;        /* a job that ended is remembered for so long */
 };
 
+#define POLICY_RETAIN_MAX 1000000
+
 /* A value that is no longer allowed counts as the default. */
 int policy_get(struct services *services, struct policy *out, struct error *err);
 

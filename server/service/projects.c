@@ -8,9 +8,12 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/projects.h"
+#include "server/db/retention.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"
+#include "server/service/policy.h"
 #include "server/service/refusal.h"
+#include "server/service/retain.h"
 
 static void info_of(const struct project *project, const struct identity *identity,
                     struct project_info *out)
@@ -19,6 +22,7 @@ static void info_of(const struct project *project, const struct identity *identi
     memcpy(out->project, project->name, sizeof(out->project));
     out->created_at_s = project->created_at_s;
     out->app_count = project->app_count;
+    out->retain_versions = project->retain_versions;
     if (identity->app[0] != '\0' && out->app_count > 1)
         out->app_count = 1; /* the others do not exist for it */
 }
@@ -71,8 +75,25 @@ int projects_get(struct services *services, const struct identity *identity, con
     return 0;
 }
 
+int retain_put(struct services *services, const struct caller *caller, const char *project,
+               const char *app, int64_t retain, struct refusal *why, struct error *err)
+{
+    const struct actor by = caller_actor(caller);
+    int r;
+
+    if (retain != RETENTION_INHERIT && (retain < 0 || retain > POLICY_RETAIN_MAX))
+        return refusal_at(why, "/retain_versions",
+                          error_set(err, -EINVAL, "retain_versions is null, or from 0 to %d",
+                                    POLICY_RETAIN_MAX));
+    r = retention_override(services->database, project, app, retain, &by, err);
+    if (r == 0)
+        event_written(services);
+    return r;
+}
+
 int projects_put(struct services *services, const struct caller *caller, const char *project,
-                 struct project_info *out, struct refusal *why, struct error *err)
+                 const int64_t *retain, struct project_info *out, struct refusal *why,
+                 struct error *err)
 {
     struct project row;
     bool created = false;
@@ -85,10 +106,14 @@ int projects_put(struct services *services, const struct caller *caller, const c
     if (r < 0)
         return refusal_at(why, "", r);
     r = project_put(services->database, project, caller->identity.name, &row, &created, err);
+    if (r == 0 && created)
+        event_written(services);
+    if (r == 0 && retain != NULL)
+        r = retain_put(services, caller, project, NULL, *retain, why, err);
+    if (r == 0 && retain != NULL)
+        r = project_get(services->database, project, &row, err);
     if (r < 0)
         return r;
-    if (created)
-        event_written(services);
     info_of(&row, &caller->identity, out);
     return created ? 1 : 0;
 }

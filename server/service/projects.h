@@ -28,7 +28,8 @@ struct page_request {
 struct project_info {
     char project[NAME_TEXT_SIZE];
     int64_t created_at_s;
-    uint64_t app_count; /* of all its apps that the identity sees */
+    uint64_t app_count;      /* of all its apps that the identity sees */
+    int64_t retain_versions; /* of each app that says nothing else; -1: as the policy says */
 };
 
 struct app_info {
@@ -36,6 +37,7 @@ struct app_info {
     char app[NAME_TEXT_SIZE];
     int64_t created_at_s;
     uint64_t version_count;         /* ready ones */
+    int64_t retain_versions;        /* so many stay; -1: as its project says */
     char latest[VERSION_TEXT_SIZE]; /* "" when there is none */
     char live[VERSION_TEXT_SIZE];
     bool has_channels;        /* of one app, by name; not in lists */
@@ -61,9 +63,11 @@ int projects_list(struct services *services, const struct identity *identity,
                   struct error *err);
 int projects_get(struct services *services, const struct identity *identity, const char *project,
                  struct project_info *out, struct refusal *why, struct error *err);
-/* ADMIN of the project. 1: made; 0: it was there. -EINVAL: a bad name. */
+/* ADMIN of the project. 1: made; 0: it was there. -EINVAL: a bad name. retain: NULL leaves what is
+ * there, RETENTION_INHERIT (server/db/retention.h) takes it back; at most POLICY_RETAIN_MAX. */
 int projects_put(struct services *services, const struct caller *caller, const char *project,
-                 struct project_info *out, struct refusal *why, struct error *err);
+                 const int64_t *retain, struct project_info *out, struct refusal *why,
+                 struct error *err);
 void project_page_release(struct project_page *page);
 
 int apps_list(struct services *services, const struct identity *identity, const char *project,
@@ -72,7 +76,9 @@ int apps_list(struct services *services, const struct identity *identity, const 
 /* With its channels: app_info_release() it. */
 int apps_get(struct services *services, const struct identity *identity, const char *project,
              const char *app, struct app_info *out, struct refusal *why, struct error *err);
-/* ADMIN of the app; makes the project too when the scope allows. 1: made; 0: it was there. */
+/* ADMIN of the app; makes the project too when the scope allows. 1: made; 0: it was there. retain:
+ * as above. */
 int apps_put(struct services *services, const struct caller *caller, const char *project,
-             const char *app, struct app_info *out, struct refusal *why, struct error *err);
+             const char *app, const int64_t *retain, struct app_info *out, struct refusal *why,
+             struct error *err);
 void app_page_release(struct app_page *page);

@@ -143,3 +143,34 @@ def test_what_is_refused(server, admin, members, pointer):
 def test_places_that_are_not_there(server, admin):
     for members in ({"project": "none"}, {"project": "p", "app": "none"}, {"project": "x" * 500}):
         assert post(server, admin, "/retention/run", **members).status == 404
+
+
+def put(server, token, path, **members):
+    return server.request("PUT", API + path, token=token, json_body=members)
+
+
+def test_an_app_and_a_project_say_how_many_stay(server, admin):
+    push(server, admin, "kept", "a", 12)
+
+    def goes():
+        return post(server, admin, "/retention/preview", project="kept").json()["trashed"]
+
+    assert "retain_versions" not in server.request("GET", f"{API}/projects/kept",
+                                                   token=admin).json()
+    answer = put(server, admin, "/projects/kept", retain_versions=11)
+    assert (answer.status, answer.json()["retain_versions"]) == (200, 11)
+    assert goes() == 1
+    assert put(server, admin, "/projects/kept/apps/a", retain_versions=9).status == 200
+    assert goes() == 3
+    shown = server.request("GET", f"{API}/projects/kept/apps/a", token=admin).json()
+    assert shown["retain_versions"] == 9
+    assert put(server, admin, "/projects/kept/apps/a").json()["retain_versions"] == 9
+    answer = put(server, admin, "/projects/kept/apps/a", retain_versions=None)
+    assert "retain_versions" not in answer.json()
+    assert goes() == 1
+    for wrong in (-1, 1_000_001, "3", 1.5, []):
+        answer = put(server, admin, "/projects/kept/apps/a", retain_versions=wrong)
+        assert (answer.status, answer.code) == (422, "validation"), wrong
+        assert answer.json()["errors"][0]["pointer"] == "/retain_versions"
+    token = server.token("push", project="kept")
+    assert put(server, token, "/projects/kept/apps/a", retain_versions=1).status == 403

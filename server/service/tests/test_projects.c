@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "server/db/retention.h"
+#include "server/service/policy.h"
 #include "server/service/tests/world.h"
 
 static struct world world;
@@ -29,12 +31,16 @@ static void test_put_and_get(void **state)
     struct app_info app;
     struct refusal why = { 0 };
 
-    assert_int_equal(projects_put(world.services, &world.caller, "one", &project, NULL, NULL), 1);
-    assert_int_equal(projects_put(world.services, &world.caller, "one", &project, NULL, NULL), 0);
+    assert_int_equal(projects_put(world.services, &world.caller, "one", NULL, &project, NULL, NULL),
+                     1);
+    assert_int_equal(projects_put(world.services, &world.caller, "one", NULL, &project, NULL, NULL),
+                     0);
     assert_string_equal(project.project, "one");
     assert_int_equal(project.created_at_s, world_now());
-    assert_int_equal(apps_put(world.services, &world.caller, "two", "api", &app, NULL, NULL), 1);
-    assert_int_equal(apps_put(world.services, &world.caller, "two", "api", &app, NULL, NULL), 0);
+    assert_int_equal(apps_put(world.services, &world.caller, "two", "api", NULL, &app, NULL, NULL),
+                     1);
+    assert_int_equal(apps_put(world.services, &world.caller, "two", "api", NULL, &app, NULL, NULL),
+                     0);
     assert_string_equal(app.project, "two");
     assert_string_equal(app.app, "api");
     assert_string_equal(app.latest, "");
@@ -49,9 +55,9 @@ static void test_put_and_get(void **state)
     assert_int_equal(apps_get(world.services, &world.caller.identity, "one", "none", &app, NULL,
                               NULL),
                      -ENOENT);
-    assert_int_equal(projects_put(world.services, &world.caller, "..", &project, &why, NULL),
+    assert_int_equal(projects_put(world.services, &world.caller, "..", NULL, &project, &why, NULL),
                      -EINVAL);
-    assert_int_equal(apps_put(world.services, &world.caller, "two", "a/b", &app, &why, NULL),
+    assert_int_equal(apps_put(world.services, &world.caller, "two", "a/b", NULL, &app, &why, NULL),
                      -EINVAL);
 }
 
@@ -65,13 +71,17 @@ static void test_rights(void **state)
     world_token(&world, NULL, NULL, ACCESS_PUSH | ACCESS_PULL, &pusher, text);
     world_token(&world, "mine", NULL, ACCESS_ADMIN, &admin, text);
     world_token(&world, "mine", "a", ACCESS_ADMIN, &of_app, text);
-    assert_int_equal(projects_put(world.services, &pusher, "x", &project, NULL, NULL), -EACCES);
-    assert_int_equal(projects_put(world.services, &admin, "theirs", &project, NULL, NULL), -ENOENT);
-    assert_int_equal(projects_put(world.services, &of_app, "mine", &project, NULL, NULL), -EACCES);
-    assert_int_equal(projects_put(world.services, &admin, "mine", &project, NULL, NULL), 1);
-    assert_int_equal(apps_put(world.services, &of_app, "mine", "a", &app, NULL, NULL), 1);
-    assert_int_equal(apps_put(world.services, &of_app, "mine", "b", &app, NULL, NULL), -ENOENT);
-    assert_int_equal(apps_put(world.services, &admin, "mine", "b", &app, NULL, NULL), 1);
+    assert_int_equal(projects_put(world.services, &pusher, "x", NULL, &project, NULL, NULL),
+                     -EACCES);
+    assert_int_equal(projects_put(world.services, &admin, "theirs", NULL, &project, NULL, NULL),
+                     -ENOENT);
+    assert_int_equal(projects_put(world.services, &of_app, "mine", NULL, &project, NULL, NULL),
+                     -EACCES);
+    assert_int_equal(projects_put(world.services, &admin, "mine", NULL, &project, NULL, NULL), 1);
+    assert_int_equal(apps_put(world.services, &of_app, "mine", "a", NULL, &app, NULL, NULL), 1);
+    assert_int_equal(apps_put(world.services, &of_app, "mine", "b", NULL, &app, NULL, NULL),
+                     -ENOENT);
+    assert_int_equal(apps_put(world.services, &admin, "mine", "b", NULL, &app, NULL, NULL), 1);
     /* The token of one app sees that app, and its project with it alone. */
     assert_int_equal(projects_get(world.services, &of_app.identity, "mine", &project, NULL, NULL),
                      0);
@@ -94,10 +104,12 @@ static void test_pages(void **state)
         char name[16];
 
         snprintf(name, sizeof(name), "app%02d", (i * 7) % 30);
-        assert_int_equal(apps_put(world.services, &world.caller, "pages", name, &app, NULL, NULL),
+        assert_int_equal(apps_put(world.services, &world.caller, "pages", name, NULL, &app, NULL,
+                                  NULL),
                          1);
         snprintf(name, sizeof(name), "zz%02d", i);
-        assert_int_equal(apps_put(world.services, &world.caller, name, "a", &app, NULL, NULL), 1);
+        assert_int_equal(apps_put(world.services, &world.caller, name, "a", NULL, &app, NULL, NULL),
+                         1);
     }
     do {
         struct app_page apps;
@@ -147,8 +159,10 @@ static void test_lists_hold_what_is_seen(void **state)
     struct refusal why = { 0 };
     char text[64];
 
-    assert_int_equal(apps_put(world.services, &world.caller, "seen", "a", &app, NULL, NULL), 1);
-    assert_int_equal(apps_put(world.services, &world.caller, "seen", "b", &app, NULL, NULL), 1);
+    assert_int_equal(apps_put(world.services, &world.caller, "seen", "a", NULL, &app, NULL, NULL),
+                     1);
+    assert_int_equal(apps_put(world.services, &world.caller, "seen", "b", NULL, &app, NULL, NULL),
+                     1);
     world_token(&world, "seen", NULL, ACCESS_PULL, &of_project, text);
     world_token(&world, "seen", "b", ACCESS_PULL, &of_app, text);
     world_token(&world, "absent", NULL, ACCESS_PULL, &blind, text);
@@ -177,9 +191,41 @@ static void test_lists_hold_what_is_seen(void **state)
     assert_int_equal(why.code, REFUSAL_NOT_FOUND);
 }
 
+static void test_how_many_versions_stay(void **state)
+{
+    struct project_info project;
+    struct app_info app;
+    struct refusal why = { 0 };
+    int64_t retain = 3;
+
+    assert_int_equal(apps_put(world.services, &world.caller, "kept", "a", &retain, &app, NULL,
+                              NULL),
+                     1);
+    assert_int_equal(app.retain_versions, 3);
+    retain = 0;
+    assert_int_equal(projects_put(world.services, &world.caller, "kept", &retain, &project, NULL,
+                                  NULL),
+                     0);
+    assert_int_equal(project.retain_versions, 0);
+    assert_int_equal(apps_put(world.services, &world.caller, "kept", "a", NULL, &app, NULL, NULL),
+                     0);
+    assert_int_equal(app.retain_versions, 3); /* not said: left */
+    retain = RETENTION_INHERIT;
+    assert_int_equal(apps_put(world.services, &world.caller, "kept", "a", &retain, &app, NULL,
+                              NULL),
+                     0);
+    assert_int_equal(app.retain_versions, -1);
+    retain = POLICY_RETAIN_MAX + 1;
+    assert_int_equal(apps_put(world.services, &world.caller, "kept", "a", &retain, &app, &why,
+                              NULL),
+                     -EINVAL);
+    assert_string_equal(why.pointer, "/retain_versions");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_how_many_versions_stay),
         cmocka_unit_test(test_put_and_get),
         cmocka_unit_test(test_rights),
         cmocka_unit_test(test_pages),
