@@ -37,5 +37,6 @@ command_function command_restore;
 command_function command_copy;
 command_function command_hosts;
 command_function command_wait;
+command_function command_cleanup;
 command_function command_version;
 command_function command_completion;

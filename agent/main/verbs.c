@@ -21,6 +21,7 @@ enum {
     COPY,
     HOSTS,
     WAIT,
+    CLEANUP,
     VERSION,
     COMPLETION,
 };
@@ -100,6 +101,12 @@ static const struct option_spec wait_options[] = {
     NO_OPTION,
 };
 
+static const struct option_spec cleanup_options[] = {
+    { "dry-run", 'n', OPTION_SWITCH, NULL, "change nothing; tell which would go" },
+    { "force", 0, OPTION_SWITCH, NULL, "also when more would go than is safe" },
+    NO_OPTION,
+};
+
 static const struct option_spec every_options[] = {
     { "config", 0, OPTION_TEXT, "FILE", "settings, instead of .kkartifact.yml in the directory" },
     { "server", 0, OPTION_LIST, "URL",
@@ -135,6 +142,8 @@ static const struct verb_spec verbs[] = {
     { "hosts", "[P[/A[/V]]]", 0, 1, "List which version is in use on which host", NULL, HOSTS },
     { "wait", "P/A/V", 1, 1, "Wait until a version is in use on so many hosts", wait_options,
       WAIT },
+    { "cleanup", "P/A", 1, 1, "Take versions that are too many to the trash", cleanup_options,
+      CLEANUP },
     { "version", "", 0, 0, "Print the version of this program", NULL, VERSION },
     { "completion", "bash|zsh|fish", 1, 1, "Print the completion script of a shell", NULL,
       COMPLETION },
@@ -167,6 +176,7 @@ command_function *verbs_function(int id)
         [COPY] = command_copy,
         [HOSTS] = command_hosts,
         [WAIT] = command_wait,
+        [CLEANUP] = command_cleanup,
         [VERSION] = command_version,
         [COMPLETION] = command_completion,
     };
