@@ -61,25 +61,42 @@ static void date_from_days(int64_t days, int *out_year, int *out_month, int *out
     *out_year = (int)(year_of_era + era * 400 + (*out_month <= 2));
 }
 
-int clock_format(int64_t time_s, char out[CLOCK_TEXT_SIZE], struct error *err)
+struct clock_date clock_date_of(int64_t time_s)
 {
-    int year, month, day;
-    int64_t days, rest;
+    struct clock_date date;
+    int64_t days = time_s / DAY_S;
+    int64_t rest = time_s % DAY_S;
 
-    if (time_s < YEAR_0000_START || time_s >= YEAR_9999_END)
-        return error_set(err, -EINVAL, "time %lld is outside the years 0000 to 9999",
-                         (long long)time_s);
-    days = time_s / DAY_S;
-    rest = time_s % DAY_S;
     if (rest < 0) {
         rest += DAY_S;
         days--;
     }
-    date_from_days(days, &year, &month, &day);
-    /* The casts bound the digits, which the compiler checks against the array. */
-    snprintf(out, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)year % 10000u,
-             (unsigned)month % 100u, (unsigned)day % 100u, (unsigned)(rest / 3600) % 100u,
-             (unsigned)(rest / 60 % 60) % 100u, (unsigned)(rest % 60) % 100u);
+    date_from_days(days, &date.year, &date.month, &date.day);
+    date.hour = (int)(rest / 3600);
+    date.minute = (int)(rest / 60 % 60);
+    date.second = (int)(rest % 60);
+    date.weekday = (int)((days % 7 + 11) % 7); /* day 0 was a Thursday */
+    return date;
+}
+
+int64_t clock_date_time(const struct clock_date *date)
+{
+    return days_from_date(date->year, date->month, date->day) * DAY_S + (int64_t)date->hour * 3600 +
+           (int64_t)date->minute * 60 + date->second;
+}
+
+int clock_format(int64_t time_s, char out[CLOCK_TEXT_SIZE], struct error *err)
+{
+    struct clock_date date;
+
+    if (time_s < YEAR_0000_START || time_s >= YEAR_9999_END)
+        return error_set(err, -EINVAL, "time %lld is outside the years 0000 to 9999",
+                         (long long)time_s);
+    date = clock_date_of(time_s);
+    /* The remainders bound the digits, which the compiler checks against the array. */
+    snprintf(out, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)date.year % 10000u,
+             (unsigned)date.month % 100u, (unsigned)date.day % 100u, (unsigned)date.hour % 100u,
+             (unsigned)date.minute % 100u, (unsigned)date.second % 100u);
     return 0;
 }
 
@@ -141,7 +158,7 @@ static bool take_zone(struct span *rest, int64_t *out_offset_s)
     return true;
 }
 
-static int days_of_month(int year, int month)
+int clock_days_of_month(int year, int month)
 {
     static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -161,7 +178,7 @@ int clock_parse(struct span text, int64_t *out_time_s, struct error *err)
            (take_byte(&rest, 'T') || take_byte(&rest, ' ')) && take_digits(&rest, 2, &hour) &&
            take_byte(&rest, ':') && take_digits(&rest, 2, &minute) && take_byte(&rest, ':') &&
            take_digits(&rest, 2, &second) && take_fraction(&rest) && take_zone(&rest, &zone_s) &&
-           month >= 1 && month <= 12 && day >= 1 && day <= days_of_month(year, month) &&
+           month >= 1 && month <= 12 && day >= 1 && day <= clock_days_of_month(year, month) &&
            hour <= 23 && minute <= 59 && second <= 59;
     if (!good)
         return error_set(err, -EINVAL, "\"%.*s\" is not a time (YYYY-MM-DDThh:mm:ssZ)",

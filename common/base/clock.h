@@ -14,6 +14,19 @@ struct error;
  * seconds); written `YYYY-MM-DDThh:mm:ssZ`, years 0000 to 9999. Intervals are
  * measured with the monotonic clock. Any thread.
  */
+/* What a calendar and a clock show, in the proleptic Gregorian calendar. */
+struct clock_date {
+    int year, month, day; /* from 1 */
+    int hour, minute, second;
+    int weekday; /* 0: Sunday */
+};
+
+/* Of seconds since 1970-01-01T00:00:00, of whatever zone they are; within a million years. */
+struct clock_date clock_date_of(int64_t time_s);
+/* The other way; the weekday is not looked at. */
+int64_t clock_date_time(const struct clock_date *date);
+int clock_days_of_month(int year, int month);
+
 #define CLOCK_TEXT_SIZE 21 /* with the NUL */
 
 int64_t clock_now_s(void);

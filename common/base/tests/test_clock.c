@@ -86,6 +86,23 @@ static void refused(void **state)
     assert_int_equal(clock_format(INT64_MIN, text, NULL), -EINVAL);
 }
 
+static void dates(void **state)
+{
+    static const struct clock_date known[] = {
+        { 1970, 1, 1, 0, 0, 0, 4 }, { 1969, 12, 31, 23, 59, 59, 3 }, { 2000, 2, 29, 12, 30, 15, 2 },
+        { 2100, 3, 1, 0, 0, 0, 1 }, { 1600, 1, 1, 0, 0, 0, 6 },
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        struct clock_date date = clock_date_of(clock_date_time(&known[i]));
+
+        assert_memory_equal(&date, &known[i], sizeof(date));
+    }
+    assert_int_equal(clock_days_of_month(2100, 2), 28);
+    assert_int_equal(clock_days_of_month(2000, 2), 29);
+    assert_int_equal(clock_days_of_month(2001, 12), 31);
+}
+
 static void clocks_go_on(void **state)
 {
     uint64_t before = clock_monotonic_ns();
@@ -102,6 +119,7 @@ int main(void)
         cmocka_unit_test(agrees_with_the_c_library_over_four_centuries),
         cmocka_unit_test(zones_and_fractions),
         cmocka_unit_test(refused),
+        cmocka_unit_test(dates),
         cmocka_unit_test(clocks_go_on),
     };
 
