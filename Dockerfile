@@ -13,7 +13,7 @@ RUN make build && make install DESTDIR=/out PREFIX=/usr
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl libargon2-1 libcjson1 \
-        libcurl4 libmicrohttpd12 libsqlite3-0 libssl3 libxxhash0 libyaml-0-2 libzstd1 \
+        libcurl4 libmicrohttpd12 libsqlite3-0 libssl3 libxxhash0 libyaml-0-2 libzstd1 tzdata \
         zlib1g $(dpkg --print-architecture | sed -n 's/^amd64$/libipsec-mb1/p') \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/kkartifact --create-home --shell /usr/sbin/nologin kkartifact

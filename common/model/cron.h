@@ -13,13 +13,13 @@ struct zone;
  * cron - when something is due, in the five fields of crontab(5): minute, hour, day of the month,
  * month, day of the week.
  *
- * A field is *, a number, a range a-b, one of these with a step (a-b/n and *, not a number), or
- * several with commas between. Months and days have English names of three letters; Sunday is 0 and
+ * A field is *, a number, a range a-b, a range or * with a step (a-b/n), or several with commas
+ * between. Months and days have English names of three letters; Sunday is 0 and
  * 7. As cron(8) does: where both days are told, without a * in front, one of them is enough.
  *
  * When clocks change: of a schedule with told hours, a time that is skipped is due at the first
- * moment behind the gap, and one that is shown twice is due the first time only. A schedule of every
- * hour goes on by the minutes that pass.
+ * moment behind the gap, and one that is shown twice is due the first time only. A schedule of
+ * every hour goes on by the minutes that pass.
  */
 #define CRON_TEXT_MAX 127
 

@@ -6,8 +6,8 @@
 
 #include "common/base/span.h"
 
-/* zone_rule - the rule for all years to come at the end of a zone's file: TZ of POSIX, with hours up
- * to 167 ("CET-1CEST,M3.5.0,M10.5.0/3"). */
+/* zone_rule - the rule for all years to come at the end of a zone's file: TZ of POSIX, with hours
+ * up to 167 ("CET-1CEST,M3.5.0,M10.5.0/3"). */
 struct zone_day {
     enum { ZONE_DAY_JULIAN, ZONE_DAY_OF_YEAR, ZONE_DAY_OF_WEEK } kind;
     int month, week, day; /* the week-th weekday of a month, 5: the last; else `day` of the year */

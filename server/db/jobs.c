@@ -205,29 +205,56 @@ static int id_make(char out[JOB_ID_SIZE], struct error *err)
     return r;
 }
 
-static int add(struct transaction *tx, void *context, struct error *err)
-{
-    struct adding *adding = context;
-    int r = find_same(tx, adding, err);
-
-    adding->is_known = r > 0;
-    return r != 0 ? r : insert(tx, adding, err);
-}
-
-int job_add(struct database *database, const struct actor *by, const struct job_draft *draft,
-            struct job *out, struct error *err)
+int job_add_in(struct transaction *tx, const struct actor *by, const struct job_draft *draft,
+               struct job *out, struct error *err)
 {
     struct adding adding = { .by = by, .draft = draft };
     int r = id_make(adding.id, err);
 
+    if (r < 0)
+        return r;
+    r = find_same(tx, &adding, err);
+    adding.is_known = r > 0;
     if (r == 0)
-        r = transaction_write(database, add, &adding, err);
+        r = insert(tx, &adding, err);
     if (r < 0) {
         job_release(&adding.job);
         return r;
     }
     *out = adding.job;
     return adding.is_known;
+}
+
+struct asking {
+    const struct actor *by;
+    const struct job_draft *draft;
+    bool is_known;
+    struct job job;
+};
+
+static int add(struct transaction *tx, void *context, struct error *err)
+{
+    struct asking *asking = context;
+    int r;
+
+    job_release(&asking->job);
+    r = job_add_in(tx, asking->by, asking->draft, &asking->job, err);
+    asking->is_known = r > 0;
+    return r;
+}
+
+int job_add(struct database *database, const struct actor *by, const struct job_draft *draft,
+            struct job *out, struct error *err)
+{
+    struct asking asking = { .by = by, .draft = draft };
+    int r = transaction_write(database, add, &asking, err);
+
+    if (r < 0) {
+        job_release(&asking.job);
+        return r;
+    }
+    *out = asking.job;
+    return asking.is_known;
 }
 
 /* ------------------------------------------------------------ working on one */

@@ -50,6 +50,11 @@ const char *job_state_name(enum job_state state);
 int job_add(struct database *database, const struct actor *by, const struct job_draft *draft,
             struct job *out, struct error *err);
 
+/* The same as a part of somebody's transaction. *out is set in either case. */
+struct transaction;
+int job_add_in(struct transaction *tx, const struct actor *by, const struct job_draft *draft,
+               struct job *out, struct error *err);
+
 /* Takes the next job of the lane: 1 and the job, running, its lease `lease_s` long; 0: there is
  * none, or another holder has one. */
 int job_claim(struct database *database, const char *lane, const char *holder, int64_t lease_s,

@@ -22,6 +22,7 @@
 #include "server/service/leases.h"
 #include "server/service/pushes.h"
 #include "server/service/record_store.h"
+#include "server/service/retention_schedule.h"
 #include "server/service/services.h"
 #include "server/service/tombstone_clearing.h"
 
@@ -53,6 +54,7 @@ static const struct step steps[] = {
     { "tokens-used", 30000, 30000, false, LANE_QUICK, flush_used },
     { "records-purged", 3000, 60000, false, LANE_QUICK, record_store_tell_purged },
     { "collection-ask", 60000, 600000, false, LANE_QUICK, collection_ask },
+    { "retention-schedule", 15000, 60000, false, LANE_QUICK, retention_schedule_step },
     { "jobs-forget", 45000, 3600000, false, LANE_QUICK, jobs_forget },
     { "records-complete", 5000, 24 * 3600000ull, false, LANE_QUICK, record_store_complete },
     { "jobs-work", 500, 5000, true, LANE_JOBS, jobs_work },

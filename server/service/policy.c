@@ -10,36 +10,112 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/number.h"
+#include "common/model/cron.h"
+#include "common/model/zone.h"
 #include "server/db/settings.h"
 #include "server/service/access.h"
 #include "server/service/context.h"
 #include "server/service/refusal.h"
 
 #define YEARS_S ((int64_t)100 * 365 * 86400)
-#define VALUE_TEXT_MAX 64
 
-enum policy_kind { POLICY_COUNT, POLICY_TIME };
+enum policy_kind { POLICY_COUNT, POLICY_TIME, POLICY_TEXT };
+
+typedef int text_check(const char *text, struct error *err);
+static text_check schedule_check, zone_check;
 
 static const struct key {
     const char *name;
     enum policy_kind kind;
-    size_t offset; /* of an int64_t in struct policy */
+    size_t offset; /* in struct policy: of an int64_t, or of an array of POLICY_TEXT_SIZE */
     int64_t fallback, max;
+    const char *fallback_text;
+    text_check *check;
 } keys[] = {
-    { "trash_age", POLICY_TIME, offsetof(struct policy, trash_age_s), 7 * 86400, YEARS_S },
-    { "collect_grace", POLICY_TIME, offsetof(struct policy, collect_grace_s), 86400, YEARS_S },
-    { "retain_versions", POLICY_COUNT, offsetof(struct policy, retain_versions), 10,
-      POLICY_RETAIN_MAX },
-    { "retain_min_age", POLICY_TIME, offsetof(struct policy, retain_min_age_s), 86400, YEARS_S },
-    { "job_age", POLICY_TIME, offsetof(struct policy, job_age_s), 90 * 86400, YEARS_S },
+    { .name = "trash_age",
+      .kind = POLICY_TIME,
+      .offset = offsetof(struct policy, trash_age_s),
+      .fallback = 7 * 86400,
+      .max = YEARS_S },
+    { .name = "collect_grace",
+      .kind = POLICY_TIME,
+      .offset = offsetof(struct policy, collect_grace_s),
+      .fallback = 86400,
+      .max = YEARS_S },
+    { .name = "retain_versions",
+      .kind = POLICY_COUNT,
+      .offset = offsetof(struct policy, retain_versions),
+      .fallback = 10,
+      .max = POLICY_RETAIN_MAX },
+    { .name = "retain_min_age",
+      .kind = POLICY_TIME,
+      .offset = offsetof(struct policy, retain_min_age_s),
+      .fallback = 86400,
+      .max = YEARS_S },
+    { .name = "job_age",
+      .kind = POLICY_TIME,
+      .offset = offsetof(struct policy, job_age_s),
+      .fallback = 90 * 86400,
+      .max = YEARS_S },
+    { .name = "retention_schedule",
+      .kind = POLICY_TEXT,
+      .offset = offsetof(struct policy, retention_schedule),
+      .fallback_text = "0 3 * * *",
+      .check = schedule_check },
+    { .name = "time_zone",
+      .kind = POLICY_TEXT,
+      .offset = offsetof(struct policy, time_zone),
+      .fallback_text = "UTC",
+      .check = zone_check },
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
-static int parse(const struct key *key, const char *text, int64_t *out, struct error *err)
+CLEANUP_DEFINE(zone, zone_free);
+
+static bool is_off(const char *schedule)
 {
-    uint64_t value;
+    return schedule[0] == '\0' || strcmp(schedule, "off") == 0;
+}
+
+bool policy_has_schedule(const struct policy *policy)
+{
+    return !is_off(policy->retention_schedule);
+}
+
+static int schedule_check(const char *text, struct error *err)
+{
+    struct cron cron;
+
+    return is_off(text) ? 0 : cron_parse(span_text(text), &cron, err);
+}
+
+static int zone_check(const char *text, struct error *err)
+{
+    cleanup(cleanup_zone) struct zone *zone = NULL;
+
+    return zone_load(text, &zone, err);
+}
+
+static int parse_text(const struct key *key, const char *text, void *out, struct error *err)
+{
     int r;
 
+    if (strlen(text) >= POLICY_TEXT_SIZE)
+        return error_set(err, -EINVAL, "longer than %d bytes", POLICY_TEXT_SIZE - 1);
+    r = key->check(text, err);
+    if (r == 0)
+        memcpy(out, text, strlen(text) + 1);
+    return r;
+}
+
+/* Into its member of a policy. */
+static int parse(const struct key *key, const char *text, void *out, struct error *err)
+{
+    uint64_t value = 0;
+    int r;
+
+    if (key->kind == POLICY_TEXT)
+        return parse_text(key, text, out, err);
     if (key->kind == POLICY_COUNT) {
         r = number_parse(span_text(text), (uint64_t)key->max, &value, err);
     } else {
@@ -47,21 +123,33 @@ static int parse(const struct key *key, const char *text, int64_t *out, struct e
         value /= 1000;
     }
     if (r == 0)
-        *out = (int64_t)value;
+        *(int64_t *)out = (int64_t)value;
     return r;
 }
 
-static int read_one(struct services *services, const struct key *key, int64_t *out,
-                    struct error *err)
+static void fall_back(const struct key *key, void *out)
 {
-    cleanup(buf_release) struct buf text = buf_init(VALUE_TEXT_MAX);
+    if (key->kind == POLICY_TEXT)
+        memcpy(out, key->fallback_text, strlen(key->fallback_text) + 1);
+    else
+        *(int64_t *)out = key->fallback;
+}
+
+/* A zone is not looked for on the disk each time a policy is read: whoever uses it does. */
+static int read_one(struct services *services, const struct key *key, void *out, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(POLICY_TEXT_SIZE);
     int r = setting_get(services->database, key->name, &text, err);
 
-    *out = key->fallback;
-    if (r == -ENOENT)
+    fall_back(key, out);
+    if (r == -ENOENT || r == -EFBIG)
         return 0;
+    if (r == 0 && key->check == zone_check) {
+        snprintf(out, POLICY_TEXT_SIZE, "%s", buf_text(&text));
+        return 0;
+    }
     if (r == 0 && parse(key, buf_text(&text), out, NULL) < 0)
-        *out = key->fallback;
+        fall_back(key, out);
     return r;
 }
 
@@ -71,7 +159,7 @@ int policy_get(struct services *services, struct policy *out, struct error *err)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < KEY_COUNT; i++)
-        r = read_one(services, &keys[i], (int64_t *)((char *)&policy + keys[i].offset), err);
+        r = read_one(services, &keys[i], (char *)&policy + keys[i].offset, err);
     if (r == 0)
         *out = policy;
     return r;
@@ -92,13 +180,13 @@ int policy_set(struct services *services, const struct caller *caller, const cha
     const struct actor by = caller_actor(caller);
     const struct key *known = find(key);
     char pointer[sizeof(why->pointer)];
-    int64_t parsed;
+    struct policy parsed;
     int r;
 
     if (known == NULL)
         return refusal_at(why, "", error_set(err, -EINVAL, "there is no setting of that name"));
     snprintf(pointer, sizeof(pointer), "/%s", key);
-    r = value == NULL ? 0 : parse(known, value, &parsed, err);
+    r = value == NULL ? 0 : parse(known, value, (char *)&parsed + known->offset, err);
     if (r < 0)
         return refusal_at(why, pointer, error_prefix(err, -EINVAL, "%s", key));
     return setting_put(services->database, key, value, &by, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct caller;
@@ -14,18 +15,26 @@ struct services;
  * deleted stays, how many versions stay. One value for all servers of a database, which keeps them
  * (server/db/settings.h); a table in policy.c gives key, limits, default and help.
  */
+#define POLICY_TEXT_SIZE 128
+
 struct policy {
     int64_t trash_age_s;      /* a deleted version stays in the trash for so long */
     int64_t collect_grace_s;  /* a blob that nothing refers to stays for so long */
     int64_t retain_versions;  /* of each app, unless it or its project says otherwise */
     int64_t retain_min_age_s; /* a younger version stays */
     int64_t job_age_s;        /* a job that ended is remembered for so long */
+    /* five fields (common/model/cron.h), "" or "off": retention runs when it is asked for only */
+    char retention_schedule[POLICY_TEXT_SIZE];
+    char time_zone[POLICY_TEXT_SIZE]; /* of schedules: a name as in Europe/Berlin */
 };
 
 #define POLICY_RETAIN_MAX 1000000
 
 /* A value that is no longer allowed counts as the default. */
 int policy_get(struct services *services, struct policy *out, struct error *err);
+
+/* Whether the policy has a schedule for retention. */
+bool policy_has_schedule(const struct policy *policy);
 
 /* Sets one, written as a user writes it ("7d", "10"); NULL: back to the default. An act of the
  * caller's (NULL: the host's). -EINVAL with the pointer "/KEY": no such key or value. */

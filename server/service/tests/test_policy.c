@@ -64,7 +64,12 @@ static void test_what_is_refused(void **state)
                                             { "trash_age", "" },
                                             { "collect_grace", "200000d" },
                                             { "retain_versions", "1000001" },
-                                            { "retain_versions", "3d" } };
+                                            { "retain_versions", "3d" },
+                                            { "retention_schedule", "daily" },
+                                            { "retention_schedule", "0 0 30 2 *" },
+                                            { "time_zone", "" },
+                                            { "time_zone", "../../etc/passwd" },
+                                            { "time_zone", "Nowhere/Town" } };
     struct refusal why = { 0 };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -74,6 +79,29 @@ static void test_what_is_refused(void **state)
         assert_string_equal(why.pointer + 1, cases[i][0]);
     }
     assert_int_equal(set("nothing", "1", &why), -EINVAL);
+}
+
+static void test_texts(void **state)
+{
+    assert_string_equal(now().retention_schedule, "0 3 * * *");
+    assert_string_equal(now().time_zone, "UTC");
+    assert_int_equal(set("retention_schedule", "*/5 1-3 * * mon", NULL), 0);
+    assert_int_equal(set("time_zone", "Europe/Berlin", NULL), 0);
+    assert_string_equal(now().retention_schedule, "*/5 1-3 * * mon");
+    assert_string_equal(now().time_zone, "Europe/Berlin");
+    for (size_t i = 0; i < 2; i++) {
+        struct policy policy;
+
+        assert_int_equal(set("retention_schedule", i == 0 ? "" : "off", NULL), 0);
+        policy = now();
+        assert_false(policy_has_schedule(&policy));
+    }
+    assert_int_equal(set("retention_schedule", NULL, NULL), 0);
+    assert_int_equal(set("time_zone", NULL, NULL), 0);
+    assert_int_equal(setting_put(world.database, "retention_schedule", "whenever", &actor_host,
+                                 NULL),
+                     0);
+    assert_string_equal(now().retention_schedule, "0 3 * * *");
 }
 
 /* What another program wrote there is no reason to stop. */
@@ -89,6 +117,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_set),
         cmocka_unit_test(test_setting_and_back),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_texts),
         cmocka_unit_test(test_nonsense_counts_as_the_default),
     };
 
