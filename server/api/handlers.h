@@ -57,6 +57,10 @@ handler api_blobs_merkle;
 handler api_blobs_chunks;
 extern const struct http_sink api_blob_packs;
 
+/* config.c */
+handler api_config_get;
+handler api_config_change;
+
 /* jobs.c, collection.c, retention.c */
 handler api_jobs_list;
 handler api_jobs_get;

@@ -89,6 +89,8 @@ const struct route routes[] = {
              WORKER},
     {POST,   API "/retention/run",        CALL(api_retention_run), PERMIT_SEE_ADMIN, JSON, WORKER},
     {POST,   APP "/cleanup",              CALL(api_apps_cleanup), PERMIT_PUSH, JSON, WORKER},
+    {GET,    API "/config",               CALL(api_config_get), PERMIT_ADMIN, NONE, WORKER},
+    {PATCH,  API "/config",               CALL(api_config_change), PERMIT_ADMIN, JSON, WORKER},
     {GET,    API "/jobs",                 CALL(api_jobs_list), PERMIT_SEE_PUSH, NONE, WORKER},
     {GET,    API "/jobs/{job}",           CALL(api_jobs_get), PERMIT_SEE_PUSH, NONE, WORKER},
     {DELETE, API "/jobs/{job}",           CALL(api_jobs_cancel), PERMIT_SEE_PUSH, NONE, WORKER},

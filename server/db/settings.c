@@ -19,14 +19,16 @@ struct setting {
     const char *name, *value;
     const struct actor *by;
     char *found;
+    struct setting_change change;
 };
 
 static int get(struct transaction *tx, void *context, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     struct setting *setting = context;
-    int r = transaction_query(tx, "SELECT value FROM settings WHERE name = $1",
-                              VALUES(value_text(setting->name)), &rows, err);
+    int r =
+        transaction_query(tx, "SELECT value, updated_at, updated_by FROM settings WHERE name = $1",
+                          VALUES(value_text(setting->name)), &rows, err);
 
     if (r >= 0)
         r = rows_next(&rows, err);
@@ -34,10 +36,13 @@ static int get(struct transaction *tx, void *context, struct error *err)
         return r;
     if (r == 0)
         return error_set(err, -ENOENT, "setting %s is not set", setting->name);
-    return rows_text_copy(&rows, 0, &setting->found, err);
+    setting->change.at_s = rows_integer(&rows, 1);
+    r = rows_text(&rows, 2, setting->change.by, sizeof(setting->change.by), err);
+    return r < 0 ? r : rows_text_copy(&rows, 0, &setting->found, err);
 }
 
-int setting_get(struct database *database, const char *name, struct buf *out, struct error *err)
+int setting_get_changed(struct database *database, const char *name, struct buf *out,
+                        struct setting_change *out_change, struct error *err)
 {
     struct setting setting = { .name = name };
     int r = transaction_read(database, get, &setting, err);
@@ -46,7 +51,17 @@ int setting_get(struct database *database, const char *name, struct buf *out, st
         return r;
     buf_add_text(out, setting.found);
     memory_free(setting.found);
-    return buf_check(out, err);
+    r = buf_check(out, err);
+    if (r == 0)
+        *out_change = setting.change;
+    return r;
+}
+
+int setting_get(struct database *database, const char *name, struct buf *out, struct error *err)
+{
+    struct setting_change change;
+
+    return setting_get_changed(database, name, out, &change, err);
 }
 
 static int set(struct transaction *tx, const struct setting *setting, struct error *err)

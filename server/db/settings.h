@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf;
 struct database;
@@ -12,6 +13,13 @@ struct actor;
 
 /* Appends the value. -ENOENT: not set. */
 int setting_get(struct database *database, const char *name, struct buf *out, struct error *err);
+/* With when it was set and by whom. */
+struct setting_change {
+    int64_t at_s;
+    char by[65]; /* "": nobody is known */
+};
+int setting_get_changed(struct database *database, const char *name, struct buf *out,
+                        struct setting_change *out_change, struct error *err);
 /* value NULL: as if it had never been set. An act: `config.set`, `config.changed`. */
 int setting_put(struct database *database, const char *name, const char *value,
                 const struct actor *by, struct error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service/policy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -27,45 +28,53 @@ static text_check schedule_check, zone_check;
 static const struct key {
     const char *name;
     enum policy_kind kind;
-    size_t offset; /* in struct policy: of an int64_t, or of an array of POLICY_TEXT_SIZE */
-    int64_t fallback, max;
-    const char *fallback_text;
+    size_t offset;        /* in struct policy: of an int64_t, or of an array of POLICY_TEXT_SIZE */
+    const char *fallback; /* as a user writes it */
+    const char *help;
+    int64_t max; /* seconds, or a count */
     text_check *check;
 } keys[] = {
     { .name = "trash_age",
       .kind = POLICY_TIME,
       .offset = offsetof(struct policy, trash_age_s),
-      .fallback = 7 * 86400,
+      .fallback = "7d",
+      .help = "how long a deleted version stays in the trash",
       .max = YEARS_S },
     { .name = "collect_grace",
       .kind = POLICY_TIME,
       .offset = offsetof(struct policy, collect_grace_s),
-      .fallback = 86400,
+      .fallback = "1d",
+      .help = "how long a blob that nothing refers to stays",
       .max = YEARS_S },
     { .name = "retain_versions",
       .kind = POLICY_COUNT,
       .offset = offsetof(struct policy, retain_versions),
-      .fallback = 10,
+      .fallback = "10",
+      .help = "how many of the newest versions of each app stay",
       .max = POLICY_RETAIN_MAX },
     { .name = "retain_min_age",
       .kind = POLICY_TIME,
       .offset = offsetof(struct policy, retain_min_age_s),
-      .fallback = 86400,
+      .fallback = "1d",
+      .help = "a younger version stays",
       .max = YEARS_S },
     { .name = "job_age",
       .kind = POLICY_TIME,
       .offset = offsetof(struct policy, job_age_s),
-      .fallback = 90 * 86400,
+      .fallback = "90d",
+      .help = "how long a job that ended is remembered",
       .max = YEARS_S },
     { .name = "retention_schedule",
       .kind = POLICY_TEXT,
       .offset = offsetof(struct policy, retention_schedule),
-      .fallback_text = "0 3 * * *",
+      .fallback = "0 3 * * *",
+      .help = "when retention runs: minute, hour, day, month, day of the week; off: never",
       .check = schedule_check },
     { .name = "time_zone",
       .kind = POLICY_TEXT,
       .offset = offsetof(struct policy, time_zone),
-      .fallback_text = "UTC",
+      .fallback = "UTC",
+      .help = "whose clocks retention_schedule means, as in Europe/Berlin",
       .check = zone_check },
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
@@ -129,10 +138,10 @@ static int parse(const struct key *key, const char *text, void *out, struct erro
 
 static void fall_back(const struct key *key, void *out)
 {
-    if (key->kind == POLICY_TEXT)
-        memcpy(out, key->fallback_text, strlen(key->fallback_text) + 1);
-    else
-        *(int64_t *)out = key->fallback;
+    int r = parse(key, key->fallback, out, NULL);
+
+    assert(r == 0);
+    (void)r;
 }
 
 /* A zone is not looked for on the disk each time a policy is read: whoever uses it does. */
@@ -174,20 +183,79 @@ static const struct key *find(const char *name)
     return NULL;
 }
 
-int policy_set(struct services *services, const struct caller *caller, const char *key,
-               const char *value, struct refusal *why, struct error *err)
+/* ------------------------------------------------------------ showing and changing */
+
+size_t policy_key_count(void)
 {
-    const struct actor by = caller_actor(caller);
-    const struct key *known = find(key);
+    return KEY_COUNT;
+}
+
+int policy_entry_get(struct services *services, size_t index, struct policy_entry *out,
+                     struct error *err)
+{
+    static const char *const kinds[] = { "count", "time", "text" };
+    cleanup(buf_release) struct buf text = buf_init(POLICY_TEXT_SIZE);
+    const struct key *key = &keys[index];
+    struct policy_entry entry = { .key = key->name,
+                                  .kind = kinds[key->kind],
+                                  .fallback = key->fallback,
+                                  .help = key->help,
+                                  .max =
+                                      key->kind == POLICY_TEXT ? POLICY_TEXT_SIZE - 1 : key->max };
+    struct setting_change change = { .at_s = 0 };
+    struct policy read;
+    int r = setting_get_changed(services->database, key->name, &text, &change, err);
+
+    if (r < 0 && r != -ENOENT && r != -EFBIG)
+        return r;
+    /* what counts as the default is shown as that */
+    if (r < 0 || parse(key, buf_text(&text), (char *)&read + key->offset, NULL) < 0) {
+        snprintf(entry.value, sizeof(entry.value), "%s", key->fallback);
+    } else {
+        snprintf(entry.value, sizeof(entry.value), "%s", buf_text(&text));
+        entry.updated_at_s = change.at_s;
+        memcpy(entry.updated_by, change.by, sizeof(entry.updated_by));
+    }
+    *out = entry;
+    return 0;
+}
+
+static int check(const struct policy_change *change, struct refusal *why, struct error *err)
+{
+    const struct key *known = find(change->key);
     char pointer[sizeof(why->pointer)];
     struct policy parsed;
     int r;
 
     if (known == NULL)
-        return refusal_at(why, "", error_set(err, -EINVAL, "there is no setting of that name"));
-    snprintf(pointer, sizeof(pointer), "/%s", key);
-    r = value == NULL ? 0 : parse(known, value, (char *)&parsed + known->offset, err);
-    if (r < 0)
-        return refusal_at(why, pointer, error_prefix(err, -EINVAL, "%s", key));
-    return setting_put(services->database, key, value, &by, err);
+        return refusal_at(why, "",
+                          error_set(err, -EINVAL, "there is no setting \"%.60s\"", change->key));
+    snprintf(pointer, sizeof(pointer), "/%s", change->key);
+    r = change->value == NULL ? 0
+                              : parse(known, change->value, (char *)&parsed + known->offset, err);
+    return r < 0 ? refusal_at(why, pointer, error_prefix(err, -EINVAL, "%s", change->key)) : 0;
+}
+
+int policy_change(struct services *services, const struct caller *caller,
+                  const struct policy_change *changes, size_t count, struct refusal *why,
+                  struct error *err)
+{
+    const struct actor by = caller_actor(caller);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = check(&changes[i], why, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = setting_put(services->database, changes[i].key, changes[i].value, &by, err);
+    if (r == 0 && count > 0)
+        event_written(services);
+    return r;
+}
+
+int policy_set(struct services *services, const struct caller *caller, const char *key,
+               const char *value, struct refusal *why, struct error *err)
+{
+    const struct policy_change change = { key, value };
+
+    return policy_change(services, caller, &change, 1, why, err);
 }

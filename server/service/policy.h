@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct caller;
@@ -40,3 +41,24 @@ bool policy_has_schedule(const struct policy *policy);
  * caller's (NULL: the host's). -EINVAL with the pointer "/KEY": no such key or value. */
 int policy_set(struct services *services, const struct caller *caller, const char *key,
                const char *value, struct refusal *why, struct error *err);
+
+/* Several, all of them checked before the first is set. Each is an act of its own. */
+struct policy_change {
+    const char *key, *value;
+};
+int policy_change(struct services *services, const struct caller *caller,
+                  const struct policy_change *changes, size_t count, struct refusal *why,
+                  struct error *err);
+
+/* One key, for those who show all: 0..policy_key_count() - 1. */
+struct policy_entry {
+    const char *key, *kind, *help; /* kind: "count", "time" or "text" */
+    const char *fallback;          /* the default, as a user writes it */
+    char value[POLICY_TEXT_SIZE];
+    int64_t max;          /* a count, seconds, or bytes of a text */
+    int64_t updated_at_s; /* 0: it is the default */
+    char updated_by[65];
+};
+size_t policy_key_count(void);
+int policy_entry_get(struct services *services, size_t index, struct policy_entry *out,
+                     struct error *err);

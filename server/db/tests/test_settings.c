@@ -12,12 +12,17 @@
 static void a_setting_is_replaced(void **state)
 {
     struct buf value = buf_init(100);
+    struct setting_change change;
 
     assert_int_equal(setting_get(DB(state), "retain", &value, NULL), -ENOENT);
     assert_true(setting_put(DB(state), "retain", "10", &actor_host, NULL) >= 0);
     assert_true(setting_put(DB(state), "retain", "12", &actor_host, NULL) >= 0);
     assert_int_equal(setting_get(DB(state), "retain", &value, NULL), 0);
     assert_string_equal(buf_text(&value), "12");
+    buf_clear(&value);
+    assert_int_equal(setting_get_changed(DB(state), "retain", &value, &change, NULL), 0);
+    assert_int_equal(change.at_s, fixture_now);
+    assert_string_equal(change.by, "host");
     buf_release(&value);
 }
 

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -104,6 +105,30 @@ static void test_texts(void **state)
     assert_string_equal(now().retention_schedule, "0 3 * * *");
 }
 
+static void test_changes_are_checked_before_the_first_is_set(void **state)
+{
+    const struct policy_change changes[] = { { "retain_versions", "7" }, { "trash_age", "never" } };
+    struct refusal why = { 0 };
+    struct policy_entry entry;
+
+    assert_int_equal(set("retain_versions", NULL, NULL), 0);
+    assert_int_equal(policy_change(world.services, &world.caller, changes, 2, &why, NULL), -EINVAL);
+    assert_string_equal(why.pointer, "/trash_age");
+    assert_int_equal(now().retain_versions, 10);
+    assert_int_equal(policy_change(world.services, &world.caller, changes, 1, &why, NULL), 0);
+    assert_int_equal(now().retain_versions, 7);
+    for (size_t i = 0; i < policy_key_count(); i++) {
+        assert_int_equal(policy_entry_get(world.services, i, &entry, NULL), 0);
+        assert_true(entry.help[0] != '\0' && entry.max > 0);
+        if (strcmp(entry.key, "retain_versions") == 0) {
+            assert_string_equal(entry.value, "7");
+            assert_string_equal(entry.fallback, "10");
+            assert_int_equal(entry.updated_at_s, world_now());
+        }
+    }
+    assert_int_equal(set("retain_versions", NULL, NULL), 0);
+}
+
 /* What another program wrote there is no reason to stop. */
 static void test_nonsense_counts_as_the_default(void **state)
 {
@@ -118,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_setting_and_back),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_changes_are_checked_before_the_first_is_set),
         cmocka_unit_test(test_nonsense_counts_as_the_default),
     };
 
