@@ -2,7 +2,6 @@
 #include "server/db/retention.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
@@ -11,7 +10,8 @@
 
 /*
  * The selection: every ready version of the apps chosen, with its verdict. $1 now, $2 what was made
- * later is young, $3 N, $4 and $5 the scope, $6 the app behind which it starts, $7 how many apps.
+ * later is young, $3 N, $4 and $5 the scope, $6 the app behind which it starts, $7 how many apps,
+ * $8 the last of them.
  * The order of the joins is that of their cost: from few places to their versions.
  */
 #define JUDGED                                                                              \
@@ -19,7 +19,8 @@
     " coalesce(a.retain_count, p.retain_count, CAST($3 AS BIGINT)) AS keep"                 \
     " FROM projects p CROSS JOIN apps a WHERE a.project_id = p.id"                          \
     " AND (CAST($4 AS TEXT) IS NULL OR p.name = $4)"                                        \
-    " AND (CAST($5 AS TEXT) IS NULL OR a.name = $5) AND a.id > $6 ORDER BY a.id LIMIT $7)," \
+    " AND (CAST($5 AS TEXT) IS NULL OR a.name = $5) AND a.id > $6 AND a.id <= $8"           \
+    " ORDER BY a.id LIMIT $7),"                                                             \
     " ranked AS (SELECT v.id, v.app_id, s.project, s.app, v.name, v.created_at, v.pinned,"  \
     " s.keep, row_number() OVER (PARTITION BY v.app_id"                                     \
     " ORDER BY v.created_at DESC, v.id DESC) AS place"                                      \
@@ -35,11 +36,6 @@ _Static_assert(RETENTION_GOES == 0 && RETENTION_NEWEST == 1 && RETENTION_PROMOTE
                    RETENTION_YOUNG == 6,
                "the numbers in JUDGED");
 
-/* Of a blob `b` and a version's edge `e` to it. */
-#define NO_OTHER                                                             \
-    "NOT EXISTS (SELECT 1 FROM version_blobs o WHERE o.blob_id = e.blob_id " \
-    "AND o.version_id <> e.version_id)"
-
 struct judging {
     const struct retention_rules *rules;
     const struct retention_scope *scope;
@@ -52,19 +48,48 @@ static const char *text_or_null(const char *text)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-#define JUDGED_COUNT 7
-static void judged_values(const struct transaction *tx, const struct judging *judging,
-                          struct value *out)
+#define JUDGED_COUNT 8
+/* One app is found by its name first, so that the others are not looked through for it. */
+static int narrow(struct transaction *tx, const struct judging *judging, int64_t *io_after,
+                  int64_t *out_last, struct error *err)
+{
+    const char *app = text_or_null(judging->scope->app);
+    int64_t id = 0;
+    int r;
+
+    *out_last = INT64_MAX;
+    if (app == NULL)
+        return 0;
+    r = transaction_integer(tx,
+                            "SELECT a.id FROM projects p JOIN apps a ON a.project_id = p.id"
+                            " WHERE p.name = $1 AND a.name = $2",
+                            VALUES(value_text(judging->scope->project), value_text(app)), &id, err);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    *out_last = id;
+    if (*io_after < id)
+        *io_after = id > 0 ? id - 1 : 0;
+    return 0;
+}
+
+static int judged_values(struct transaction *tx, const struct judging *judging, struct value *out,
+                         struct error *err)
 {
     const int64_t now_s = transaction_now_s(tx);
+    int64_t after = judging->after_app, last;
+    int r = narrow(tx, judging, &after, &last, err);
 
+    if (r < 0)
+        return r;
     out[0] = value_integer(now_s);
     out[1] = value_integer(now_s - judging->rules->min_age_s);
     out[2] = value_integer(judging->rules->keep);
     out[3] = value_text(text_or_null(judging->scope->project));
     out[4] = value_text(text_or_null(judging->scope->app));
-    out[5] = value_integer(judging->after_app);
+    out[5] = value_integer(after);
     out[6] = value_integer(judging->app_limit);
+    out[7] = value_integer(last);
+    return 0;
 }
 
 const char *retention_verdict_name(enum retention_verdict verdict)
@@ -148,11 +173,11 @@ static int sum_in(struct transaction *tx, const struct judging *judging, struct 
                   struct error *err)
 {
     struct value values[JUDGED_COUNT];
-    int r;
+    int r = judged_values(tx, judging, values, err);
 
     *out = (struct retention_sum){ .bytes = 0 };
-    judged_values(tx, judging, values);
-    r = count_verdicts(tx, values, out, err);
+    if (r >= 0)
+        r = count_verdicts(tx, values, out, err);
     if (r >= 0)
         r = find_worst(tx, values, out, err);
     return r < 0 ? r : sum_bytes(tx, values, out, err);
@@ -184,20 +209,25 @@ int retention_count(struct database *database, const struct retention_rules *rul
 
 /* ------------------------------------------------------------ the list */
 
-/* $8, $9 behind which app and version, $10 how many, $11 the largest verdict. The page is made
+/* $9, $10 behind which app and version, $11 how many, $12 the largest verdict. The page is made
  * before anything is computed for its rows. */
-#define PAGE                                                                                    \
-    JUDGED ", page AS MATERIALIZED (SELECT * FROM judged WHERE verdict <> 1 AND verdict <= $11" \
-           " AND (app_id > $8 OR (app_id = $8 AND id > $9)) ORDER BY app_id, id LIMIT $10)"     \
-           " SELECT t.id, t.app_id, t.project, t.app, t.name, t.created_at, t.place, t.keep,"   \
-           " t.verdict, (SELECT coalesce(sum(b.size), 0) FROM version_blobs e"                  \
-           " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = t.id AND " NO_OTHER ")"      \
-           " FROM page t ORDER BY t.app_id, t.id"
+#define PAGE(bytes)                                                                   \
+    JUDGED ", page AS MATERIALIZED (SELECT * FROM judged WHERE verdict <> 1"          \
+           " AND verdict <= $12 AND (app_id > $9 OR (app_id = $9 AND id > $10))"      \
+           " ORDER BY app_id, id LIMIT $11)"                                          \
+           " SELECT t.id, t.app_id, t.project, t.app, t.name, t.created_at, t.place," \
+           " t.keep, t.verdict, " bytes " FROM page t ORDER BY t.app_id, t.id"
+#define UNIQUE_BYTES                                                        \
+    "(SELECT coalesce(sum(b.size), 0) FROM version_blobs e"                 \
+    " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = t.id AND "      \
+    "NOT EXISTS (SELECT 1 FROM version_blobs o WHERE o.blob_id = e.blob_id" \
+    " AND o.version_id <> e.version_id))"
 
 struct paging {
     struct judging judging;
     struct retention_place after;
     enum retention_verdict last_verdict;
+    const char *sql; /* PAGE() */
     size_t limit;
     struct retained *items;
     size_t count;
@@ -226,15 +256,16 @@ static int page(struct transaction *tx, struct paging *self, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     struct value values[JUDGED_COUNT + 4];
-    int r;
+    int r = judged_values(tx, &self->judging, values, err);
 
-    judged_values(tx, &self->judging, values);
+    if (r < 0)
+        return r;
     values[JUDGED_COUNT] = value_integer(self->after.app_id);
     values[JUDGED_COUNT + 1] = value_integer(self->after.version_id);
     values[JUDGED_COUNT + 2] = value_integer((int64_t)self->limit);
     values[JUDGED_COUNT + 3] = value_integer(self->last_verdict);
     self->count = 0;
-    r = transaction_query(tx, PAGE, values, JUDGED_COUNT + 4, &rows, err);
+    r = transaction_query(tx, self->sql, values, JUDGED_COUNT + 4, &rows, err);
     while (r >= 0 && (r = rows_next(&rows, err)) > 0)
         r = retained_read(&rows, &self->items[self->count++], err);
     return r;
@@ -260,6 +291,7 @@ int retention_look(struct database *database, const struct retention_rules *rule
                                         INT64_MAX },
                            .after = *after,
                            .last_verdict = RETENTION_YOUNG,
+                           .sql = PAGE(UNIQUE_BYTES),
                            .limit = limit,
                            .items = items };
     int r;
@@ -299,11 +331,11 @@ static int walk(struct transaction *tx, void *context, struct error *err)
     cleanup(rows_release) struct rows rows = { 0 };
     struct walking *self = context;
     struct value values[JUDGED_COUNT];
-    int r;
+    int r = judged_values(tx, &self->judging, values, err);
 
-    judged_values(tx, &self->judging, values);
     self->count = 0;
-    r = find_last(tx, self, values, err);
+    if (r >= 0)
+        r = find_last(tx, self, values, err);
     if (r >= 0)
         r = transaction_query(tx,
                               JUDGED "SELECT app_id, min(project), min(app), count(*) FROM judged"
@@ -342,25 +374,7 @@ int retention_apps(struct database *database, const struct retention_rules *rule
 struct taking {
     struct paging paging;
     const struct actor *by;
-    uint64_t bytes;
 };
-
-/* What the version has and no ready one has any more, now that it is in the trash. */
-static int freed(struct transaction *tx, const struct retained *item, uint64_t *io_bytes,
-                 struct error *err)
-{
-    int64_t bytes = 0;
-    int r = transaction_integer(tx,
-                                "SELECT coalesce(sum(b.size), 0) FROM version_blobs e"
-                                " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = $1"
-                                " AND NOT EXISTS (SELECT 1 FROM version_blobs o"
-                                " JOIN versions v ON v.id = o.version_id"
-                                " WHERE o.blob_id = e.blob_id AND v.state = 'ready')",
-                                VALUES(value_integer(item->id)), &bytes, err);
-
-    *io_bytes += (uint64_t)bytes;
-    return r;
-}
 
 static int take_one(struct transaction *tx, const struct taking *self, const struct retained *item,
                     struct error *err)
@@ -387,15 +401,44 @@ static int take(struct transaction *tx, void *context, struct error *err)
     struct taking *self = context;
     int r = page(tx, &self->paging, err);
 
-    self->bytes = 0;
-    for (size_t i = 0; r >= 0 && i < self->paging.count; i++) {
+    for (size_t i = 0; r >= 0 && i < self->paging.count; i++)
         r = take_one(tx, self, &self->paging.items[i], err);
-        if (r >= 0)
-            r = freed(tx, &self->paging.items[i], &self->bytes, err);
+    return r;
+}
+
+struct freeing {
+    const struct retained *items;
+    size_t count;
+    uint64_t bytes;
+};
+
+/* A blob that several of them have counts for the last one alone. */
+static int sum_freed(struct transaction *tx, void *context, struct error *err)
+{
+    struct freeing *self = context;
+    const int64_t last = self->count > 0 ? self->items[self->count - 1].id : 0;
+    int r = 0;
+
+    self->bytes = 0;
+    for (size_t i = 0; r >= 0 && i < self->count; i++) {
+        int64_t bytes = 0;
+
+        r = transaction_integer(
+            tx,
+            "SELECT coalesce(sum(b.size), 0) FROM version_blobs e"
+            " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = $1 AND NOT EXISTS"
+            " (SELECT 1 FROM version_blobs o JOIN versions v ON v.id = o.version_id"
+            " WHERE o.blob_id = e.blob_id AND (v.state = 'ready' OR (v.app_id = $2"
+            " AND v.id > $1 AND v.id <= $3 AND v.trash_reason = 'retention')))",
+            VALUES(value_integer(self->items[i].id), value_integer(self->items[i].app_id),
+                   value_integer(last)),
+            &bytes, err);
+        self->bytes += (uint64_t)bytes;
     }
     return r;
 }
 
+/* What is taken is told at once; how much that was takes longer, and is read afterwards. */
 int retention_take(struct database *database, const struct retention_rules *rules,
                    const struct retention_scope *app, size_t limit, const struct actor *by,
                    struct retained *out_items, size_t *out_count, uint64_t *out_bytes,
@@ -403,78 +446,20 @@ int retention_take(struct database *database, const struct retention_rules *rule
 {
     struct taking self = { .paging = { .judging = { rules, app, 0, INT64_MAX },
                                        .last_verdict = RETENTION_GOES,
+                                       .sql = PAGE("0"),
                                        .limit = limit,
                                        .items = out_items },
                            .by = by };
+    struct freeing freed = { .items = out_items };
     int r = transaction_write(database, take, &self, err);
 
     if (r < 0)
         return r;
-    *out_count = self.paging.count;
-    *out_bytes = self.bytes;
-    return 0;
-}
-
-/* ------------------------------------------------------------ overrides */
-
-struct overriding {
-    const char *project, *app;
-    int64_t keep;
-    const struct actor *by;
-};
-
-static int find_place(struct transaction *tx, const struct overriding *self, int64_t *out_id,
-                      struct error *err)
-{
-    int r = self->app == NULL
-                ? transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
-                                      VALUES(value_text(self->project)), out_id, err)
-                : transaction_integer(tx,
-                                      "SELECT a.id FROM apps a JOIN projects p"
-                                      " ON p.id = a.project_id WHERE p.name = $1 AND a.name = $2",
-                                      VALUES(value_text(self->project), value_text(self->app)),
-                                      out_id, err);
-
-    return r == -ENOENT ? error_set(err, r, "there is no such place") : r;
-}
-
-static int override(struct transaction *tx, void *context, struct error *err)
-{
-    const struct overriding *self = context;
-    const struct value keep = self->keep < 0 ? value_null() : value_integer(self->keep);
-    const bool of_app = self->app != NULL;
-    char data[64];
-    const struct act act = { .operation = of_app ? "app.set" : "project.set",
-                             .event = of_app ? "app.changed" : "project.changed",
-                             .project = self->project,
-                             .app = self->app,
-                             .data = data };
-    int64_t id;
-    int r = find_place(tx, self, &id, err);
-
+    freed.count = self.paging.count;
+    r = transaction_read(database, sum_freed, &freed, err);
     if (r < 0)
         return r;
-    r = of_app ? transaction_run(tx,
-                                 "UPDATE apps SET retain_count = $2 WHERE id = $1"
-                                 " AND retain_count IS DISTINCT FROM $2",
-                                 VALUES(value_integer(id), keep), err)
-               : transaction_run(tx,
-                                 "UPDATE projects SET retain_count = $2 WHERE id = $1"
-                                 " AND retain_count IS DISTINCT FROM $2",
-                                 VALUES(value_integer(id), keep), err);
-    if (r <= 0)
-        return r;
-    if (self->keep < 0)
-        snprintf(data, sizeof(data), "{\"retain_versions\":null}");
-    else
-        snprintf(data, sizeof(data), "{\"retain_versions\":%lld}", (long long)self->keep);
-    return act_write(tx, self->by, &act, err);
-}
-
-int retention_override(struct database *database, const char *project, const char *app,
-                       int64_t keep, const struct actor *by, struct error *err)
-{
-    struct overriding self = { .project = project, .app = app, .keep = keep, .by = by };
-
-    return transaction_write(database, override, &self, err);
+    *out_count = self.paging.count;
+    *out_bytes = freed.bytes;
+    return 0;
 }

@@ -91,8 +91,8 @@ int retention_apps(struct database *database, const struct retention_rules *rule
                    struct error *err);
 
 /* Takes up to `limit` versions of one app to the trash, the oldest first: events and audit by `by`,
- * the reason is "retention". They are out_items, which has room for `limit`; *out_bytes are those
- * that no ready version has since. */
+ * the reason is "retention". They are out_items, which has room for `limit` (unique_bytes is not
+ * counted); *out_bytes are those that no ready version has since. */
 int retention_take(struct database *database, const struct retention_rules *rules,
                    const struct retention_scope *app, size_t limit, const struct actor *by,
                    struct retained *out_items, size_t *out_count, uint64_t *out_bytes,
