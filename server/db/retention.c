@@ -6,6 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/driver.h"
 #include "server/db/transaction.h"
 
 /*
@@ -455,6 +456,8 @@ int retention_take(struct database *database, const struct retention_rules *rule
 
     if (r < 0)
         return r;
+    if (self.paging.count > 0)
+        database_version_epoch_advance(database);
     freed.count = self.paging.count;
     r = transaction_read(database, sum_freed, &freed, err);
     if (r < 0)

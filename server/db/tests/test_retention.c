@@ -54,11 +54,22 @@ static void lease(struct database *database, const char *version, int64_t until)
                version, until);
 }
 
+static void promote_in(struct database *database, const char *project, const char *app,
+                       const char *channel, const char *version)
+{
+    const struct promotion promotion = { .project = project,
+                                         .app = app,
+                                         .channel = channel,
+                                         .version = version,
+                                         .by = actor_host };
+    struct promotion_result result;
+
+    assert_int_equal(channel_promote(database, &promotion, &result, NULL), 0);
+}
+
 static void promote(struct database *database, const char *channel, const char *version)
 {
-    assert_int_equal(channel_promote(database, "shop", "api", channel, version, NULL, "ci", NULL,
-                                     NULL),
-                     0);
+    promote_in(database, "shop", "api", channel, version);
 }
 
 static size_t take(struct database *database, const struct retention_rules *rules)
@@ -397,10 +408,8 @@ static void model_promote(struct database *database, struct model *model)
 
                 if (version->app != app || version == at[0])
                     continue;
-                assert_int_equal(channel_promote(database, model_apps[app][0], model_apps[app][1],
-                                                 channels[channel], version->name, NULL, "ci", NULL,
-                                                 NULL),
-                                 0);
+                promote_in(database, model_apps[app][0], model_apps[app][1], channels[channel],
+                           version->name);
                 at[1] = at[0];
                 at[0] = version;
             }
