@@ -6,7 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/events_outbox.h"
+#include "server/db/acts.h"
 #include "server/db/places.h"
 #include "server/db/transaction.h"
 
@@ -21,7 +21,7 @@
 
 struct lookup {
     const char *project, *name;
-    const char *actor;
+    const struct actor *by;
     struct app app;
     bool created;
 };
@@ -90,15 +90,15 @@ int place_find_app(struct transaction *tx, const char *project, const char *name
     return r;
 }
 
-int place_app(struct transaction *tx, const char *project, const char *name, const char *actor,
+int place_app(struct transaction *tx, const char *project, const char *name, const struct actor *by,
               int64_t *out_id, bool *out_created, struct error *err)
 {
-    struct event_draft event = {
-        .type = "app.created", .project = project, .app = name, .actor = actor
+    const struct act act = {
+        .operation = "app.create", .event = "app.created", .project = project, .app = name
     };
     int64_t project_id;
     bool project_created;
-    int r = place_project(tx, project, actor, &project_id, &project_created, err);
+    int r = place_project(tx, project, by, &project_id, &project_created, err);
 
     if (r < 0)
         return r;
@@ -112,7 +112,7 @@ int place_app(struct transaction *tx, const char *project, const char *name, con
         return r;
     *out_created = r == 1;
     if (r == 1)
-        r = event_add(tx, &event, err);
+        r = act_write(tx, by, &act, err);
     return r < 0 ? r : place_find_app(tx, project, name, out_id, err);
 }
 
@@ -120,15 +120,15 @@ static int put(struct transaction *tx, void *context, struct error *err)
 {
     struct lookup *lookup = context;
     int64_t id;
-    int r = place_app(tx, lookup->project, lookup->name, lookup->actor, &id, &lookup->created, err);
+    int r = place_app(tx, lookup->project, lookup->name, lookup->by, &id, &lookup->created, err);
 
     return r < 0 ? r : get(tx, context, err);
 }
 
-int app_put(struct database *database, const char *project, const char *name, const char *actor,
-            struct app *out, bool *out_created, struct error *err)
+int app_put(struct database *database, const char *project, const char *name,
+            const struct actor *by, struct app *out, bool *out_created, struct error *err)
 {
-    struct lookup lookup = { .project = project, .name = name, .actor = actor };
+    struct lookup lookup = { .project = project, .name = name, .by = by };
     int r = transaction_write(database, put, &lookup, err);
 
     if (r < 0)

@@ -27,8 +27,8 @@ int app_get(struct database *database, const char *project, const char *name, st
             struct error *err);
 
 /* Makes it, and its project, when they are not there. */
-int app_put(struct database *database, const char *project, const char *name, const char *actor,
-            struct app *out, bool *out_created, struct error *err);
+int app_put(struct database *database, const char *project, const char *name,
+            const struct actor *by, struct app *out, bool *out_created, struct error *err);
 
 /* By name; as project_list. -ENOENT: no such project. */
 int app_list(struct database *database, const char *project, const char *only, const char *after,

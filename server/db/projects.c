@@ -6,7 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/events_outbox.h"
+#include "server/db/acts.h"
 #include "server/db/places.h"
 #include "server/db/transaction.h"
 
@@ -16,7 +16,7 @@
 
 struct lookup {
     const char *name;
-    const char *actor;
+    const struct actor *by;
     struct project project;
     bool created;
 };
@@ -57,10 +57,12 @@ int project_get(struct database *database, const char *name, struct project *out
     return 0;
 }
 
-int place_project(struct transaction *tx, const char *name, const char *actor, int64_t *out_id,
+int place_project(struct transaction *tx, const char *name, const struct actor *by, int64_t *out_id,
                   bool *out_created, struct error *err)
 {
-    struct event_draft event = { .type = "project.created", .project = name, .actor = actor };
+    const struct act act = { .operation = "project.create",
+                             .event = "project.created",
+                             .project = name };
     int r = transaction_run(tx,
                             "INSERT INTO projects (name, created_at) VALUES ($1, $2)"
                             " ON CONFLICT DO NOTHING",
@@ -70,7 +72,7 @@ int place_project(struct transaction *tx, const char *name, const char *actor, i
         return r;
     *out_created = r == 1;
     if (r == 1)
-        r = event_add(tx, &event, err);
+        r = act_write(tx, by, &act, err);
     if (r < 0)
         return r;
     return transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
@@ -81,15 +83,15 @@ static int put(struct transaction *tx, void *context, struct error *err)
 {
     struct lookup *lookup = context;
     int64_t id;
-    int r = place_project(tx, lookup->name, lookup->actor, &id, &lookup->created, err);
+    int r = place_project(tx, lookup->name, lookup->by, &id, &lookup->created, err);
 
     return r < 0 ? r : get(tx, context, err);
 }
 
-int project_put(struct database *database, const char *name, const char *actor, struct project *out,
-                bool *out_created, struct error *err)
+int project_put(struct database *database, const char *name, const struct actor *by,
+                struct project *out, bool *out_created, struct error *err)
 {
-    struct lookup lookup = { .name = name, .actor = actor };
+    struct lookup lookup = { .name = name, .by = by };
     int r = transaction_write(database, put, &lookup, err);
 
     if (r < 0)

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/db/acts.h"
+
 struct database;
 struct error;
 
@@ -23,8 +25,8 @@ int project_get(struct database *database, const char *name, struct project *out
                 struct error *err);
 
 /* Makes it when it is not there. *out_created may be NULL. */
-int project_put(struct database *database, const char *name, const char *actor, struct project *out,
-                bool *out_created, struct error *err);
+int project_put(struct database *database, const char *name, const struct actor *by,
+                struct project *out, bool *out_created, struct error *err);
 
 /* By name, from behind `after` (NULL: the first), at most `limit`. only: that project alone (NULL:
  * all). *out_items is memory_free()d by the caller; NULL when *out_count is 0. */

@@ -56,9 +56,10 @@ static int count_due(struct transaction *tx, void *context, struct error *err)
 {
     struct due *due = context;
     int64_t count;
-    int r = transaction_integer(
-        tx, "SELECT count(*) FROM versions v WHERE " IS_DUE,
-        VALUES(value_integer(transaction_now_s(tx)), value_integer(due->before_s)), &count, err);
+    int r = transaction_integer(tx, "SELECT count(*) FROM versions v WHERE " IS_DUE,
+                                VALUES(value_integer(transaction_now_s(tx)),
+                                       value_integer(due->before_s)),
+                                &count, err);
 
     due->count = r < 0 ? 0 : (size_t)count;
     return r;

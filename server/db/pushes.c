@@ -95,7 +95,7 @@ static int open_push(struct transaction *tx, void *context, struct error *err)
     r = answer_known(tx, opening, err);
     if (r != 0)
         return r;
-    r = place_app(tx, request->project, request->app, request->by.name, &app_id, &created, err);
+    r = place_app(tx, request->project, request->app, &request->by, &app_id, &created, err);
     if (r >= 0)
         r = push_insert(tx, opening, app_id, &number, err);
     if (r >= 0)

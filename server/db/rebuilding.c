@@ -15,8 +15,6 @@
 #include "server/db/store.h"
 #include "server/db/version_rows.h"
 
-#define ACTOR "host"
-
 /* ------------------------------------------------------------ begin and end */
 
 /* Trees are looked for by their verity digest here and nowhere else. */
@@ -102,7 +100,7 @@ static int spend(struct transaction *tx, const char *project, const char *app, c
                  const struct digest *content, int64_t *out_app_id, struct error *err)
 {
     bool created;
-    int r = place_app(tx, project, app, ACTOR, out_app_id, &created, err);
+    int r = place_app(tx, project, app, &actor_host, out_app_id, &created, err);
 
     return r < 0 ? r : name_spend(tx, project, app, version, content, err);
 }

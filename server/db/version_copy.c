@@ -134,7 +134,7 @@ static int copy_version(struct transaction *tx, void *context, struct error *err
     push_result_release(&self->result);
     r = find_from(tx, self, err);
     if (r >= 0)
-        r = place_app(tx, copy->project, copy->app, copy->by.name, &self->app_id, &created, err);
+        r = place_app(tx, copy->project, copy->app, &copy->by, &self->app_id, &created, err);
     if (r >= 0)
         r = answer_known(tx, self, err);
     return r != 0 ? r : create(tx, self, err);

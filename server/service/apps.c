@@ -93,6 +93,7 @@ int apps_put(struct services *services, const struct caller *caller, const char 
              const char *app, const int64_t *retain, struct app_info *out, struct refusal *why,
              struct error *err)
 {
+    const struct actor by = caller_actor(caller);
     struct app row;
     bool created = false;
     int r = access_check(services, &caller->identity, ACCESS_ADMIN, ACCESS_WHOLE, project, app, why,
@@ -105,7 +106,7 @@ int apps_put(struct services *services, const struct caller *caller, const char 
         r = name_check(NAME_APP, span_text(app), err);
     if (r < 0)
         return refusal_at(why, "", r);
-    r = app_put(services->database, project, app, caller->identity.name, &row, &created, err);
+    r = app_put(services->database, project, app, &by, &row, &created, err);
     if (r == 0 && created)
         event_written(services);
     if (r == 0 && retain != NULL)

@@ -95,6 +95,7 @@ int projects_put(struct services *services, const struct caller *caller, const c
                  const int64_t *retain, struct project_info *out, struct refusal *why,
                  struct error *err)
 {
+    const struct actor by = caller_actor(caller);
     struct project row;
     bool created = false;
     int r = access_check(services, &caller->identity, ACCESS_ADMIN, ACCESS_WHOLE, project, NULL,
@@ -105,7 +106,7 @@ int projects_put(struct services *services, const struct caller *caller, const c
     r = name_check(NAME_PROJECT, span_text(project), err);
     if (r < 0)
         return refusal_at(why, "", r);
-    r = project_put(services->database, project, caller->identity.name, &row, &created, err);
+    r = project_put(services->database, project, &by, &row, &created, err);
     if (r == 0 && created)
         event_written(services);
     if (r == 0 && retain != NULL)

@@ -125,7 +125,8 @@ def test_trashed_is_listed_only_in_the_trash(life):
 
 
 def test_trashed_does_not_resolve_to_who_does_not_ask(life):
-    life.pull("v1")  # the server knows it from now on
+    # The server knows it from now on. A pull would be a lease.
+    life.run("get", "/v1/README.md", life.tmp_path / "known", agent=life.reader)
     life.run("delete", "/v1")
     refused = life.pull("v1", code=5)
     assert "in the trash" in refused.stderr

@@ -86,7 +86,7 @@ static int count_twice(struct transaction *tx, void *context, struct error *err)
     int r = transaction_integer(tx, count, NO_VALUES, &snapshot->before, err);
 
     if (r >= 0)
-        r = app_put(snapshot->database, "shop", "new", NULL, &app, NULL, err);
+        r = app_put(snapshot->database, "shop", "new", &actor_host, &app, NULL, err);
     return r < 0 ? r : transaction_integer(tx, count, NO_VALUES, &snapshot->after, err);
 }
 
@@ -115,7 +115,7 @@ static void *work(void *context)
     for (unsigned i = 0; i < 50; i++) {
         name[7] = (char)('0' + i / 10);
         name[8] = (char)('0' + i % 10);
-        if (app_put(worker->database, "shop", name, NULL, &app, NULL, NULL) != 0 ||
+        if (app_put(worker->database, "shop", name, &actor_host, &app, NULL, NULL) != 0 ||
             strcmp(app.name, name) != 0)
             worker->failures++;
         if (transaction_write(worker->database, insert_then_fail, NULL, NULL) != -ECANCELED)

@@ -55,7 +55,7 @@ static void a_snapshot_is_the_database_at_one_moment(void **state)
 
     fixture_version(DB(state), "shop", "api", "1", 100, 1, 20);
     take(state, 0);
-    assert_int_equal(project_put(DB(state), "later", NULL, &project, NULL, NULL), 0);
+    assert_int_equal(project_put(DB(state), "later", &actor_host, &project, NULL, NULL), 0);
     assert_int_equal(stat(copy_path, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0600);
     copy = open_copy(*state);

@@ -86,11 +86,9 @@ static void bounds_tell_what_is_there(void **state)
 
 static void promote(struct database *database, const char *version)
 {
-    const struct promotion promotion = { .project = "shop",
-                                         .app = "api",
-                                         .channel = "live",
-                                         .version = version,
-                                         .by = actor_host };
+    const struct promotion promotion = {
+        .project = "shop", .app = "api", .channel = "live", .version = version, .by = actor_host
+    };
     struct promotion_result result;
 
     assert_int_equal(channel_promote(database, &promotion, &result, NULL), 0);

@@ -25,11 +25,11 @@ static void putting_twice_makes_one(void **state)
     struct app app;
     bool created;
 
-    assert_int_equal(app_put(DB(state), "shop", "api", "ci", &app, &created, NULL), 0);
+    assert_int_equal(app_put(DB(state), "shop", "api", &actor_host, &app, &created, NULL), 0);
     assert_true(created);
-    assert_int_equal(app_put(DB(state), "shop", "api", "ci", &app, &created, NULL), 0);
+    assert_int_equal(app_put(DB(state), "shop", "api", &actor_host, &app, &created, NULL), 0);
     assert_false(created);
-    assert_int_equal(project_put(DB(state), "shop", "ci", &project, &created, NULL), 0);
+    assert_int_equal(project_put(DB(state), "shop", &actor_host, &project, &created, NULL), 0);
     assert_false(created);
     assert_int_equal(project.app_count, 1);
     assert_int_equal(project.created_at_s, fixture_now);
@@ -47,10 +47,10 @@ static void lists_go_by_name_in_pages(void **state)
     struct app app;
     size_t count;
 
-    assert_int_equal(app_put(DB(state), "b", "x", NULL, &app, NULL, NULL), 0);
-    assert_int_equal(app_put(DB(state), "a", "x", NULL, &app, NULL, NULL), 0);
-    assert_int_equal(app_put(DB(state), "B", "x", NULL, &app, NULL, NULL), 0);
-    assert_int_equal(app_put(DB(state), "a", "w", NULL, &app, NULL, NULL), 0);
+    assert_int_equal(app_put(DB(state), "b", "x", &actor_host, &app, NULL, NULL), 0);
+    assert_int_equal(app_put(DB(state), "a", "x", &actor_host, &app, NULL, NULL), 0);
+    assert_int_equal(app_put(DB(state), "B", "x", &actor_host, &app, NULL, NULL), 0);
+    assert_int_equal(app_put(DB(state), "a", "w", &actor_host, &app, NULL, NULL), 0);
     assert_int_equal(project_list(DB(state), NULL, NULL, 2, &items, &count, NULL), 0);
     assert_int_equal(count, 2);
     assert_string_equal(items[0].name, "B"); /* bytes, not letters */

@@ -57,11 +57,9 @@ static void lease(struct database *database, const char *version, int64_t until)
 static void promote_in(struct database *database, const char *project, const char *app,
                        const char *channel, const char *version)
 {
-    const struct promotion promotion = { .project = project,
-                                         .app = app,
-                                         .channel = channel,
-                                         .version = version,
-                                         .by = actor_host };
+    const struct promotion promotion = {
+        .project = project, .app = app, .channel = channel, .version = version, .by = actor_host
+    };
     struct promotion_result result;
 
     assert_int_equal(channel_promote(database, &promotion, &result, NULL), 0);

@@ -180,7 +180,7 @@ static void write_until_killed(struct fixture *fixture, int pipe_fd)
         _exit(1);
     for (unsigned i = 0;; i++) {
         snprintf(name, sizeof(name), "app-%u", i);
-        if (app_put(database, "crash", name, NULL, &app, NULL, NULL) < 0 ||
+        if (app_put(database, "crash", name, &actor_host, &app, NULL, NULL) < 0 ||
             write(pipe_fd, &i, sizeof(i)) != (ssize_t)sizeof(i))
             _exit(1);
     }
@@ -283,7 +283,8 @@ static void two_processes_write_in_turn(void **state)
 
     assert_int_equal(database_open(&options, &other, NULL), 0);
     for (unsigned i = 0; i < 20; i++) {
-        assert_int_equal(app_put(i % 2 == 0 ? other : DB(state), "p", "a", NULL, &app, NULL, NULL),
+        assert_int_equal(app_put(i % 2 == 0 ? other : DB(state), "p", "a", &actor_host, &app, NULL,
+                                 NULL),
                          0);
         assert_true(fixture_run(i % 2 == 0 ? DB(state) : other, "DELETE FROM apps") >= 0);
     }
