@@ -554,10 +554,10 @@ static int list(struct transaction *tx, void *context, struct error *err)
     r = transaction_query(
         tx,
         SELECT "WHERE j.number < $1 AND ($2 = '' OR j.project = $2) AND ($3 = '' OR j.app = $3)"
-               " ORDER BY j.number DESC LIMIT $4",
+               " AND ($4 = 0 OR j.project IS NOT NULL) ORDER BY j.number DESC LIMIT $5",
         VALUES(value_integer(listing->before > 0 ? listing->before : INT64_MAX),
                value_text(listing->scope->project), value_text(listing->scope->app),
-               value_integer((int64_t)listing->limit)),
+               value_integer(listing->scope->placed), value_integer((int64_t)listing->limit)),
         &rows, err);
     while (r >= 0 && (r = job_next(&rows, &listing->items[listing->count], err)) > 0)
         listing->count++;

@@ -92,6 +92,7 @@ int job_get(struct database *database, const char *id, struct job *out, struct e
 /* Of everything when both are "", of one project, or of one app. */
 struct job_scope {
     const char *project, *app;
+    bool placed; /* without those that are of no project: they are of the whole server */
 };
 
 /* Newest first, behind `before` (0: the newest). job_list_free() them. */

@@ -94,9 +94,17 @@ static int refuse_unknown(struct refusal *why, struct error *err)
     return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, -ENOENT, "no such job"));
 }
 
-/* Whether a token of that scope sees what happens there. */
+static bool is_admin(const struct identity *identity)
+{
+    return (identity->permissions & ACCESS_ADMIN) != 0;
+}
+
+/* Whether a token of that scope sees what happens there. What is of the whole server names versions
+ * of all projects, and ends for everybody when it is cancelled: that is for administrators. */
 static bool is_seen(const struct identity *identity, const struct job *job)
 {
+    if (job->project[0] == '\0' && !is_admin(identity))
+        return false;
     if (identity->project[0] != '\0' && strcmp(identity->project, job->project) != 0)
         return false;
     return identity->app[0] == '\0' || strcmp(identity->app, job->app) == 0;
@@ -161,7 +169,9 @@ int jobs_list(struct services *services, const struct identity *identity,
               const struct page_request *request, struct job_page *out, struct refusal *why,
               struct error *err)
 {
-    const struct job_scope scope = { .project = identity->project, .app = identity->app };
+    const struct job_scope scope = { .project = identity->project,
+                                     .app = identity->app,
+                                     .placed = !is_admin(identity) };
     struct job_page page = { .items = NULL };
     int64_t before = 0;
     uint32_t limit;

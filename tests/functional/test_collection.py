@@ -232,6 +232,10 @@ def test_a_job_of_everything_over_http(world):
     narrow = server.token("push", project="p")
     assert server.request("GET", f"/api/v1/jobs/{job['id']}", token=narrow).status == 404
     assert server.request("GET", "/api/v1/jobs", token=narrow).json()["items"] == []
+    wide = server.token("pull,push,promote")
+    for method in ("GET", "DELETE"):
+        assert server.request(method, f"/api/v1/jobs/{job['id']}", token=wide).status == 404
+    assert server.request("GET", "/api/v1/jobs", token=wide).json()["items"] == []
     assert sql(server, "SELECT count(*) FROM audit WHERE operation IN ('gc.run', 'gc.end')") == \
         [(2,)]
 

@@ -13,7 +13,7 @@ static const struct job_draft sweep_one = {
     .kind = "gc", .lane = "delete", .project = "shop", .app = "api", .params = "{}"
 };
 static const struct job_draft look = { .kind = "fsck", .lane = "check" };
-static const struct job_scope everything = { "", "" };
+static const struct job_scope everything = { "", "", false };
 
 static void add(struct database *database, const struct job_draft *draft, int expected,
                 struct job *out)
@@ -180,7 +180,8 @@ static void cancelling(void **state)
 
 static void lists_by_page_and_scope(void **state)
 {
-    static const struct job_scope shop = { "shop", "" }, other = { "other", "" };
+    static const struct job_scope shop = { "shop", "", false }, other = { "other", "", false };
+    static const struct job_scope placed = { "", "", true };
     cleanup(job_release) struct job first, second, third;
     struct job *items;
     size_t count;
@@ -198,6 +199,10 @@ static void lists_by_page_and_scope(void **state)
     job_list_free(items, count);
     assert_int_equal(job_list(DB(state), &shop, 0, 10, &items, &count, NULL), 0);
     assert_int_equal(count, 1);
+    job_list_free(items, count);
+    assert_int_equal(job_list(DB(state), &placed, 0, 10, &items, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(items[0].id, second.id);
     job_list_free(items, count);
     assert_int_equal(job_list(DB(state), &other, 0, 10, &items, &count, NULL), 0);
     assert_int_equal(count, 0);

@@ -96,6 +96,33 @@ static void test_scopes(void **state)
                      -ENOENT);
 }
 
+/* Whoever may push everywhere is no administrator. */
+static void test_what_is_of_the_whole_server(void **state)
+{
+    cleanup(job_release) struct job whole, of_app, cancelled = { 0 };
+    cleanup(job_page_release) struct job_page page = { 0 };
+    struct caller caller;
+    enum job_state found;
+    size_t count;
+
+    world_token(&world, NULL, NULL, ACCESS_PULL | ACCESS_PUSH | ACCESS_PROMOTE, &caller,
+                (char[64]){ 0 });
+    assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+    ask(NULL, NULL, &whole);
+    ask("p", "c", &of_app);
+    assert_int_equal(look(&caller, whole.id, &found), -ENOENT);
+    assert_int_equal(jobs_cancel(world.services, &caller, whole.id, &cancelled, NULL, NULL),
+                     -ENOENT);
+    assert_int_equal(look(&world.caller, whole.id, &found), 0);
+    assert_int_equal(found, JOB_QUEUED);
+    assert_int_equal(look(&caller, of_app.id, &found), 0);
+    assert_int_equal(jobs_list(world.services, &caller.identity, NULL, &page, NULL, NULL), 0);
+    assert_string_equal(page.items[0].id, of_app.id);
+    for (size_t i = 0; i < page.count; i++)
+        assert_string_not_equal(page.items[i].project, "");
+    assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+}
+
 static void test_cancelled_before_its_turn(void **state)
 {
     cleanup(job_release) struct job asked, cancelled = { 0 };
@@ -130,7 +157,7 @@ static void test_pages(void **state)
         total += page.count;
         request.cursor = page.next_cursor[0] != '\0' ? strdup(page.next_cursor) : NULL;
     } while (request.cursor != NULL);
-    assert_int_equal(total, 5);
+    assert_int_equal(total, 7);
     request.cursor = "zz";
     assert_int_equal(jobs_list(world.services, &world.caller.identity, &request,
                                &(struct job_page){ 0 }, NULL, NULL),
@@ -145,7 +172,7 @@ static void test_forgotten_when_old(void **state)
     assert_int_equal(count, 0);
     world_sleep(91 * 86400);
     assert_int_equal(jobs_forget(world.services, &count, NULL), 0);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 7);
 }
 
 /* A server that ends begins nothing, and what it was at stays asked for. */
@@ -172,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_asked_for_and_done),
         cmocka_unit_test(test_what_nobody_knows),
         cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_what_is_of_the_whole_server),
         cmocka_unit_test(test_cancelled_before_its_turn),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_forgotten_when_old),
