@@ -77,17 +77,21 @@ int purge_due_count(struct database *database, int64_t before_s, uint64_t *out, 
 
 struct purging {
     int64_t id;
+    int64_t before_s;
     const struct actor *by;
 };
 
-/* In the trash, and in nobody's hands. */
-static int check(struct transaction *tx, const struct version *version, struct error *err)
+/* In the trash for its time, and in nobody's hands. */
+static int check(struct transaction *tx, const struct version *version, int64_t before_s,
+                 struct error *err)
 {
     int64_t held;
     int r;
 
     if (version->state == VERSION_READY)
         return error_set(err, -EBUSY, "version %s is not in the trash", version->name);
+    if (version->trashed_at_s > before_s)
+        return error_set(err, -EBUSY, "version %s is not long in the trash", version->name);
     r = transaction_integer(tx, "SELECT count(*) FROM versions v WHERE v.id = $2 AND " IS_HELD,
                             VALUES(value_integer(transaction_now_s(tx)),
                                    value_integer(version->id)),
@@ -148,7 +152,7 @@ static int purge(struct transaction *tx, void *context, struct error *err)
     if (r == 0)
         return error_set(err, -ENOENT, "no such version");
     if (r > 0)
-        r = check(tx, &version, err);
+        r = check(tx, &version, self->before_s, err);
     if (r >= 0)
         r = lease_drop_version(tx, version.id, self->by, err);
     if (r >= 0)
@@ -168,9 +172,10 @@ static int purge(struct transaction *tx, void *context, struct error *err)
     return r < 0 ? r : act_write(tx, self->by, &act, err);
 }
 
-int version_purge(struct database *database, int64_t id, const struct actor *by, struct error *err)
+int version_purge(struct database *database, int64_t id, int64_t before_s, const struct actor *by,
+                  struct error *err)
 {
-    struct purging self = { .id = id, .by = by };
+    struct purging self = { .id = id, .before_s = before_s, .by = by };
     int r = transaction_write_long(database, purge, &self, err);
 
     if (r == 0)

@@ -24,8 +24,10 @@ int purge_due(struct database *database, int64_t before_s, size_t limit, int64_t
 /* How many they are. */
 int purge_due_count(struct database *database, int64_t before_s, uint64_t *out, struct error *err);
 
-/* -EBUSY: not in the trash, or held; -ENOENT: gone. */
-int version_purge(struct database *database, int64_t id, const struct actor *by, struct error *err);
+/* -EBUSY: not in the trash, or not since `before_s`, or held; -ENOENT: gone. One that was found due
+ * may have been restored and thrown away anew since: its time in the trash begins again. */
+int version_purge(struct database *database, int64_t id, int64_t before_s, const struct actor *by,
+                  struct error *err);
 
 /* What the store does not know yet. */
 struct purged_record {

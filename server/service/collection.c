@@ -36,10 +36,10 @@ static int step(const struct collecting *self, struct error *err)
 /* ------------------------------------------------------------ the trash */
 
 /* One that became a hold, or was restored, since it was found stays. */
-static int purge_one(struct collecting *self, int64_t id, struct error *err)
+static int purge_one(struct collecting *self, int64_t id, int64_t before_s, struct error *err)
 {
     const struct actor by = { .name = "gc" };
-    int r = version_purge(self->services->database, id, &by, err);
+    int r = version_purge(self->services->database, id, before_s, &by, err);
 
     if (r == 0) {
         self->purged++;
@@ -66,7 +66,7 @@ static int purge_trash(struct collecting *self, struct error *err)
         for (size_t i = 0; r == 0 && i < count; i++) {
             r = step(self, err);
             if (r == 0)
-                r = purge_one(self, ids[i], err);
+                r = purge_one(self, ids[i], before_s, err);
         }
     } while (r == 0 && count == BATCH && self->purged > before);
     return r;
@@ -100,7 +100,7 @@ static int mark(struct collecting *self, struct error *err)
     return 0;
 }
 
-static int delete(struct collecting *self, struct error *err)
+static int delete (struct collecting *self, struct error *err)
 {
     struct sweep_batch batch;
     int r;
@@ -158,7 +158,7 @@ int collection_run(struct job_run *run, struct error *err)
     if (r == 0)
         r = mark(&self, err);
     if (r == 0)
-        r = delete(&self, err);
+        r = delete (&self, err);
     if (r == 0)
         r = remove_objects(&self, err);
     write_result(&self);

@@ -118,7 +118,7 @@ static void what_is_not_ready_is_not_promoted(void **state)
 
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     assert_int_equal(channel_promote(database, &promotion, &result, NULL), -ENOENT);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(channel_promote(database, &promotion, &result, NULL), -ESTALE);
     promotion.version = "9";
     assert_int_equal(channel_promote(database, &promotion, &result, NULL), -ENOENT);
@@ -194,7 +194,7 @@ static void a_rollback_does_not_go_to_the_trash(void **state)
     promote(database, "2", NULL);
     assert_int_equal(version_trash(database, id, &actor_host, NULL, true, NULL, NULL), 0);
     assert_int_equal(channel_rollback(database, &promotion, &result, NULL), -ENOENT);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     rollback(database, NULL, PROMOTION_NO_PREVIOUS, &result);
     expect_channel(&result.channel, "2", "");
 }
@@ -214,7 +214,7 @@ static void a_purged_version_takes_its_channel_and_leases_along(void **state)
     memory_free(items);
     assert_true(fixture_run(database, "INSERT INTO leases SELECT '" FIXTURE_TOKEN "', 'host', '/',"
                                       " id, 'mount', 'ready', 1, 1, 2 FROM versions") >= 0);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM channels"), 0);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM leases"), 0);
     assert_int_equal(rows_of(database), 1); /* history stays */

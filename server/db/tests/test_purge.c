@@ -50,6 +50,20 @@ static void after_its_time_in_the_trash(void **state)
     assert_int_equal(ids[0], first);
 }
 
+static void thrown_away_again_after_it_was_found(void **state)
+{
+    int64_t ids[10], before_s = fixture_now;
+    int64_t id = trashed(DB(state), "1", 0);
+
+    fixture_now += 100;
+    assert_int_equal(due(DB(state), 100, ids), 1);
+    assert_int_equal(version_restore(DB(state), id, &actor_host, NULL), 0);
+    assert_int_equal(version_trash(DB(state), id, &actor_host, NULL, false, NULL, NULL), 0);
+    assert_int_equal(version_purge(DB(state), id, before_s, &actor_host, NULL), -EBUSY);
+    assert_int_equal(version_purge(DB(state), id, fixture_now - 1, &actor_host, NULL), -EBUSY);
+    assert_int_equal(version_purge(DB(state), id, fixture_now, &actor_host, NULL), 0);
+}
+
 static void what_a_host_holds_stays(void **state)
 {
     int64_t ids[10];
@@ -60,10 +74,10 @@ static void what_a_host_holds_stays(void **state)
     lease(DB(state), "1", until);
     fixture_now += 100;
     assert_int_equal(due(DB(state), 100, ids), 0);
-    assert_int_equal(version_purge(DB(state), id, &actor_host, NULL), -EBUSY);
+    assert_int_equal(version_purge(DB(state), id, INT64_MAX, &actor_host, NULL), -EBUSY);
     fixture_now += 100; /* the lease is over */
     assert_int_equal(due(DB(state), 100, ids), 1);
-    assert_int_equal(version_purge(DB(state), id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(DB(state), id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM leases"), 0);
 }
 
@@ -81,7 +95,7 @@ static void a_channel_that_points_at_it_goes(void **state)
                                  " JOIN versions p ON p.name = '1' WHERE v.name = '2'"),
                      0);
     assert_int_equal(version_trash(DB(state), id, &actor_host, NULL, true, NULL, NULL), 0);
-    assert_int_equal(version_purge(DB(state), id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(DB(state), id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM channels"
                                                 " WHERE name = 'beta' AND previous_id IS NULL"),
                      1);
@@ -94,7 +108,7 @@ static void the_store_is_to_be_told(void **state)
     int64_t id = trashed(DB(state), "1", 0);
     size_t count;
 
-    assert_int_equal(version_purge(DB(state), id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(DB(state), id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(purged_record_list(DB(state), 10, &items, &count, NULL), 0);
     assert_int_equal(count, 1);
     assert_string_equal(items[0].project, "shop");
@@ -115,9 +129,8 @@ static void the_store_is_to_be_told(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        CASE(after_its_time_in_the_trash),
-        CASE(what_a_host_holds_stays),
-        CASE(a_channel_that_points_at_it_goes),
+        CASE(after_its_time_in_the_trash), CASE(thrown_away_again_after_it_was_found),
+        CASE(what_a_host_holds_stays),     CASE(a_channel_that_points_at_it_goes),
         CASE(the_store_is_to_be_told),
     };
 

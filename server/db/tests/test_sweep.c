@@ -19,7 +19,7 @@ static void purged(struct database *database, const char *name, unsigned content
     int64_t id = fixture_version(database, "shop", "api", name, content, first, count);
 
     assert_int_equal(version_trash(database, id, &actor_host, NULL, true, NULL, NULL), 0);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
 }
 
 static struct sweep_batch mark(struct database *database)
@@ -86,7 +86,7 @@ static void what_a_push_holds_stays(void **state)
     assert_true(fixture_run(DB(state), "UPDATE versions SET state = 'trashed', trashed_at = 0") >=
                 0);
     assert_int_equal(version_purge(DB(state), fixture_integer(DB(state), "SELECT id FROM versions"),
-                                   &actor_host, NULL),
+                                   INT64_MAX, &actor_host, NULL),
                      0);
     batch = mark(DB(state));
     assert_int_equal(batch.kept, 3);

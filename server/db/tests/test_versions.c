@@ -300,7 +300,7 @@ static void the_epoch_moves_with_the_trash(void **state)
     assert_true(database_version_epoch(database) > epoch);
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     epoch = database_version_epoch(database);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_true(database_version_epoch(database) > epoch);
     epoch = database_version_epoch(database);
     look(database, "1", -ESTALE);
@@ -380,15 +380,15 @@ static void purging_needs_the_trash_and_leaves_candidates(void **state)
     struct database *database = DB(state);
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
 
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), -EBUSY);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), -EBUSY);
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     look(database, "1", -ESTALE);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM gc_candidates"), 6);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs"), 0);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM blobs WHERE state = 'live'"),
                      6);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), -ENOENT);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), -ENOENT);
 }
 
 static void a_purged_name_is_spent_for_ever(void **state)
@@ -398,7 +398,7 @@ static void a_purged_name_is_spent_for_ever(void **state)
     int64_t again;
 
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(open_again(database, "1", 2000), PUSH_ANSWER_CONFLICT);
     assert_int_equal(open_again(database, "1", 1000), PUSH_ANSWER_OPENED);
     again = fixture_version(database, "shop", "api", "1", 1000, 0, 3);
@@ -412,7 +412,7 @@ static void a_name_is_spent_beyond_its_app_and_project(void **state)
     int64_t id = fixture_version(database, "shop", "api", "1", 1000, 0, 1);
 
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_true(fixture_run(database, "DELETE FROM pushes") >= 0);
     assert_true(fixture_run(database, "DELETE FROM apps") >= 0);
     assert_true(fixture_run(database, "DELETE FROM projects") >= 0);
@@ -454,7 +454,7 @@ static void a_copy_has_edges_of_its_own(void **state)
     assert_int_equal(result.answer, PUSH_ANSWER_CONFLICT);
     push_result_release(&result);
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
-    assert_int_equal(version_purge(database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs"), 12);
     assert_int_equal(version_copy(database,
                                   &(struct version_copy){ .from_id = id,

@@ -102,7 +102,7 @@ static void purge(const char *version)
 
     assert_int_equal(version_get(world.database, "shop", "api", version, &row, NULL), 0);
     assert_int_equal(version_trash(world.database, row.id, &actor_host, NULL, true, NULL, NULL), 0);
-    assert_int_equal(version_purge(world.database, row.id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(world.database, row.id, INT64_MAX, &actor_host, NULL), 0);
     version_release(&row);
 }
 
@@ -215,9 +215,9 @@ static void the_trash_may_be_leased_and_the_purged_not(void **state)
     assert_int_equal(version_trash(world.database, row.id, &actor_host, NULL, false, NULL, NULL),
                      0);
     assert_int_equal(put_one(&world.caller, "web1", "shop", "api", "1", "/a", NULL), 0);
-    assert_int_equal(version_purge(world.database, row.id, &actor_host, NULL), -EBUSY);
+    assert_int_equal(version_purge(world.database, row.id, INT64_MAX, &actor_host, NULL), -EBUSY);
     end_all("web1");
-    assert_int_equal(version_purge(world.database, row.id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(world.database, row.id, INT64_MAX, &actor_host, NULL), 0);
     version_release(&row);
     /* What it knows of the version is still in its memory. */
     assert_int_equal(put_one(&world.caller, "web1", "shop", "api", "1", "/a", &why), -ESTALE);

@@ -175,7 +175,7 @@ static void test_trashed_and_purged(void **state)
     expect("trash", "latest", "1");
 
     assert_int_equal(version_trash(world.database, id, &actor_host, "test", false, NULL, NULL), 0);
-    assert_int_equal(version_purge(world.database, id, &actor_host, NULL), 0);
+    assert_int_equal(version_purge(world.database, id, INT64_MAX, &actor_host, NULL), 0);
     world_restart(&world);
     why.code = REFUSAL_NONE;
     assert_int_equal(versions_get(world.services, &world.caller.identity, "p", "trash", "1", &info,
