@@ -102,10 +102,10 @@ static int list(struct transaction *tx, void *context, struct error *err)
     listing->count = 0;
     r = transaction_query(tx,
                           "SELECT p.name, a.name, v.name, count(*) FROM blobs b"
-                          " JOIN version_blobs e ON e.blob_id = b.id"
+                          " CROSS JOIN version_blobs e"
                           " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id"
                           " JOIN projects p ON p.id = a.project_id"
-                          " WHERE b.state IN ('missing', 'corrupt')"
+                          " WHERE e.blob_id = b.id AND b.state IN ('missing', 'corrupt')"
                           " GROUP BY v.id, p.name, a.name, v.name ORDER BY v.id LIMIT $1",
                           VALUES(value_integer((int64_t)listing->limit)), &rows, err);
     while (r >= 0 && (r = rows_next(&rows, err)) > 0)

@@ -47,6 +47,8 @@ static int batch_find(struct transaction *tx, struct sweeping *self, struct erro
     return r;
 }
 
+/* Here and below the candidates are walked, and blobs found by them, for which CROSS JOIN has the
+ * planner of SQLite: between two candidates of a batch may lie all blobs of the store. */
 #define IN_BATCH "SELECT c.blob_id FROM gc_candidates c WHERE c.blob_id > $1 AND c.blob_id <= $2"
 
 static int batch_run(struct transaction *tx, const struct sweeping *self, const char *sql,
@@ -75,15 +77,16 @@ static int condemn(struct transaction *tx, struct sweeping *self, struct error *
     self->batch.condemned = (size_t)r;
     return batch_run(tx, self,
                      "DELETE FROM gc_candidates WHERE blob_id > $1 AND blob_id <= $2"
-                     " AND blob_id IN (SELECT b.id FROM blobs b WHERE b.state = 'condemned'"
-                     " AND b.id > $1 AND b.id <= $2)",
+                     " AND blob_id IN (SELECT c.blob_id FROM gc_candidates c CROSS JOIN blobs b"
+                     " WHERE b.id = c.blob_id AND c.blob_id > $1 AND c.blob_id <= $2"
+                     " AND b.state = 'condemned')",
                      &forgotten, err);
 }
 
 /* What has no bytes that anybody could want again, candidates for long enough. */
-#define RUINED                                                          \
-    "SELECT b.id FROM gc_candidates c JOIN blobs b ON b.id = c.blob_id" \
-    " WHERE c.blob_id > $1 AND c.blob_id <= $2 AND c.since <= $3"       \
+#define RUINED                                                                   \
+    "SELECT b.id FROM gc_candidates c CROSS JOIN blobs b WHERE b.id = c.blob_id" \
+    " AND c.blob_id > $1 AND c.blob_id <= $2 AND c.since <= $3"                  \
     " AND b.state IN ('missing', 'corrupt', 'uploading')"
 
 static int delete_ruined(struct transaction *tx, struct sweeping *self, struct error *err)
@@ -265,13 +268,15 @@ static int look(struct transaction *tx, void *context, struct error *err)
     struct looking *self = context;
     struct sweep_preview *out = &self->preview;
     uint64_t bytes;
-    int r = count_pair(tx, COUNT_AND_BYTES "gc_candidates c JOIN blobs b ON b.id = c.blob_id",
-                       NO_VALUES, &out->candidates, &bytes, err);
+    int r =
+        count_pair(tx, COUNT_AND_BYTES "gc_candidates c CROSS JOIN blobs b WHERE b.id = c.blob_id",
+                   NO_VALUES, &out->candidates, &bytes, err);
 
     if (r >= 0)
         r = count_pair(tx,
-                       COUNT_AND_BYTES "gc_candidates c JOIN blobs b ON b.id = c.blob_id"
-                                       " WHERE b.state = 'live' AND NOT " REFERENCED,
+                       COUNT_AND_BYTES "gc_candidates c CROSS JOIN blobs b"
+                                       " WHERE b.id = c.blob_id AND b.state = 'live'"
+                                       " AND NOT " REFERENCED,
                        NO_VALUES, &out->unreferenced, &out->unreferenced_bytes, err);
     if (r >= 0)
         r = count_pair(tx, COUNT_AND_BYTES "blobs b WHERE b.state = 'condemned'", NO_VALUES,
