@@ -24,8 +24,11 @@ void blob_key_make(const struct digest *sha256, const unsigned char random[8],
 int blob_begin(struct transaction *tx, const struct digest *sha256, uint64_t size,
                const unsigned char random[8], int64_t *out_id, struct error *err);
 
-/* Live again, if it was condemned. Only for one that is held in this transaction. */
-int blob_reprieve(struct transaction *tx, int64_t push_number, struct error *err);
+/* Live again, what was condemned of what the push holds, in this transaction: from one digest to
+ * another (NULL: from the first, to the last). What it costs follows what is held there, not how
+ * much is condemned. */
+int blob_reprieve(struct transaction *tx, int64_t push_number, const struct digest *first,
+                  const struct digest *last, struct error *err);
 
 /* A row whose bytes are not all there goes, and its object with it. */
 int blob_end(struct transaction *tx, const struct blob *blob, struct error *err);

@@ -87,13 +87,20 @@ int blob_begin(struct transaction *tx, const struct digest *sha256, uint64_t siz
                                out_id, err);
 }
 
-int blob_reprieve(struct transaction *tx, int64_t push_number, struct error *err)
+int blob_reprieve(struct transaction *tx, int64_t push_number, const struct digest *first,
+                  const struct digest *last, struct error *err)
 {
+    struct digest lowest, highest;
+
+    memset(lowest.bytes, 0, sizeof(lowest.bytes));
+    memset(highest.bytes, 0xff, sizeof(highest.bytes));
     return transaction_run(tx,
                            "UPDATE blobs SET state = 'live', changed_at = $2"
-                           " WHERE state = 'condemned' AND EXISTS (SELECT 1 FROM push_blobs h"
-                           " WHERE h.blob_id = blobs.id AND h.push = $1)",
-                           VALUES(value_integer(push_number), value_integer(transaction_now_s(tx))),
+                           " WHERE state = 'condemned' AND id IN (SELECT h.blob_id"
+                           " FROM push_blobs h WHERE h.push = $1 AND h.sha256 BETWEEN $3 AND $4)",
+                           VALUES(value_integer(push_number), value_integer(transaction_now_s(tx)),
+                                  value_digest(first != NULL ? first : &lowest),
+                                  value_digest(last != NULL ? last : &highest)),
                            err);
 }
 

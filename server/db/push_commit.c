@@ -58,7 +58,7 @@ static int missing_count(struct transaction *tx, struct committing *self, struct
 {
     const struct push *push = &self->push;
     int64_t count;
-    int r = blob_reprieve(tx, push->number, err);
+    int r = blob_reprieve(tx, push->number, NULL, NULL, err);
 
     if (r >= 0)
         r = transaction_integer(tx,

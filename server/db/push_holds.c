@@ -265,6 +265,22 @@ static int want_each(struct transaction *tx, const struct wanting *self, struct 
     return r;
 }
 
+/* Of what was wanted. */
+static int reprieve(struct transaction *tx, const struct wanting *self, struct error *err)
+{
+    const struct digest *first = &self->wants[0].sha256, *last = first;
+
+    for (size_t i = 1; i < self->count; i++) {
+        const struct digest *digest = &self->wants[i].sha256;
+
+        if (digest_compare(digest, first) < 0)
+            first = digest;
+        if (digest_compare(digest, last) > 0)
+            last = digest;
+    }
+    return blob_reprieve(tx, self->number, first, last, err);
+}
+
 /* First the holds, then, in a later statement, a look at the state of what is held. */
 static int want_all(struct transaction *tx, void *context, struct error *err)
 {
@@ -275,7 +291,7 @@ static int want_all(struct transaction *tx, void *context, struct error *err)
         r = scope_resolve(tx, self, err);
     if (r >= 0)
         r = is_ascending(self) ? want_together(tx, self, err) : want_each(tx, self, err);
-    return r < 0 ? r : blob_reprieve(tx, self->number, err);
+    return r < 0 || self->count == 0 ? r : reprieve(tx, self, err);
 }
 
 static int random_fill(unsigned char *out, size_t size, struct error *err)
@@ -336,7 +352,7 @@ static int hold_one(struct transaction *tx, void *context, struct error *err)
                          err);
     }
     if (r >= 0)
-        r = blob_reprieve(tx, wanting->number, err);
+        r = blob_reprieve(tx, wanting->number, self->sha256, self->sha256, err);
     if (r >= 0)
         r = push_hold_find(tx, wanting->number, self->sha256, &self->blob, err);
     if (r < 0)
