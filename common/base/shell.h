@@ -10,7 +10,8 @@ struct error;
  * shell - one command line of the user's, run by the system's shell to its end: `sh -c` or, on
  * Windows, `cmd /c`.
  *
- * It has no input, what it prints goes to our stderr, and its environment is ours with what is
+ * It has no input, what it prints goes to our stderr, no other file of ours is open in it (where
+ * the system's library can close them), and its environment is ours with what is
  * said. It is a group of processes of its own, so that a Ctrl-C reaches us first: when `stop` is
  * set, the group is asked to end (SIGTERM; on Windows it is ended), and waited for.
  */

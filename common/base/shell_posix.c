@@ -87,11 +87,24 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return failure;
 }
 
+/* What libraries opened, as connections that stay open to a server, is not the command's: a daemon
+ * that it starts would keep them. */
+static int close_others(posix_spawn_file_actions_t *actions)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    return posix_spawn_file_actions_addclosefrom_np(actions, 3);
+#else
+    return 0;
+#endif
+}
+
 static int set_files(posix_spawn_file_actions_t *actions)
 {
     int failure = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
 
-    return failure == 0 ? posix_spawn_file_actions_adddup2(actions, 2, 1) : failure;
+    if (failure == 0)
+        failure = posix_spawn_file_actions_adddup2(actions, 2, 1);
+    return failure == 0 ? close_others(actions) : failure;
 }
 
 static int start(const char *command, char **environment, pid_t *out, struct error *err)

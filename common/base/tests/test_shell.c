@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,6 +63,20 @@ static void no_input_and_output_beside_the_result(void **state)
     close(told);
 }
 
+static void nothing_else_is_open(void **state)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    char command[32];
+    int ours = dup(2); /* not closed by itself when a program is run */
+
+    assert_true(ours > 2 && ours < 10);
+    assert_int_equal(run(": >&2", nothing), 0);
+    snprintf(command, sizeof(command), ": >&%d", ours);
+    assert_int_not_equal(run(command, nothing), 0);
+    close(ours);
+#endif
+}
+
 static void signals_are_not_blocked(void **state)
 {
     sigset_t set;
@@ -95,6 +110,7 @@ int main(void)
         cmocka_unit_test(status_is_told),
         cmocka_unit_test(environment_is_ours_and_what_is_said),
         cmocka_unit_test(no_input_and_output_beside_the_result),
+        cmocka_unit_test(nothing_else_is_open),
         cmocka_unit_test(signals_are_not_blocked),
         cmocka_unit_test(stop_ends_the_group),
     };
