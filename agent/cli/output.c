@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
+#include "common/base/utf8.h"
 #include "common/codec/base64.h"
 #include "common/codec/json.h"
 #include "common/codec/yaml.h"
@@ -21,15 +22,42 @@ int output_write(struct buf *bytes, struct error *err)
     return r < 0 ? error_prefix(err, r, "standard output") : 0;
 }
 
+/* Control characters, those too that have two bytes in UTF-8, and what turns the direction of
+ * writing, or ends lines. */
+static bool steers_terminals(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+/* `plain` is left as it is, `odd` is written as \ooo; a NUL: none. */
+static void add_harmless(struct buf *out, struct span text, char plain, char odd)
+{
+    while (text.size > 0) {
+        uint32_t code = 0xfffd;
+        size_t size = utf8_next(text, &code);
+        bool escaped;
+
+        if (size == 0) {
+            code = 0xfffd;
+            size = 1;
+        }
+        escaped = code == 0 || (code == (uint8_t)odd) ||
+                  (steers_terminals(code) && code != (uint8_t)plain);
+        for (size_t i = 0; i < size; i++) {
+            if (escaped)
+                buf_format(out, "\\%03o", text.bytes[i]);
+            else
+                buf_add_byte(out, text.bytes[i]);
+        }
+        text = span_slice(text, size, text.size - size);
+    }
+}
+
 void output_add_path(struct buf *out, struct span path)
 {
-    for (size_t i = 0; i < path.size; i++) {
-        uint8_t c = path.bytes[i];
-        if (c < 0x20 || c == 0x7f || c == '\\')
-            buf_format(out, "\\%03o", c);
-        else
-            buf_add_byte(out, c);
-    }
+    add_harmless(out, path, '\0', '\\');
 }
 
 void output_json_path(struct json_writer *writer, struct span path)
@@ -51,14 +79,7 @@ static void write_line(const char *kind, const char *text)
     cleanup(buf_release) struct buf line = buf_init(4096);
 
     buf_format(&line, "kkartifact-agent: %s", kind);
-    for (; *text != '\0'; text++) {
-        const uint8_t c = (uint8_t)*text;
-
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            buf_format(&line, "\\%03o", c);
-        else
-            buf_add_byte(&line, c);
-    }
+    add_harmless(&line, span_text(text), '\t', '\0');
     buf_add_byte(&line, '\n');
     if (buf_check(&line, NULL) == 0)
         file_write(2, line.bytes, line.size, NULL);

@@ -24,7 +24,8 @@ struct output {
 /* All of it to stdout. -EIO and so on: the reader is gone, the disk is full. */
 int output_write(struct buf *bytes, struct error *err);
 
-/* A path for a line of text: control bytes and backslashes as \ooo. */
+/* A path for a line of text: control characters, what turns the direction of writing, and
+ * backslashes as \ooo for each byte. */
 void output_add_path(struct buf *out, struct span path);
 /* Member "path" of the object that is open, or "path_base64" (FORMATS 5). */
 void output_json_path(struct json_writer *writer, struct span path);

@@ -88,6 +88,19 @@ def test_a_table_of_hosts(server, two, version, names, tmp_path):
         == ["HOST  VERSION  MODE  STATE  RENEWED  PLACE"]
 
 
+def test_a_place_does_not_steer_the_terminal(server, agent, version):
+    """Whoever may pull names a place as they like."""
+    project, app, name = version.split("/")
+    place = "/\x1b[2J\u009b2J\u202egnp.\u2028\\/\u00e4"
+    server.request("PUT", "/api/v1/hosts/odd/leases", token=server.all_rights, json_body={
+        "leases": [{"project": project, "app": app, "version": name, "place": place,
+                    "mode": "pull", "state": "complete"}]})
+    line, = [line for line in agent.run("hosts", version).expect().stdout.split("\n")
+             if line.startswith("odd ")]
+    assert line.endswith(" /\\033[2J\\302\\2332J\\342\\200\\256gnp.\\342\\200\\250\\134/\u00e4")
+    assert [item["place"] for item in hosts(agent, version) if item["host"] == "odd"] == [place]
+
+
 def test_the_name_of_the_system_is_the_host(agent, version, names, tmp_path):
     pull(agent, version, tmp_path / "copy")
     item, = hosts(agent, version)
