@@ -75,6 +75,17 @@ static int recover(struct checking *self, const struct blob *blob, struct error 
     return self->repair ? blob_recovered(self->services->database, blob->id, blob->key, err) : 0;
 }
 
+/* 1: the row is what it was. One that was collected or healed meanwhile has lost nothing. */
+static int is_still(struct checking *self, const struct blob *blob, struct error *err)
+{
+    struct blob now;
+    int r = blob_get(self->services->database, blob->id, &now, err);
+
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? r : strcmp(now.key, blob->key) == 0 && now.state == blob->state;
+}
+
 static int check_blob(struct checking *self, const struct blob *blob, struct error *err)
 {
     const bool is_there = is_said_to_be_there(blob);
@@ -84,6 +95,11 @@ static int check_blob(struct checking *self, const struct blob *blob, struct err
 
     if (r < 0)
         return error_prefix(err, r, "%s", blob->key);
+    if (verdict != OBJECT_RIGHT) {
+        r = is_still(self, blob, err);
+        if (r != 1)
+            return r;
+    }
     self->blobs++;
     self->bytes += blob->size;
     switch (verdict) {
