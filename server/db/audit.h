@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct database;
 struct error;
 struct transaction;
@@ -22,3 +25,7 @@ int audit_write(struct transaction *tx, const struct audit_entry *entry, struct 
 
 /* What changes nothing (a refusal, a look): in a transaction of its own. */
 int audit_add(struct database *database, const struct audit_entry *entry, struct error *err);
+
+/* Forgets up to `limit` entries of before `before_s`, oldest first; *out_count of them. */
+int audit_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
+                 struct error *err);

@@ -181,3 +181,33 @@ struct event *event_list_free(struct event *items, size_t count)
     }
     return memory_free(items);
 }
+
+struct forgetting {
+    int64_t before_s;
+    size_t limit;
+    int count;
+};
+
+/* A piece of the beginning: numbers have no gaps behind the oldest. */
+static int forget(struct transaction *tx, void *context, struct error *err)
+{
+    struct forgetting *self = context;
+
+    self->count = transaction_run(
+        tx,
+        "DELETE FROM events WHERE number <= (SELECT max(f.number) FROM (SELECT number, at"
+        " FROM events WHERE number IS NOT NULL ORDER BY number LIMIT $2) f WHERE f.at < $1)",
+        VALUES(value_integer(self->before_s), value_integer((int64_t)self->limit)), err);
+    return self->count;
+}
+
+int event_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
+                 struct error *err)
+{
+    struct forgetting self = { .before_s = before_s, .limit = limit };
+    int r = transaction_write(database, forget, &self, err);
+
+    if (r == 0)
+        *out_count = (size_t)self.count;
+    return r;
+}

@@ -40,3 +40,8 @@ int event_bounds(struct database *database, struct event_bounds *out, struct err
 int event_list(struct database *database, int64_t after, size_t limit, struct event **out_items,
                size_t *out_count, struct error *err);
 struct event *event_list_free(struct event *items, size_t count); /* returns NULL */
+
+/* Forgets numbered ones of before `before_s`, from the oldest on and at most `limit`; *out_count of
+ * them. Whoever comes back for one of these is told (event_bounds()). */
+int event_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
+                 struct error *err);

@@ -18,6 +18,7 @@
 #include "server/service/delta_later.h"
 #include "server/service/event_hub.h"
 #include "server/service/event_sequence.h"
+#include "server/service/history.h"
 #include "server/service/jobs.h"
 #include "server/service/leases.h"
 #include "server/service/pushes.h"
@@ -55,7 +56,7 @@ static const struct step steps[] = {
     { "records-purged", 3000, 60000, false, LANE_QUICK, record_store_tell_purged },
     { "collection-ask", 60000, 600000, false, LANE_QUICK, collection_ask },
     { "retention-schedule", 15000, 60000, false, LANE_QUICK, retention_schedule_step },
-    { "jobs-forget", 45000, 3600000, false, LANE_QUICK, jobs_forget },
+    { "history-forget", 45000, 3600000, false, LANE_QUICK, history_forget },
     { "records-complete", 5000, 24 * 3600000ull, false, LANE_QUICK, record_store_complete },
     { "jobs-work", 500, 5000, true, LANE_JOBS, jobs_work },
     { "deltas-improve", 2000, 2000, false, LANE_DELTAS, delta_later_step },

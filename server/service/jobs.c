@@ -12,13 +12,11 @@
 #include "server/service/access.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"
-#include "server/service/policy.h"
 #include "server/service/refusal.h"
 
 #define LEASE_S 60
 #define RENEW_MS 2000
 #define RESULT_MAX ((size_t)1 << 20)
-#define FORGET_BATCH 500
 
 struct job_run {
     struct services *services;
@@ -316,15 +314,4 @@ int jobs_work(struct services *services, size_t *out_count, struct error *err)
     }
     *out_count = count;
     return 0;
-}
-
-int jobs_forget(struct services *services, size_t *out_count, struct error *err)
-{
-    struct policy policy;
-    int r = policy_get(services, &policy, err);
-
-    if (r < 0)
-        return r;
-    return job_forget(services->database, services_now(services) - policy.job_age_s, FORGET_BATCH,
-                      out_count, err);
 }

@@ -73,6 +73,3 @@ int jobs_work(struct services *services, size_t *out_count, struct error *err);
 
 /* How many jobs of a kind (by its place in job_kinds) this process brought to that end. */
 uint64_t jobs_ended(const struct services *services, size_t kind, enum job_state state);
-
-/* Forgets what ended long ago. */
-int jobs_forget(struct services *services, size_t *out_count, struct error *err);

@@ -24,6 +24,8 @@ struct policy {
     int64_t retain_versions;  /* of each app, unless it or its project says otherwise */
     int64_t retain_min_age_s; /* a younger version stays */
     int64_t job_age_s;        /* a job that ended is remembered for so long */
+    int64_t event_age_s;      /* an event, for who comes back to a stream */
+    int64_t audit_age_s;      /* an entry of the audit log */
     /* five fields (common/model/cron.h), "" or "off": retention runs when it is asked for only */
     char retention_schedule[POLICY_TEXT_SIZE];
     char time_zone[POLICY_TEXT_SIZE]; /* of schedules: a name as in Europe/Berlin */

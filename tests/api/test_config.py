@@ -18,7 +18,7 @@ def patch(server, token, **members):
 def test_what_is_shown(server, admin):
     shown = settings(server.request("GET", PATH, token=admin))
     assert set(shown) == {"trash_age", "collect_grace", "retain_versions", "retain_min_age",
-                          "job_age", "retention_schedule", "time_zone"}
+                          "job_age", "event_age", "audit_age", "retention_schedule", "time_zone"}
     for item in shown.values():
         assert item["value"] == item["default"]
         assert item["help"]

@@ -164,17 +164,6 @@ static void test_pages(void **state)
                      -EINVAL);
 }
 
-static void test_forgotten_when_old(void **state)
-{
-    size_t count;
-
-    assert_int_equal(jobs_forget(world.services, &count, NULL), 0);
-    assert_int_equal(count, 0);
-    world_sleep(91 * 86400);
-    assert_int_equal(jobs_forget(world.services, &count, NULL), 0);
-    assert_int_equal(count, 7);
-}
-
 /* A server that ends begins nothing, and what it was at stays asked for. */
 static void test_a_server_that_stops(void **state)
 {
@@ -202,7 +191,6 @@ int main(void)
         cmocka_unit_test(test_what_is_of_the_whole_server),
         cmocka_unit_test(test_cancelled_before_its_turn),
         cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_forgotten_when_old),
         cmocka_unit_test(test_a_server_that_stops),
     };
 
