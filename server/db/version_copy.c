@@ -31,7 +31,9 @@ static int find_from(struct transaction *tx, struct copying *self, struct error 
         return r;
     if (r == 0 || self->from.state != VERSION_READY)
         return error_set(err, -ENOENT, "what was to be copied is not there any more");
-    return 0;
+    r = version_is_broken(tx, self->from.id, err);
+    return r > 0 ? error_set(err, -EIO, "what is to be copied has lost blobs: push it again first")
+                 : r;
 }
 
 /* 1: the name is spent, and the answer given; 0: free, or purged with this content. */

@@ -78,5 +78,7 @@ int versions_copy(struct services *services, const struct caller *caller, const 
     r = version_copy(services->database, &copy, &result, err);
     if (r == -ENOENT)
         return refusal_set(why, REFUSAL_NOT_FOUND, r);
+    if (r == -EIO)
+        return refusal_set(why, REFUSAL_STORAGE, r);
     return r < 0 ? r : answer(services, &result, out_created, out, why, err);
 }

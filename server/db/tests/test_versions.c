@@ -453,6 +453,17 @@ static void a_copy_has_edges_of_its_own(void **state)
     result = copy_as(database, other, "web", "9");
     assert_int_equal(result.answer, PUSH_ANSWER_CONFLICT);
     push_result_release(&result);
+    /* A copy of what has lost something would be a second one that is broken. */
+    assert_true(fixture_run(database, "UPDATE blobs SET state = 'missing' WHERE size = 1001") >= 0);
+    assert_int_equal(version_copy(database,
+                                  &(struct version_copy){ .from_id = id,
+                                                          .project = "shop",
+                                                          .app = "web",
+                                                          .version = "11",
+                                                          .by = actor_host },
+                                  &result, NULL),
+                     -EIO);
+    assert_true(fixture_run(database, "UPDATE blobs SET state = 'live' WHERE size = 1001") >= 0);
     assert_int_equal(version_trash(database, id, &actor_host, NULL, false, NULL, NULL), 0);
     assert_int_equal(version_purge(database, id, INT64_MAX, &actor_host, NULL), 0);
     assert_int_equal(fixture_integer(database, "SELECT count(*) FROM version_blobs"), 12);
