@@ -87,11 +87,17 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return failure;
 }
 
+#ifdef __GLIBC_PREREQ /* elsewhere it is no macro that can be asked */
+#if __GLIBC_PREREQ(2, 34)
+#define HAVE_CLOSE_FROM
+#endif
+#endif
+
 /* What libraries opened, as connections that stay open to a server, is not the command's: a daemon
  * that it starts would keep them. */
 static int close_others(posix_spawn_file_actions_t *actions)
 {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+#ifdef HAVE_CLOSE_FROM
     return posix_spawn_file_actions_addclosefrom_np(actions, 3);
 #else
     return 0;
