@@ -142,7 +142,7 @@ static void test_cancelled_before_its_turn(void **state)
 static void test_pages(void **state)
 {
     struct page_request request = { .limit = 2 };
-    char last[JOB_ID_SIZE] = "";
+    char last[JOB_ID_SIZE] = "", cursor[CURSOR_SIZE];
     size_t total = 0;
 
     do {
@@ -155,7 +155,8 @@ static void test_pages(void **state)
         assert_string_not_equal(page.items[0].id, last);
         memcpy(last, page.items[page.count - 1].id, sizeof(last));
         total += page.count;
-        request.cursor = page.next_cursor[0] != '\0' ? strdup(page.next_cursor) : NULL;
+        memcpy(cursor, page.next_cursor, sizeof(cursor));
+        request.cursor = cursor[0] != '\0' ? cursor : NULL;
     } while (request.cursor != NULL);
     assert_int_equal(total, 7);
     request.cursor = "zz";
