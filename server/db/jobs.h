@@ -13,8 +13,8 @@
  *
  * Of the jobs of a lane one runs at a time, in whichever server took it; that one renews its lease.
  * A job whose holder does not renew any more is taken again from the start, so work is written to
- * be begun again. Asking, cancelling and the end are acts (acts.h): `KIND.run`, `job.cancel`,
- * `KIND.end`, with the events `job.queued` and `job.finished`.
+ * be begun again. Asking, cancelling and the end are acts (acts.h): `KIND.run` with the event
+ * `job.queued`, `KIND.cancel` without one, `KIND.end` with `job.finished`.
  */
 #define JOB_ID_SIZE 33 /* 32 hex digits */
 #define JOB_NAME_SIZE 32
