@@ -7,6 +7,7 @@
 #include "common/base/error.h"
 #include "server/db/acts.h"
 #include "server/db/driver.h"
+#include "server/db/leases.h"
 #include "server/db/version_rows.h"
 
 #define WORDS_MAX 100 /* of names in a text */
@@ -40,26 +41,45 @@ static int tell(struct transaction *tx, const char *operation, const char *event
     return act_write(tx, removal->by, &act, err);
 }
 
-/* The first names of a protection. */
-static int protectors(struct transaction *tx, const char *sql, const struct value *values,
-                      size_t count, struct protection *out, struct error *err)
+/* One more, when there is room for it. */
+static void name_add(struct protection *out, size_t *used, struct span name)
+{
+    if (out->count == PROTECTION_NAMES_MAX || name.size >= sizeof(out->names) - *used)
+        return;
+    memcpy(out->names + *used, name.bytes, name.size);
+    out->names[*used + name.size] = '\0';
+    *used += name.size + 1;
+    out->count++;
+}
+
+static int channels_of(struct transaction *tx, int64_t version_id, struct protection *out,
+                       struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     size_t used = 0;
-    int r = transaction_query(tx, sql, values, count, &rows, err);
+    int r =
+        transaction_query(tx,
+                          "SELECT name FROM channels WHERE version_id = $1 OR previous_id = $1"
+                          " ORDER BY name LIMIT $2",
+                          VALUES(value_integer(version_id), value_integer(PROTECTION_NAMES_MAX)),
+                          &rows, err);
 
-    out->count = 0;
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0) {
-        const struct span name = rows_bytes(&rows, 0);
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
+        name_add(out, &used, rows_bytes(&rows, 0));
+    return r;
+}
 
-        if (name.size >= sizeof(out->names) - used)
-            break;
-        memcpy(out->names + used, name.bytes, name.size);
-        out->names[used + name.size] = '\0';
-        used += name.size + 1;
-        out->count++;
-    }
-    return r < 0 ? r : 0;
+static int hosts_of(struct transaction *tx, int64_t version_id, struct protection *out,
+                    struct error *err)
+{
+    char hosts[PROTECTION_NAMES_MAX][LEASE_HOST_SIZE];
+    uint64_t total;
+    size_t count = 0, used = 0;
+    int r = lease_hosts(tx, version_id, PROTECTION_NAMES_MAX, hosts, &count, &total, err);
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        name_add(out, &used, span_text(hosts[i]));
+    return r;
 }
 
 /* As many names as a line of words holds. */
@@ -82,11 +102,7 @@ static int protected_by(const struct version *version, enum protection_kind kind
 static int refuse_protected(struct transaction *tx, const struct version *version,
                             struct protection *out, struct error *err)
 {
-    int r = protectors(tx,
-                       "SELECT name FROM channels WHERE version_id = $1 OR previous_id = $1"
-                       " ORDER BY name LIMIT $2",
-                       VALUES(value_integer(version->id), value_integer(PROTECTION_NAMES_MAX)), out,
-                       err);
+    int r = channels_of(tx, version->id, out, err);
 
     if (r == 0 && out->count > 0)
         return protected_by(version, PROTECTION_PROMOTED, "promoted, or the one before that, on ",
@@ -94,12 +110,7 @@ static int refuse_protected(struct transaction *tx, const struct version *versio
     if (r == 0 && version->pinned)
         return protected_by(version, PROTECTION_PINNED, "pinned", out, err);
     if (r == 0)
-        r = protectors(tx,
-                       "SELECT DISTINCT host FROM leases WHERE version_id = $1"
-                       " AND expires_at > $2 ORDER BY host LIMIT $3",
-                       VALUES(value_integer(version->id), value_integer(transaction_now_s(tx)),
-                              value_integer(PROTECTION_NAMES_MAX)),
-                       out, err);
+        r = hosts_of(tx, version->id, out, err);
     if (r == 0 && out->count > 0)
         return protected_by(version, PROTECTION_LEASED, "in use by ", out, err);
     return r;
