@@ -37,14 +37,6 @@ static void add_cell(struct table *table, unsigned column, const char *text)
     buf_add(&table->cells, text, size + 1);
 }
 
-static void add_time(struct json_writer *writer, const char *name, int64_t time_s)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (clock_format(time_s, text, NULL) == 0)
-        json_text(writer, name, text);
-}
-
 static void write_json(struct json_writer *writer, const struct api_lease *lease)
 {
     json_begin_object(writer, NULL);
@@ -55,9 +47,9 @@ static void write_json(struct json_writer *writer, const struct api_lease *lease
     json_text(writer, "version", lease->version);
     json_text(writer, "mode", lease->mode);
     json_text(writer, "state", lease->state);
-    add_time(writer, "since", lease->since_s);
-    add_time(writer, "renewed_at", lease->renewed_at_s);
-    add_time(writer, "expires_at", lease->expires_at_s);
+    json_time(writer, "since", lease->since_s);
+    json_time(writer, "renewed_at", lease->renewed_at_s);
+    json_time(writer, "expires_at", lease->expires_at_s);
     json_bool(writer, "stale", lease->stale);
     json_text(writer, "token", lease->token);
     json_end(writer);

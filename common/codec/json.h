@@ -79,5 +79,7 @@ void json_text_span(struct json_writer *writer, const char *name, struct span te
 void json_integer(struct json_writer *writer, const char *name, int64_t value);
 void json_bool(struct json_writer *writer, const char *name, bool value);
 void json_null(struct json_writer *writer, const char *name);
+/* As RFC 3339 in UTC; one outside the years 0000 to 9999: no member. */
+void json_time(struct json_writer *writer, const char *name, int64_t time_s);
 /* JSON that is ready, one value, checked by whoever made it. */
 void json_ready(struct json_writer *writer, const char *name, struct span value);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/utf8.h"
 #include "common/codec/json.h"
 
@@ -101,6 +102,14 @@ void json_null(struct json_writer *writer, const char *name)
 {
     begin_value(writer, name);
     buf_add_text(writer->out, "null");
+}
+
+void json_time(struct json_writer *writer, const char *name, int64_t time_s)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (clock_format(time_s, text, NULL) == 0)
+        json_text(writer, name, text);
 }
 
 void json_ready(struct json_writer *writer, const char *name, struct span value)

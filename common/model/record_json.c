@@ -4,7 +4,6 @@
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/codec/base64.h"
 #include "common/codec/json.h"
@@ -46,7 +45,7 @@ static void write_signatures(const struct record *record, struct json_writer *wr
 static void write_field(const struct record *record, const struct record_field *field,
                         struct json_writer *writer)
 {
-    char hex[DIGEST_HEX_SIZE], time[CLOCK_TEXT_SIZE];
+    char hex[DIGEST_HEX_SIZE];
 
     switch (field->type) {
     case RECORD_FORMAT:
@@ -63,8 +62,7 @@ static void write_field(const struct record *record, const struct record_field *
         json_integer(writer, field->name, (int64_t)record_field_count(record, field));
         break;
     case RECORD_TIME:
-        if (clock_format(record_field_time(record, field), time, NULL) == 0)
-            json_text(writer, field->name, time);
+        json_time(writer, field->name, record_field_time(record, field));
         break;
     case RECORD_LABELS:
         write_labels(&record->labels, writer);

@@ -28,7 +28,7 @@ static void write_entry(struct json_writer *writer, const struct policy_entry *e
     json_integer(writer, "max", entry->max);
     json_text(writer, "help", entry->help);
     if (entry->updated_at_s != 0)
-        json_write_time(writer, "updated_at", entry->updated_at_s);
+        json_time(writer, "updated_at", entry->updated_at_s);
     if (entry->updated_by[0] != '\0')
         json_text(writer, "updated_by", entry->updated_by);
     json_end(writer);

@@ -27,9 +27,9 @@ static void write_lease(struct json_writer *writer, const struct services *servi
     json_text(writer, "version", lease->version);
     json_text(writer, "mode", lease_mode_name(lease->mode));
     json_text(writer, "state", lease->state);
-    json_write_time(writer, "since", lease->since_s);
-    json_write_time(writer, "renewed_at", lease->renewed_at_s);
-    json_write_time(writer, "expires_at", lease->expires_at_s);
+    json_time(writer, "since", lease->since_s);
+    json_time(writer, "renewed_at", lease->renewed_at_s);
+    json_time(writer, "expires_at", lease->expires_at_s);
     json_bool(writer, "stale", leases_is_stale(services, lease));
     json_text(writer, "token", lease->token_name);
     json_end(writer);
@@ -160,7 +160,7 @@ int api_leases_put(struct http_exchange *exchange, void *context, struct error *
         return r;
     json_begin_object(&writer, NULL);
     json_integer(&writer, "renew_in_s", LEASES_RENEW_S);
-    json_write_time(&writer, "expires_at", expires_at_s);
+    json_time(&writer, "expires_at", expires_at_s);
     json_end(&writer);
     return http_answer_json(exchange, 200, &body, err);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/api/json_answer.h"
 
-#include "common/base/clock.h"
 #include "common/codec/digest.h"
 #include "common/codec/json.h"
 #include "common/model/record.h"
@@ -9,14 +8,6 @@
 #include "server/db/jobs.h"
 #include "server/service/projects.h"
 #include "server/service/versions.h"
-
-void json_write_time(struct json_writer *writer, const char *name, int64_t time_s)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (clock_format(time_s, text, NULL) == 0)
-        json_text(writer, name, text);
-}
 
 void json_write_digest(struct json_writer *writer, const char *name, const struct digest *digest)
 {
@@ -31,7 +22,7 @@ void json_write_project(struct json_writer *writer, const char *name,
 {
     json_begin_object(writer, name);
     json_text(writer, "project", info->project);
-    json_write_time(writer, "created_at", info->created_at_s);
+    json_time(writer, "created_at", info->created_at_s);
     json_integer(writer, "app_count", (int64_t)info->app_count);
     if (info->retain_versions >= 0)
         json_integer(writer, "retain_versions", info->retain_versions);
@@ -43,7 +34,7 @@ void json_write_app(struct json_writer *writer, const char *name, const struct a
     json_begin_object(writer, name);
     json_text(writer, "project", info->project);
     json_text(writer, "app", info->app);
-    json_write_time(writer, "created_at", info->created_at_s);
+    json_time(writer, "created_at", info->created_at_s);
     json_integer(writer, "version_count", (int64_t)info->version_count);
     if (info->retain_versions >= 0)
         json_integer(writer, "retain_versions", info->retain_versions);
@@ -64,7 +55,7 @@ void json_channel_members(struct json_writer *writer, const struct channel *chan
 {
     json_text(writer, "version", channel->version);
     json_text(writer, "previous", channel->previous[0] != '\0' ? channel->previous : NULL);
-    json_write_time(writer, "updated_at", channel->updated_at_s);
+    json_time(writer, "updated_at", channel->updated_at_s);
     json_text(writer, "updated_by", channel->updated_by[0] != '\0' ? channel->updated_by : NULL);
 }
 
@@ -93,11 +84,11 @@ void json_write_version(struct json_writer *writer, const char *name,
         json_end(writer);
     }
     if (info->trashed) {
-        json_write_time(writer, "trashed_at", info->trashed_at_s);
+        json_time(writer, "trashed_at", info->trashed_at_s);
         json_text(writer, "trashed_by", info->trashed_by);
         json_text(writer, "trash_reason", info->trash_reason);
         if (info->purge_at_s != 0)
-            json_write_time(writer, "purge_at", info->purge_at_s);
+            json_time(writer, "purge_at", info->purge_at_s);
     }
     json_end(writer);
 }
@@ -111,7 +102,7 @@ static void write_ready(struct json_writer *writer, const char *name, const char
 static void write_passed(struct json_writer *writer, const char *name, int64_t time_s)
 {
     if (time_s != 0)
-        json_write_time(writer, name, time_s);
+        json_time(writer, name, time_s);
 }
 
 void json_write_job(struct json_writer *writer, const char *name, const struct job *job)
@@ -133,7 +124,7 @@ void json_write_job(struct json_writer *writer, const char *name, const struct j
         json_integer(writer, "total", job->total);
     write_ready(writer, "result", job->result);
     json_text(writer, "problem", job->problem);
-    json_write_time(writer, "created_at", job->created_at_s);
+    json_time(writer, "created_at", job->created_at_s);
     write_passed(writer, "started_at", job->started_at_s);
     write_passed(writer, "finished_at", job->finished_at_s);
     json_end(writer);

@@ -30,7 +30,6 @@ void json_write_channel(struct json_writer *writer, const char *name,
                         const struct channel *channel);
 /* What it says beside its name, into an object that is open. */
 void json_channel_members(struct json_writer *writer, const struct channel *channel);
-void json_write_time(struct json_writer *writer, const char *name, int64_t time_s);
 void json_write_digest(struct json_writer *writer, const char *name, const struct digest *digest);
 
 /* `next_cursor` when it is not "", and the end of the page's object. */

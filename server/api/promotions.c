@@ -91,7 +91,7 @@ static void write_entry(struct json_writer *writer, const struct promotion_entry
     json_text(writer, "previous", entry->previous[0] != '\0' ? entry->previous : NULL);
     json_text(writer, "actor", entry->actor[0] != '\0' ? entry->actor : NULL);
     json_text(writer, "note", entry->note);
-    json_write_time(writer, "at", entry->at_s);
+    json_time(writer, "at", entry->at_s);
     json_end(writer);
 }
 

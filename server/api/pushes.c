@@ -30,7 +30,7 @@ static void write_push(struct json_writer *writer, const struct push_info *push)
     if (push->has_times)
         json_write_digest(writer, "times", &push->times);
     json_integer(writer, "part_size", push->part_size);
-    json_write_time(writer, "expires_at", push->expires_at_s);
+    json_time(writer, "expires_at", push->expires_at_s);
     json_begin_array(writer, "wanted");
     if (push->wants_listing)
         json_text(writer, NULL, "listing");

@@ -19,7 +19,7 @@ static void write_item(struct json_writer *writer, const struct retained *item)
     json_text(writer, "project", item->project);
     json_text(writer, "app", item->app);
     json_text(writer, "version", item->version);
-    json_write_time(writer, "created_at", item->created_at_s);
+    json_time(writer, "created_at", item->created_at_s);
     json_integer(writer, "place", (int64_t)item->place);
     json_integer(writer, "retain_versions", (int64_t)item->keep);
     json_text(writer, "action", item->verdict == RETENTION_GOES ? "trash" : "keep");

@@ -54,12 +54,10 @@ static int read_request(const struct options *options, struct token_request *out
     return 0;
 }
 
-static void json_time(struct json_writer *writer, const char *name, int64_t time_s)
+static void add_member_time(struct json_writer *writer, const char *name, int64_t time_s)
 {
-    char text[CLOCK_TEXT_SIZE];
-
-    if (time_s != 0 && clock_format(time_s, text, NULL) == 0)
-        json_text(writer, name, text);
+    if (time_s != 0)
+        json_time(writer, name, time_s);
 }
 
 static const char *state_of(const struct token_info *info)
@@ -90,10 +88,10 @@ static void json_token(struct json_writer *writer, const struct token_info *info
         json_text(writer, NULL, permission);
     json_end(writer);
     json_text(writer, "state", state_of(info));
-    json_time(writer, "created_at", info->created_at_s);
-    json_time(writer, "expires_at", identity->expires_at_s);
-    json_time(writer, "last_used_at", info->last_used_at_s);
-    json_time(writer, "revoked_at", info->revoked_at_s);
+    add_member_time(writer, "created_at", info->created_at_s);
+    add_member_time(writer, "expires_at", identity->expires_at_s);
+    add_member_time(writer, "last_used_at", info->last_used_at_s);
+    add_member_time(writer, "revoked_at", info->revoked_at_s);
     json_end(writer);
 }
 

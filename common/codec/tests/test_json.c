@@ -144,9 +144,12 @@ static void writing(void **state)
     json_bool(&w, NULL, false);
     json_end(&w);
     json_null(&w, "n");
+    json_time(&w, "t", 1704164645);
+    json_time(&w, "never", INT64_MAX);
     json_end(&w);
     assert_string_equal(buf_text(&out), "{\"a\":\"q\\\"\\\\\\n\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\","
-                                        "\"l\":[-5,{},false],\"n\":null}");
+                                        "\"l\":[-5,{},false],\"n\":null,"
+                                        "\"t\":\"2024-01-02T03:04:05Z\"}");
     assert_int_equal(json_check(buf_span(&out), NULL), 0);
 }
 
