@@ -26,8 +26,9 @@ struct lookup {
     bool created;
 };
 
-static int app_read(struct rows *rows, struct app *out, struct error *err)
+static int app_read(struct rows *rows, void *out_item, struct error *err)
 {
+    struct app *out = out_item;
     int r;
 
     out->id = rows_integer(rows, 0);
@@ -148,6 +149,7 @@ struct listing {
 
 static int list(struct transaction *tx, void *context, struct error *err)
 {
+    static const struct row_shape shape = { .size = sizeof(struct app), .read = app_read };
     cleanup(rows_release) struct rows rows = { 0 };
     struct listing *listing = context;
     int64_t project_id;
@@ -167,9 +169,8 @@ static int list(struct transaction *tx, void *context, struct error *err)
                                      value_text(listing->only),
                                      value_integer((int64_t)listing->limit)),
                               &rows, err);
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
-        r = app_read(&rows, &listing->items[listing->count++], err);
-    return r;
+    return r < 0 ? r
+                 : rows_read(&rows, &shape, listing->limit, listing->items, &listing->count, err);
 }
 
 int app_list(struct database *database, const char *project, const char *only, const char *after,

@@ -30,32 +30,17 @@ int audit_add(struct database *database, const struct audit_entry *entry, struct
     return transaction_write(database, add, &copy, err);
 }
 
-struct forgetting {
-    int64_t before_s;
-    size_t limit;
-    int count;
-};
-
-static int forget(struct transaction *tx, void *context, struct error *err)
-{
-    struct forgetting *self = context;
-
-    self->count =
-        transaction_run(tx,
-                        "DELETE FROM audit WHERE id IN (SELECT id FROM audit"
-                        " WHERE at < $1 ORDER BY at LIMIT $2)",
-                        VALUES(value_integer(self->before_s), value_integer((int64_t)self->limit)),
-                        err);
-    return self->count;
-}
-
 int audit_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
                  struct error *err)
 {
-    struct forgetting self = { .before_s = before_s, .limit = limit };
-    int r = transaction_write(database, forget, &self, err);
+    int r =
+        transaction_run_alone(database,
+                              "DELETE FROM audit WHERE id IN (SELECT id FROM audit"
+                              " WHERE at < $1 ORDER BY at LIMIT $2)",
+                              VALUES(value_integer(before_s), value_integer((int64_t)limit)), err);
 
-    if (r == 0)
-        *out_count = (size_t)self.count;
-    return r;
+    if (r < 0)
+        return r;
+    *out_count = (size_t)r;
+    return 0;
 }

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/db/blob_walk.h"
 
-#include <errno.h>
-
 #include "common/base/cleanup.h"
-#include "common/base/error.h"
-#include "common/base/memory.h"
 #include "server/db/blob_rows.h"
 
 struct walking {
@@ -75,14 +71,9 @@ int blob_recovered(struct database *database, int64_t id, const char *key, struc
     return transaction_write(database, recover, &self, err);
 }
 
-struct listing {
-    size_t limit;
-    struct broken_version *items;
-    size_t count;
-};
-
-static int version_read(struct rows *rows, struct broken_version *out, struct error *err)
+static int version_read(struct rows *rows, void *out_item, struct error *err)
 {
+    struct broken_version *out = out_item;
     int r = rows_text(rows, 0, out->project, sizeof(out->project), err);
 
     if (r >= 0)
@@ -93,39 +84,24 @@ static int version_read(struct rows *rows, struct broken_version *out, struct er
     return r;
 }
 
-static int list(struct transaction *tx, void *context, struct error *err)
-{
-    cleanup(rows_release) struct rows rows = { 0 };
-    struct listing *listing = context;
-    int r;
-
-    listing->count = 0;
-    r = transaction_query(tx,
-                          "SELECT p.name, a.name, v.name, count(*) FROM blobs b"
-                          " CROSS JOIN version_blobs e"
-                          " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id"
-                          " JOIN projects p ON p.id = a.project_id"
-                          " WHERE e.blob_id = b.id AND b.state IN ('missing', 'corrupt')"
-                          " GROUP BY v.id, p.name, a.name, v.name ORDER BY v.id LIMIT $1",
-                          VALUES(value_integer((int64_t)listing->limit)), &rows, err);
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
-        r = version_read(&rows, &listing->items[listing->count++], err);
-    return r;
-}
-
 int broken_version_list(struct database *database, size_t limit, struct broken_version **out_items,
                         size_t *out_count, struct error *err)
 {
-    cleanup_memory struct broken_version *items = memory_array(limit, sizeof(*items));
-    struct listing listing = { .limit = limit, .items = items };
-    int r;
+    static const struct row_shape shape = { .size = sizeof(struct broken_version),
+                                            .read = version_read };
+    void *items;
+    int r =
+        transaction_list(database,
+                         "SELECT p.name, a.name, v.name, count(*) FROM blobs b"
+                         " CROSS JOIN version_blobs e"
+                         " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id"
+                         " JOIN projects p ON p.id = a.project_id"
+                         " WHERE e.blob_id = b.id AND b.state IN ('missing', 'corrupt')"
+                         " GROUP BY v.id, p.name, a.name, v.name ORDER BY v.id LIMIT $1",
+                         VALUES(value_integer((int64_t)limit)), &shape, limit, &items, out_count,
+                         err);
 
-    if (items == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = transaction_read(database, list, &listing, err);
-    if (r < 0)
-        return r;
-    *out_items = listing.count == 0 ? NULL : take_pointer(&items);
-    *out_count = listing.count;
-    return 0;
+    if (r == 0)
+        *out_items = items;
+    return r;
 }

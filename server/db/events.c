@@ -111,15 +111,9 @@ int event_bounds(struct database *database, struct event_bounds *out, struct err
     return 0;
 }
 
-struct listing {
-    int64_t after;
-    size_t limit;
-    struct event *items;
-    size_t count;
-};
-
-static int event_read(struct rows *rows, struct event *event, struct error *err)
+static int event_read(struct rows *rows, void *out_item, struct error *err)
 {
+    struct event *event = out_item;
     int r;
 
     event->number = rows_integer(rows, 0);
@@ -138,76 +132,51 @@ static int event_read(struct rows *rows, struct event *event, struct error *err)
     return r;
 }
 
-static int list(struct transaction *tx, void *context, struct error *err)
+static void event_release(void *item)
 {
-    cleanup(rows_release) struct rows rows = { 0 };
-    struct listing *listing = context;
-    int r = transaction_query(tx,
-                              "SELECT number, at, type, project, app, version, actor, data"
-                              " FROM events WHERE number > $1 ORDER BY number LIMIT $2",
-                              VALUES(value_integer(listing->after),
-                                     value_integer((int64_t)listing->limit)),
-                              &rows, err);
+    struct event *event = item;
 
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
-        r = event_read(&rows, &listing->items[listing->count++], err);
-    return r;
+    memory_free(event->actor);
+    memory_free(event->data);
 }
 
 int event_list(struct database *database, int64_t after, size_t limit, struct event **out_items,
                size_t *out_count, struct error *err)
 {
-    struct listing listing = { .after = after, .limit = limit };
-    int r;
+    static const struct row_shape shape = { .size = sizeof(struct event),
+                                            .read = event_read,
+                                            .release = event_release };
+    void *items;
+    int r = transaction_list(database,
+                             "SELECT number, at, type, project, app, version, actor, data"
+                             " FROM events WHERE number > $1 ORDER BY number LIMIT $2",
+                             VALUES(value_integer(after), value_integer((int64_t)limit)), &shape,
+                             limit, &items, out_count, err);
 
-    listing.items = memory_array(limit, sizeof(*listing.items));
-    if (listing.items == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = transaction_read(database, list, &listing, err);
-    if (r < 0) {
-        event_list_free(listing.items, listing.count);
-        return r;
-    }
-    *out_items = listing.items;
-    *out_count = listing.count;
-    return 0;
+    if (r == 0)
+        *out_items = items;
+    return r;
 }
 
 struct event *event_list_free(struct event *items, size_t count)
 {
-    for (size_t i = 0; items != NULL && i < count; i++) {
-        memory_free(items[i].actor);
-        memory_free(items[i].data);
-    }
+    for (size_t i = 0; items != NULL && i < count; i++)
+        event_release(&items[i]);
     return memory_free(items);
 }
 
-struct forgetting {
-    int64_t before_s;
-    size_t limit;
-    int count;
-};
-
 /* A piece of the beginning: numbers have no gaps behind the oldest. */
-static int forget(struct transaction *tx, void *context, struct error *err)
-{
-    struct forgetting *self = context;
-
-    self->count = transaction_run(
-        tx,
-        "DELETE FROM events WHERE number <= (SELECT max(f.number) FROM (SELECT number, at"
-        " FROM events WHERE number IS NOT NULL ORDER BY number LIMIT $2) f WHERE f.at < $1)",
-        VALUES(value_integer(self->before_s), value_integer((int64_t)self->limit)), err);
-    return self->count;
-}
-
 int event_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
                  struct error *err)
 {
-    struct forgetting self = { .before_s = before_s, .limit = limit };
-    int r = transaction_write(database, forget, &self, err);
+    int r = transaction_run_alone(
+        database,
+        "DELETE FROM events WHERE number <= (SELECT max(f.number) FROM (SELECT number, at"
+        " FROM events WHERE number IS NOT NULL ORDER BY number LIMIT $2) f WHERE f.at < $1)",
+        VALUES(value_integer(before_s), value_integer((int64_t)limit)), err);
 
-    if (r == 0)
-        *out_count = (size_t)self.count;
-    return r;
+    if (r < 0)
+        return r;
+    *out_count = (size_t)r;
+    return 0;
 }

@@ -5,7 +5,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/memory.h"
 #include "server/db/acts.h"
 #include "server/db/places.h"
 #include "server/db/transaction.h"
@@ -21,8 +20,10 @@ struct lookup {
     bool created;
 };
 
-static int project_read(struct rows *rows, struct project *out, struct error *err)
+static int project_read(struct rows *rows, void *out_item, struct error *err)
 {
+    struct project *out = out_item;
+
     out->id = rows_integer(rows, 0);
     out->created_at_s = rows_integer(rows, 2);
     out->app_count = (uint64_t)rows_integer(rows, 3);
@@ -102,44 +103,20 @@ int project_put(struct database *database, const char *name, const struct actor 
     return 0;
 }
 
-struct listing {
-    const char *only, *after;
-    size_t limit;
-    struct project *items;
-    size_t count;
-};
-
-static int list(struct transaction *tx, void *context, struct error *err)
-{
-    cleanup(rows_release) struct rows rows = { 0 };
-    struct listing *listing = context;
-    int r = transaction_query(tx,
-                              "SELECT " PROJECT_COLUMNS " FROM projects p WHERE p.name > $1"
-                              " AND (CAST($2 AS TEXT) IS NULL OR p.name = $2)"
-                              " ORDER BY p.name LIMIT $3",
-                              VALUES(value_text(listing->after), value_text(listing->only),
-                                     value_integer((int64_t)listing->limit)),
-                              &rows, err);
-
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
-        r = project_read(&rows, &listing->items[listing->count++], err);
-    return r;
-}
-
 int project_list(struct database *database, const char *only, const char *after, size_t limit,
                  struct project **out_items, size_t *out_count, struct error *err)
 {
-    struct listing listing = { .only = only, .after = after == NULL ? "" : after, .limit = limit };
-    cleanup_memory struct project *items = memory_array(limit, sizeof(*items));
-    int r;
+    static const struct row_shape shape = { .size = sizeof(struct project), .read = project_read };
+    void *items;
+    int r = transaction_list(database,
+                             "SELECT " PROJECT_COLUMNS " FROM projects p WHERE p.name > $1"
+                             " AND (CAST($2 AS TEXT) IS NULL OR p.name = $2)"
+                             " ORDER BY p.name LIMIT $3",
+                             VALUES(value_text(after == NULL ? "" : after), value_text(only),
+                                    value_integer((int64_t)limit)),
+                             &shape, limit, &items, out_count, err);
 
-    if (items == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    listing.items = items;
-    r = transaction_read(database, list, &listing, err);
-    if (r < 0)
-        return r;
-    *out_items = listing.count == 0 ? NULL : take_pointer(&items);
-    *out_count = listing.count;
-    return 0;
+    if (r == 0)
+        *out_items = items;
+    return r;
 }

@@ -5,7 +5,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/memory.h"
 #include "server/db/driver.h"
 #include "server/db/leases.h"
 #include "server/db/names.h"
@@ -183,14 +182,9 @@ int version_purge(struct database *database, int64_t id, int64_t before_s, const
     return r;
 }
 
-struct listing {
-    size_t limit;
-    struct purged_record *items;
-    size_t count;
-};
-
-static int record_read(struct rows *rows, struct purged_record *out, struct error *err)
+static int record_read(struct rows *rows, void *out_item, struct error *err)
 {
+    struct purged_record *out = out_item;
     int r = rows_text(rows, 1, out->project, sizeof(out->project), err);
 
     out->id = rows_integer(rows, 0);
@@ -205,48 +199,27 @@ static int record_read(struct rows *rows, struct purged_record *out, struct erro
     return r;
 }
 
-static int list(struct transaction *tx, void *context, struct error *err)
-{
-    cleanup(rows_release) struct rows rows = { 0 };
-    struct listing *listing = context;
-    int r;
-
-    listing->count = 0;
-    r = transaction_query(tx,
-                          "SELECT id, project, app, version, content, created_at, purged_at"
-                          " FROM purged_records ORDER BY id LIMIT $1",
-                          VALUES(value_integer((int64_t)listing->limit)), &rows, err);
-    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
-        r = record_read(&rows, &listing->items[listing->count++], err);
-    return r;
-}
-
 int purged_record_list(struct database *database, size_t limit, struct purged_record **out_items,
                        size_t *out_count, struct error *err)
 {
-    cleanup_memory struct purged_record *items = memory_array(limit, sizeof(*items));
-    struct listing listing = { .limit = limit, .items = items };
-    int r;
+    static const struct row_shape shape = { .size = sizeof(struct purged_record),
+                                            .read = record_read };
+    void *items;
+    int r = transaction_list(database,
+                             "SELECT id, project, app, version, content, created_at, purged_at"
+                             " FROM purged_records ORDER BY id LIMIT $1",
+                             VALUES(value_integer((int64_t)limit)), &shape, limit, &items,
+                             out_count, err);
 
-    if (items == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = transaction_read(database, list, &listing, err);
-    if (r < 0)
-        return r;
-    *out_items = listing.count == 0 ? NULL : take_pointer(&items);
-    *out_count = listing.count;
-    return 0;
-}
-
-static int done(struct transaction *tx, void *context, struct error *err)
-{
-    const int64_t *id = context;
-
-    return transaction_run(tx, "DELETE FROM purged_records WHERE id = $1",
-                           VALUES(value_integer(*id)), err);
+    if (r == 0)
+        *out_items = items;
+    return r;
 }
 
 int purged_record_done(struct database *database, int64_t id, struct error *err)
 {
-    return transaction_write(database, done, &id, err);
+    int r = transaction_run_alone(database, "DELETE FROM purged_records WHERE id = $1",
+                                  VALUES(value_integer(id)), err);
+
+    return r < 0 ? r : 0;
 }

@@ -188,3 +188,97 @@ int transaction_integer(struct transaction *tx, const char *sql, const struct va
     *out = rows_integer(&rows, 0);
     return 0;
 }
+
+struct alone {
+    const char *sql;
+    const struct value *values;
+    size_t value_count;
+    int changed;
+};
+
+static int run_alone(struct transaction *tx, void *context, struct error *err)
+{
+    struct alone *alone = context;
+
+    alone->changed = transaction_run(tx, alone->sql, alone->values, alone->value_count, err);
+    return alone->changed;
+}
+
+int transaction_run_alone(struct database *database, const char *sql, const struct value *values,
+                          size_t count, struct error *err)
+{
+    struct alone alone = { .sql = sql, .values = values, .value_count = count };
+    int r = transaction_write(database, run_alone, &alone, err);
+
+    return r < 0 ? r : alone.changed;
+}
+
+int rows_read(struct rows *rows, const struct row_shape *shape, size_t limit, void *items,
+              size_t *out_count, struct error *err)
+{
+    size_t count = 0;
+    int r = 0;
+
+    while (r >= 0 && count < limit && (r = rows_next(rows, err)) > 0) {
+        r = shape->read(rows, (char *)items + count * shape->size, err);
+        count++;
+    }
+    *out_count = count;
+    return r < 0 ? r : 0;
+}
+
+struct listing {
+    const char *sql;
+    const struct value *values;
+    size_t value_count;
+    const struct row_shape *shape;
+    size_t limit;
+    char *items;
+    size_t count;
+};
+
+static void listing_clear(struct listing *listing)
+{
+    for (size_t i = 0; i < listing->count; i++) {
+        if (listing->shape->release != NULL)
+            listing->shape->release(listing->items + i * listing->shape->size);
+    }
+    memset(listing->items, 0, listing->count * listing->shape->size);
+    listing->count = 0;
+}
+
+static int list(struct transaction *tx, void *context, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct listing *listing = context;
+    int r = transaction_query(tx, listing->sql, listing->values, listing->value_count, &rows, err);
+
+    listing_clear(listing);
+    return r < 0 ? r
+                 : rows_read(&rows, listing->shape, listing->limit, listing->items, &listing->count,
+                             err);
+}
+
+int transaction_list(struct database *database, const char *sql, const struct value *values,
+                     size_t count, const struct row_shape *shape, size_t limit, void **out_items,
+                     size_t *out_count, struct error *err)
+{
+    struct listing listing = {
+        .sql = sql, .values = values, .value_count = count, .shape = shape, .limit = limit
+    };
+    int r;
+
+    listing.items = memory_array(limit, shape->size);
+    if (listing.items == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = transaction_read(database, list, &listing, err);
+    if (r < 0)
+        listing_clear(&listing);
+    if (r < 0 || listing.count == 0)
+        listing.items = memory_free(listing.items);
+    if (r < 0)
+        return r;
+    *out_items = listing.items;
+    *out_count = listing.count;
+    return 0;
+}

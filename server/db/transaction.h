@@ -120,3 +120,29 @@ int rows_digest(struct rows *rows, unsigned column, struct digest *out, struct e
 /* The first row's only integer. No row: -ENOENT without words; NULL: 0. */
 int transaction_integer(struct transaction *tx, const char *sql, const struct value *values,
                         size_t count, int64_t *out, struct error *err);
+
+/* ------------------------------------------------------------ alone */
+
+/* One statement that gives no rows, as a transaction of its own. The number of rows it changed, or
+ * an error. */
+int transaction_run_alone(struct database *database, const char *sql, const struct value *values,
+                          size_t count, struct error *err);
+
+/* What the items of a list are. */
+struct row_shape {
+    size_t size;
+    /* *out_item is zeroes before. */
+    int (*read)(struct rows *rows, void *out_item, struct error *err);
+    void (*release)(void *item); /* also of one half read; NULL: an item owns nothing */
+};
+
+/* The rest of the rows, at most `limit`, into an array that has room for them; *out_count of them
+ * also on failure, the last of which may be half read. */
+int rows_read(struct rows *rows, const struct row_shape *shape, size_t limit, void *items,
+              size_t *out_count, struct error *err);
+
+/* A list that is one statement, as a read of its own: at most `limit` items, an array to
+ * memory_free() (what its items own before), NULL when *out_count is 0. */
+int transaction_list(struct database *database, const char *sql, const struct value *values,
+                     size_t count, const struct row_shape *shape, size_t limit, void **out_items,
+                     size_t *out_count, struct error *err);
