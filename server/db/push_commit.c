@@ -34,23 +34,15 @@ static int parts_check(const struct committing *self, struct error *err)
 static int answer_known(struct transaction *tx, struct committing *self, struct error *err)
 {
     const struct push_commit *commit = self->commit;
-    struct push_result *result = &self->result;
-    int r =
-        name_look(tx, self->push.project, self->push.app, commit->version, &result->existing, err);
+    const struct push_name name = { self->push.project, self->push.app, commit->version,
+                                    self->push.app_id };
+    int r = push_known(tx, &name, &commit->content, &self->result, err);
 
-    if (r <= 0)
+    if (r <= 0 || self->result.answer != PUSH_ANSWER_EXISTS)
         return r;
-    if (!digest_equal(&result->existing, &commit->content)) {
-        result->answer = PUSH_ANSWER_CONFLICT;
-        return 1;
-    }
-    r = version_find(tx, self->push.app_id, commit->version, &result->version, err);
-    if (r <= 0)
-        return r;
-    r = version_restore_in(tx, &result->version, &commit->by, err);
+    r = version_restore_in(tx, &self->result.version, &commit->by, err);
     if (r >= 0)
         r = push_end(tx, commit->number, true, err);
-    result->answer = PUSH_ANSWER_EXISTS;
     return r < 0 ? r : 1;
 }
 
@@ -72,35 +64,26 @@ static int missing_count(struct transaction *tx, struct committing *self, struct
     return 0;
 }
 
-static int version_insert(struct transaction *tx, struct committing *self, int64_t *out_id,
-                          struct error *err)
+static int insert(struct transaction *tx, struct committing *self, int64_t *out_id,
+                  struct error *err)
 {
-    static const struct version_metadata nothing = { 0 };
     const struct push_commit *commit = self->commit;
     const struct push *push = &self->push;
-    const struct version_metadata *metadata = commit->metadata;
+    struct version version = { .app_id = push->app_id,
+                               .content = commit->content,
+                               .times = commit->times,
+                               .tree = commit->tree,
+                               .tree_size = commit->tree_size,
+                               .file_count = commit->file_count,
+                               .bytes = commit->bytes,
+                               .listing_blob_id = push->listing_blob_id,
+                               .times_blob_id = push->times_blob_id,
+                               .tree_blob_id = push->tree_blob_id,
+                               .created_at_s = transaction_now_s(tx) };
 
-    if (metadata == NULL)
-        metadata = &nothing;
-    return transaction_integer(
-        tx,
-        "INSERT INTO versions (app_id, name, state, content, times, tree, tree_size, file_count,"
-        " bytes, listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url,"
-        " build_time, builder, build_url, labels, pushed_by, created_at)"
-        " VALUES ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-        " $17, $18, $19, $20) RETURNING id",
-        VALUES(value_integer(push->app_id), value_text(commit->version),
-               value_digest(&commit->content), value_digest(&commit->times),
-               value_digest(&commit->tree), value_integer((int64_t)commit->tree_size),
-               value_integer((int64_t)commit->file_count), value_integer((int64_t)commit->bytes),
-               value_integer(push->listing_blob_id), value_integer(push->times_blob_id),
-               value_integer(push->tree_blob_id), value_text(metadata->git_commit),
-               value_text(metadata->git_ref), value_text(metadata->vcs_url),
-               metadata->has_build_time ? value_integer(metadata->build_time_s) : value_null(),
-               value_text(metadata->builder), value_text(metadata->build_url),
-               value_text(metadata->labels), value_text(commit->by.name),
-               value_integer(transaction_now_s(tx))),
-        out_id, err);
+    if (commit->metadata != NULL)
+        version.metadata = *commit->metadata;
+    return version_insert(tx, &version, commit->version, commit->by.name, out_id, err);
 }
 
 static int tell(struct transaction *tx, const struct committing *self, struct error *err)
@@ -129,7 +112,7 @@ static int create(struct transaction *tx, struct committing *self, struct error 
                        err);
 
     if (r >= 0)
-        r = version_insert(tx, self, &id, err);
+        r = insert(tx, self, &id, err);
     if (r >= 0)
         r = transaction_run(tx,
                             "INSERT INTO version_blobs (version_id, blob_id, app_id)"

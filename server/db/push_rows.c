@@ -8,6 +8,9 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/names.h"
+#include "server/db/places.h"
+#include "server/db/version_rows.h"
 
 struct push push_empty(void)
 {
@@ -72,6 +75,26 @@ int push_find(struct transaction *tx, int64_t number, struct push *out, struct e
     if (r < 0)
         return r;
     return r == 0 ? error_set(err, -ENOENT, "the push has ended") : push_read(&rows, out, err);
+}
+
+int push_known(struct transaction *tx, const struct push_name *name, const struct digest *content,
+               struct push_result *result, struct error *err)
+{
+    int64_t app_id = name->app_id;
+    int r = name_look(tx, name->project, name->app, name->version, &result->existing, err);
+
+    if (r <= 0)
+        return r;
+    if (!digest_equal(&result->existing, content)) {
+        result->answer = PUSH_ANSWER_CONFLICT;
+        return 1;
+    }
+    if (app_id == 0)
+        r = place_find_app(tx, name->project, name->app, &app_id, NULL);
+    if (r >= 0)
+        r = version_find(tx, app_id, name->version, &result->version, err);
+    result->answer = PUSH_ANSWER_EXISTS;
+    return r == -ENOENT ? 0 : r;
 }
 
 int push_require_alive(struct transaction *tx, int64_t number, struct error *err)

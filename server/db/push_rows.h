@@ -16,6 +16,17 @@
 /* *out is an empty one before; the caller releases it also on failure. */
 int push_read(struct rows *rows, struct push *out, struct error *err);
 
+/* What is to be a version's name. */
+struct push_name {
+    const char *project, *app, *version;
+    int64_t app_id; /* 0: the app may not be there */
+};
+
+/* What the name says of this content: 1 and the answer, which is CONFLICT with .existing, or EXISTS
+ * with .version, that may be in the trash still; 0: free, or purged with this content. */
+int push_known(struct transaction *tx, const struct push_name *name, const struct digest *content,
+               struct push_result *result, struct error *err);
+
 /* One whose lease is not over; -ENOENT else. */
 int push_find(struct transaction *tx, int64_t number, struct push *out, struct error *err);
 int push_require_alive(struct transaction *tx, int64_t number, struct error *err);

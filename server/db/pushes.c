@@ -9,7 +9,6 @@
 #include "common/codec/hex.h"
 #include "server/db/database.h"
 #include "server/db/driver.h"
-#include "server/db/names.h"
 #include "server/db/places.h"
 #include "server/db/push_rows.h"
 #include "server/db/version_rows.h"
@@ -33,33 +32,22 @@ void push_result_release(struct push_result *result)
 static int answer_known(struct transaction *tx, struct opening *opening, struct error *err)
 {
     const struct push_opening *request = opening->request;
+    const struct push_name name = { request->project, request->app, request->version, 0 };
     struct push_result *result = &opening->result;
-    int64_t app_id;
     int r;
 
     if (request->version == NULL || request->content == NULL)
         return 0;
-    r = name_look(tx, request->project, request->app, request->version, &result->existing, err);
-    if (r <= 0)
+    r = push_known(tx, &name, request->content, result, err);
+    if (r <= 0 || result->answer != PUSH_ANSWER_EXISTS)
         return r;
-    if (!digest_equal(&result->existing, request->content)) {
-        result->answer = PUSH_ANSWER_CONFLICT;
-        return 1;
-    }
-    r = place_find_app(tx, request->project, request->app, &app_id, NULL);
-    if (r >= 0)
-        r = version_find(tx, app_id, request->version, &result->version, err);
-    if (r == -ENOENT || r == 0)
-        return 0; /* purged: it may come again */
-    if (r > 0)
-        r = version_is_broken(tx, result->version.id, err);
+    r = version_is_broken(tx, result->version.id, err);
     if (r > 0) {
         version_release(&result->version);
         return 0; /* what the store has lost of it is wanted */
     }
     if (r >= 0)
         r = version_restore_in(tx, &result->version, &request->by, err);
-    result->answer = PUSH_ANSWER_EXISTS;
     return r < 0 ? r : 1;
 }
 

@@ -209,31 +209,17 @@ static int note_blobs(struct transaction *tx, struct versioning *self, struct er
     return r < 0 ? r : buf_check(&self->blob_ids, err);
 }
 
+/* The strings stay those of what is wanted. */
 static int insert(struct transaction *tx, const struct versioning *self, int64_t *out_id,
                   struct error *err)
 {
-    const struct version *version = self->wanted->version;
-    const struct version_metadata *metadata = &version->metadata;
+    struct version version = *self->wanted->version;
 
-    return transaction_integer(
-        tx,
-        "INSERT INTO versions (app_id, name, state, content, times, tree, tree_size, file_count,"
-        " bytes, listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url,"
-        " build_time, builder, build_url, labels, signatures, pushed_by, created_at)"
-        " VALUES ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-        " $17, $18, $19, $20, $21) RETURNING id",
-        VALUES(value_integer(self->app_id), value_text(version->name),
-               value_digest(&version->content), value_digest(&version->times),
-               value_digest(&version->tree), value_integer((int64_t)version->tree_size),
-               value_integer((int64_t)version->file_count), value_integer((int64_t)version->bytes),
-               value_integer(self->listing_id), value_integer(self->times_id),
-               value_integer(self->wanted->tree_blob_id), value_text(metadata->git_commit),
-               value_text(metadata->git_ref), value_text(metadata->vcs_url),
-               metadata->has_build_time ? value_integer(metadata->build_time_s) : value_null(),
-               value_text(metadata->builder), value_text(metadata->build_url),
-               value_text(metadata->labels), value_text(version->signatures),
-               value_text(version->pushed_by), value_integer(version->created_at_s)),
-        out_id, err);
+    version.app_id = self->app_id;
+    version.listing_blob_id = self->listing_id;
+    version.times_blob_id = self->times_id;
+    version.tree_blob_id = self->wanted->tree_blob_id;
+    return version_insert(tx, &version, version.name, version.pushed_by, out_id, err);
 }
 
 struct edges {

@@ -10,6 +10,7 @@
 #include "server/db/driver.h"
 #include "server/db/names.h"
 #include "server/db/places.h"
+#include "server/db/push_rows.h"
 #include "server/db/version_rows.h"
 
 #define DATA_MAX 4096
@@ -40,20 +41,12 @@ static int find_from(struct transaction *tx, struct copying *self, struct error 
 static int answer_known(struct transaction *tx, struct copying *self, struct error *err)
 {
     const struct version_copy *copy = self->copy;
-    struct push_result *result = &self->result;
-    int r = name_look(tx, copy->project, copy->app, copy->version, &result->existing, err);
+    const struct push_name name = { copy->project, copy->app, copy->version, self->app_id };
+    int r = push_known(tx, &name, &self->from.content, &self->result, err);
 
-    if (r <= 0)
+    if (r <= 0 || self->result.answer != PUSH_ANSWER_EXISTS)
         return r;
-    if (!digest_equal(&result->existing, &self->from.content)) {
-        result->answer = PUSH_ANSWER_CONFLICT;
-        return 1;
-    }
-    r = version_find(tx, self->app_id, copy->version, &result->version, err);
-    if (r <= 0)
-        return r;
-    r = version_restore_in(tx, &result->version, &copy->by, err);
-    result->answer = PUSH_ANSWER_EXISTS;
+    r = version_restore_in(tx, &self->result.version, &copy->by, err);
     return r < 0 ? r : 1;
 }
 
@@ -84,21 +77,16 @@ static int tell(struct transaction *tx, const struct copying *self, struct error
     return act_write(tx, &copy->by, &act, err);
 }
 
-static int insert(struct transaction *tx, struct copying *self, int64_t *out_id, struct error *err)
+/* The strings stay those of self->from. */
+static int insert(struct transaction *tx, const struct copying *self, int64_t *out_id,
+                  struct error *err)
 {
-    const struct version_copy *copy = self->copy;
+    struct version version = self->from;
 
-    return transaction_integer(
-        tx,
-        "INSERT INTO versions (app_id, name, state, content, times, tree, tree_size, file_count,"
-        " bytes, listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url,"
-        " build_time, builder, build_url, labels, pushed_by, created_at)"
-        " SELECT $1, $2, 'ready', content, times, tree, tree_size, file_count, bytes,"
-        " listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url, build_time,"
-        " builder, build_url, labels, $3, $4 FROM versions WHERE id = $5 RETURNING id",
-        VALUES(value_integer(self->app_id), value_text(copy->version), value_text(copy->by.name),
-               value_integer(transaction_now_s(tx)), value_integer(copy->from_id)),
-        out_id, err);
+    version.app_id = self->app_id;
+    version.created_at_s = transaction_now_s(tx);
+    version.signatures = NULL;
+    return version_insert(tx, &version, self->copy->version, self->copy->by.name, out_id, err);
 }
 
 static int create(struct transaction *tx, struct copying *self, struct error *err)

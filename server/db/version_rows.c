@@ -149,6 +149,32 @@ int version_find_id(struct transaction *tx, int64_t id, struct version *out, str
     return r < 0 ? r : first_version(&rows, out, err);
 }
 
+int version_insert(struct transaction *tx, const struct version *version, const char *name,
+                   const char *pushed_by, int64_t *out_id, struct error *err)
+{
+    const struct version_metadata *metadata = &version->metadata;
+
+    return transaction_integer(
+        tx,
+        "INSERT INTO versions (app_id, name, state, content, times, tree, tree_size, file_count,"
+        " bytes, listing_blob_id, times_blob_id, tree_blob_id, git_commit, git_ref, vcs_url,"
+        " build_time, builder, build_url, labels, signatures, pushed_by, created_at)"
+        " VALUES ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+        " $17, $18, $19, $20, $21) RETURNING id",
+        VALUES(value_integer(version->app_id), value_text(name), value_digest(&version->content),
+               value_digest(&version->times), value_digest(&version->tree),
+               value_integer((int64_t)version->tree_size),
+               value_integer((int64_t)version->file_count), value_integer((int64_t)version->bytes),
+               value_integer(version->listing_blob_id), value_integer(version->times_blob_id),
+               value_integer(version->tree_blob_id), value_text(metadata->git_commit),
+               value_text(metadata->git_ref), value_text(metadata->vcs_url),
+               metadata->has_build_time ? value_integer(metadata->build_time_s) : value_null(),
+               value_text(metadata->builder), value_text(metadata->build_url),
+               value_text(metadata->labels), value_text(version->signatures), value_text(pushed_by),
+               value_integer(version->created_at_s)),
+        out_id, err);
+}
+
 int version_is_broken(struct transaction *tx, int64_t id, struct error *err)
 {
     int64_t broken;

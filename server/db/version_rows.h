@@ -24,6 +24,11 @@ int version_find(struct transaction *tx, int64_t app_id, const char *name, struc
                  struct error *err);
 int version_find_id(struct transaction *tx, int64_t id, struct version *out, struct error *err);
 
+/* A row of that name, ready. Of *version are taken the app, what it has, its metadata, its
+ * signatures and its time. The caller spends the name and makes the edges. */
+int version_insert(struct transaction *tx, const struct version *version, const char *name,
+                   const char *pushed_by, int64_t *out_id, struct error *err);
+
 /* 1: a blob of it is missing or corrupt. Costs nothing as long as none is anywhere. */
 int version_is_broken(struct transaction *tx, int64_t id, struct error *err);
 
