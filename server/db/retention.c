@@ -6,8 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/driver.h"
-#include "server/db/transaction.h"
+#include "server/db/retention_rows.h"
 
 /*
  * The selection: every ready version of the apps chosen, with its verdict. $1 now, $2 what was made
@@ -37,13 +36,6 @@ _Static_assert(RETENTION_GOES == 0 && RETENTION_NEWEST == 1 && RETENTION_PROMOTE
                    RETENTION_YOUNG == 6,
                "the numbers in JUDGED");
 
-struct judging {
-    const struct retention_rules *rules;
-    const struct retention_scope *scope;
-    int64_t after_app;
-    int64_t app_limit;
-};
-
 static const char *text_or_null(const char *text)
 {
     return text != NULL && text[0] != '\0' ? text : NULL;
@@ -51,8 +43,8 @@ static const char *text_or_null(const char *text)
 
 #define JUDGED_COUNT 8
 /* One app is found by its name first, so that the others are not looked through for it. */
-static int narrow(struct transaction *tx, const struct judging *judging, int64_t *io_after,
-                  int64_t *out_last, struct error *err)
+static int narrow(struct transaction *tx, const struct retention_judging *judging,
+                  int64_t *io_after, int64_t *out_last, struct error *err)
 {
     const char *app = text_or_null(judging->scope->app);
     int64_t id = 0;
@@ -73,8 +65,8 @@ static int narrow(struct transaction *tx, const struct judging *judging, int64_t
     return 0;
 }
 
-static int judged_values(struct transaction *tx, const struct judging *judging, struct value *out,
-                         struct error *err)
+static int judged_values(struct transaction *tx, const struct retention_judging *judging,
+                         struct value *out, struct error *err)
 {
     const int64_t now_s = transaction_now_s(tx);
     int64_t after = judging->after_app, last;
@@ -170,8 +162,8 @@ static int sum_bytes(struct transaction *tx, const struct value *values, struct 
     return 0;
 }
 
-static int sum_in(struct transaction *tx, const struct judging *judging, struct retention_sum *out,
-                  struct error *err)
+static int sum_in(struct transaction *tx, const struct retention_judging *judging,
+                  struct retention_sum *out, struct error *err)
 {
     struct value values[JUDGED_COUNT];
     int r = judged_values(tx, judging, values, err);
@@ -185,7 +177,7 @@ static int sum_in(struct transaction *tx, const struct judging *judging, struct 
 }
 
 struct summing {
-    struct judging judging;
+    struct retention_judging judging;
     struct retention_sum sum;
 };
 
@@ -224,17 +216,6 @@ int retention_count(struct database *database, const struct retention_rules *rul
     "NOT EXISTS (SELECT 1 FROM version_blobs o WHERE o.blob_id = e.blob_id" \
     " AND o.version_id <> e.version_id))"
 
-struct paging {
-    struct judging judging;
-    struct retention_place after;
-    enum retention_verdict last_verdict;
-    const char *sql; /* PAGE() */
-    size_t limit;
-    struct retained *items;
-    size_t count;
-    struct retention_sum sum;
-};
-
 static int retained_read(struct rows *rows, struct retained *out, struct error *err)
 {
     int r = rows_text(rows, 2, out->project, sizeof(out->project), err);
@@ -253,32 +234,39 @@ static int retained_read(struct rows *rows, struct retained *out, struct error *
     return r;
 }
 
-static int page(struct transaction *tx, struct paging *self, struct error *err)
+int retention_page_read(struct transaction *tx, struct retention_page *page, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     struct value values[JUDGED_COUNT + 4];
-    int r = judged_values(tx, &self->judging, values, err);
+    int r = judged_values(tx, &page->judging, values, err);
 
+    page->count = 0;
     if (r < 0)
         return r;
-    values[JUDGED_COUNT] = value_integer(self->after.app_id);
-    values[JUDGED_COUNT + 1] = value_integer(self->after.version_id);
-    values[JUDGED_COUNT + 2] = value_integer((int64_t)self->limit);
-    values[JUDGED_COUNT + 3] = value_integer(self->last_verdict);
-    self->count = 0;
-    r = transaction_query(tx, self->sql, values, JUDGED_COUNT + 4, &rows, err);
+    values[JUDGED_COUNT] = value_integer(page->after.app_id);
+    values[JUDGED_COUNT + 1] = value_integer(page->after.version_id);
+    values[JUDGED_COUNT + 2] = value_integer((int64_t)page->limit);
+    values[JUDGED_COUNT + 3] = value_integer(page->last_verdict);
+    r = transaction_query(tx, page->with_bytes ? PAGE(UNIQUE_BYTES) : PAGE("0"), values,
+                          JUDGED_COUNT + 4, &rows, err);
     while (r >= 0 && (r = rows_next(&rows, err)) > 0)
-        r = retained_read(&rows, &self->items[self->count++], err);
+        r = retained_read(&rows, &page->items[page->count++], err);
     return r;
 }
 
+struct looking {
+    struct retention_page page;
+    struct retention_sum sum;
+};
+
 static int look(struct transaction *tx, void *context, struct error *err)
 {
-    struct paging *self = context;
-    const struct judging whole = { self->judging.rules, self->judging.scope, 0, INT64_MAX };
+    struct looking *self = context;
+    const struct retention_judging *judging = &self->page.judging;
+    const struct retention_judging whole = { judging->rules, judging->scope, 0, INT64_MAX };
     int r = sum_in(tx, &whole, &self->sum, err);
 
-    return r < 0 ? r : page(tx, self, err);
+    return r < 0 ? r : retention_page_read(tx, &self->page, err);
 }
 
 int retention_look(struct database *database, const struct retention_rules *rules,
@@ -288,13 +276,13 @@ int retention_look(struct database *database, const struct retention_rules *rule
 {
     cleanup_memory struct retained *items = memory_array(limit, sizeof(*items));
     /* the app of `after` is not behind itself */
-    struct paging self = { .judging = { rules, scope, after->app_id > 0 ? after->app_id - 1 : 0,
-                                        INT64_MAX },
-                           .after = *after,
-                           .last_verdict = RETENTION_YOUNG,
-                           .sql = PAGE(UNIQUE_BYTES),
-                           .limit = limit,
-                           .items = items };
+    const int64_t after_app = after->app_id > 0 ? after->app_id - 1 : 0;
+    struct looking self = { .page = { .judging = { rules, scope, after_app, INT64_MAX },
+                                      .after = *after,
+                                      .last_verdict = RETENTION_YOUNG,
+                                      .with_bytes = true,
+                                      .limit = limit,
+                                      .items = items } };
     int r;
 
     if (items == NULL)
@@ -302,8 +290,8 @@ int retention_look(struct database *database, const struct retention_rules *rule
     r = transaction_read(database, look, &self, err);
     if (r < 0)
         return r;
-    *out_items = self.count == 0 ? NULL : take_pointer(&items);
-    *out_count = self.count;
+    *out_items = self.page.count == 0 ? NULL : take_pointer(&items);
+    *out_count = self.page.count;
     *out_sum = self.sum;
     return 0;
 }
@@ -311,7 +299,7 @@ int retention_look(struct database *database, const struct retention_rules *rule
 /* ------------------------------------------------------------ the apps */
 
 struct walking {
-    struct judging judging;
+    struct retention_judging judging;
     struct retention_app *items;
     size_t count;
     int64_t last;
@@ -367,102 +355,5 @@ int retention_apps(struct database *database, const struct retention_rules *rule
         return r;
     *out_count = self.count;
     *out_last = self.last;
-    return 0;
-}
-
-/* ------------------------------------------------------------ taking */
-
-struct taking {
-    struct paging paging;
-    const struct actor *by;
-};
-
-static int take_one(struct transaction *tx, const struct taking *self, const struct retained *item,
-                    struct error *err)
-{
-    const struct act act = { .operation = "version.trash",
-                             .event = "version.trashed",
-                             .project = item->project,
-                             .app = item->app,
-                             .version = item->version,
-                             .data = "{\"reason\":\"retention\"}" };
-    int r = transaction_run(tx,
-                            "UPDATE versions SET state = 'trashed', trashed_at = $2,"
-                            " trashed_by = $3, trash_reason = 'retention' WHERE id = $1",
-                            VALUES(value_integer(item->id), value_integer(transaction_now_s(tx)),
-                                   value_text(self->by->name)),
-                            err);
-
-    return r < 0 ? r : act_write(tx, self->by, &act, err);
-}
-
-/* The selection is asked in the transaction that writes, so what it says still holds. */
-static int take(struct transaction *tx, void *context, struct error *err)
-{
-    struct taking *self = context;
-    int r = page(tx, &self->paging, err);
-
-    for (size_t i = 0; r >= 0 && i < self->paging.count; i++)
-        r = take_one(tx, self, &self->paging.items[i], err);
-    return r;
-}
-
-struct freeing {
-    const struct retained *items;
-    size_t count;
-    uint64_t bytes;
-};
-
-/* A blob that several of them have counts for the last one alone. */
-static int sum_freed(struct transaction *tx, void *context, struct error *err)
-{
-    struct freeing *self = context;
-    const int64_t last = self->count > 0 ? self->items[self->count - 1].id : 0;
-    int r = 0;
-
-    self->bytes = 0;
-    for (size_t i = 0; r >= 0 && i < self->count; i++) {
-        int64_t bytes = 0;
-
-        r = transaction_integer(
-            tx,
-            "SELECT coalesce(sum(b.size), 0) FROM version_blobs e"
-            " JOIN blobs b ON b.id = e.blob_id WHERE e.version_id = $1 AND NOT EXISTS"
-            " (SELECT 1 FROM version_blobs o JOIN versions v ON v.id = o.version_id"
-            " WHERE o.blob_id = e.blob_id AND (v.state = 'ready' OR (v.app_id = $2"
-            " AND v.id > $1 AND v.id <= $3 AND v.trash_reason = 'retention')))",
-            VALUES(value_integer(self->items[i].id), value_integer(self->items[i].app_id),
-                   value_integer(last)),
-            &bytes, err);
-        self->bytes += (uint64_t)bytes;
-    }
-    return r;
-}
-
-/* What is taken is told at once; how much that was takes longer, and is read afterwards. */
-int retention_take(struct database *database, const struct retention_rules *rules,
-                   const struct retention_scope *app, size_t limit, const struct actor *by,
-                   struct retained *out_items, size_t *out_count, uint64_t *out_bytes,
-                   struct error *err)
-{
-    struct taking self = { .paging = { .judging = { rules, app, 0, INT64_MAX },
-                                       .last_verdict = RETENTION_GOES,
-                                       .sql = PAGE("0"),
-                                       .limit = limit,
-                                       .items = out_items },
-                           .by = by };
-    struct freeing freed = { .items = out_items };
-    int r = transaction_write(database, take, &self, err);
-
-    if (r < 0)
-        return r;
-    if (self.paging.count > 0)
-        database_version_epoch_advance(database);
-    freed.count = self.paging.count;
-    r = transaction_read(database, sum_freed, &freed, err);
-    if (r < 0)
-        return r;
-    *out_count = self.paging.count;
-    *out_bytes = freed.bytes;
     return 0;
 }

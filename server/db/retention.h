@@ -91,12 +91,16 @@ int retention_apps(struct database *database, const struct retention_rules *rule
                    struct error *err);
 
 /* Takes up to `limit` versions of one app to the trash, the oldest first: events and audit by `by`,
- * the reason is "retention". They are out_items, which has room for `limit` (unique_bytes is not
- * counted); *out_bytes are those that no ready version has since. */
+ * the reason is "retention". They are out_items, which has room for `limit`; unique_bytes is not
+ * counted. */
 int retention_take(struct database *database, const struct retention_rules *rules,
                    const struct retention_scope *app, size_t limit, const struct actor *by,
-                   struct retained *out_items, size_t *out_count, uint64_t *out_bytes,
-                   struct error *err);
+                   struct retained *out_items, size_t *out_count, struct error *err);
+
+/* Of those that one call took: the bytes that no ready version has since. It takes longer than the
+ * taking, and is no part of its transaction. */
+int retention_freed(struct database *database, const struct retained *items, size_t count,
+                    uint64_t *out_bytes, struct error *err);
 
 /* How many versions of a project's apps (app NULL), or of an app, stay; -1: as what is above says.
  * An act: `project.set` or `app.set`, with the event `project.changed` or `app.changed`. What is so

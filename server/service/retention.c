@@ -73,22 +73,23 @@ static int take_batch(struct retaining *self, const struct retention_app *app, u
     static const struct actor by = { .name = "retention" };
     const struct retention_scope scope = { app->project, app->app };
     struct retained items[VERSION_BATCH];
-    uint64_t bytes;
+    uint64_t bytes = 0;
     int r =
         job_step(self->run, (int64_t)self->trashed, (int64_t)self->sum.counts[RETENTION_GOES], err);
 
     if (r == 0)
         r = retention_take(self->services->database, &self->rules, &scope,
                            left < VERSION_BATCH ? (size_t)left : VERSION_BATCH, &by, items,
-                           out_count, &bytes, err);
+                           out_count, err);
     if (r < 0)
         return r;
     tell_names(self, items, *out_count);
     self->trashed += *out_count;
-    self->bytes += bytes;
     if (*out_count > 0)
         event_written(self->services);
-    return 0;
+    r = retention_freed(self->services->database, items, *out_count, &bytes, err);
+    self->bytes += bytes;
+    return r;
 }
 
 /* Never more than were counted, for those were held against the limit. */

@@ -73,10 +73,8 @@ static void promote(struct database *database, const char *channel, const char *
 static size_t take(struct database *database, const struct retention_rules *rules)
 {
     size_t count;
-    uint64_t bytes;
 
-    assert_int_equal(retention_take(database, rules, &api, 100, &retention, taken, &count, &bytes,
-                                    NULL),
+    assert_int_equal(retention_take(database, rules, &api, 100, &retention, taken, &count, NULL),
                      0);
     return count;
 }
@@ -288,13 +286,11 @@ static void bytes(void **state)
     assert_int_equal(sum.bytes, 1000 + 1001 + 3 * 2000 + 3 + 3 * 2010 + 3);
     assert_int_equal(sum.all_bytes, all);
     memory_free(items);
-    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, taken, &count, &freed,
-                                    NULL),
-                     0);
+    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, taken, &count, NULL), 0);
+    assert_int_equal(retention_freed(DB(state), taken, count, &freed, NULL), 0);
     assert_int_equal(freed, 1000 + 3 * 2000 + 3);
-    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, taken, &count, &freed,
-                                    NULL),
-                     0);
+    assert_int_equal(retention_take(DB(state), &one, &api, 1, &retention, taken, &count, NULL), 0);
+    assert_int_equal(retention_freed(DB(state), taken, count, &freed, NULL), 0);
     assert_int_equal(freed, 1001 + 3 * 2010 + 3);
 }
 
@@ -554,8 +550,9 @@ static void check_take(struct database *database, struct model *model)
 
         do {
             assert_int_equal(retention_take(database, &rules, &scope, 3, &retention, taken, &count,
-                                            &freed, NULL),
+                                            NULL),
                              0);
+            assert_int_equal(retention_freed(database, taken, count, &freed, NULL), 0);
             all_freed += freed;
         } while (count == 3);
     }
