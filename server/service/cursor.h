@@ -48,3 +48,12 @@ int page_limit(const struct page_request *request, uint32_t *out_limit, struct r
 int page_start(enum cursor_list list, const struct page_request *request, uint32_t *out_limit,
                char name[CURSOR_KEY_MAX + 1], const char **out_after, struct refusal *why,
                struct error *err);
+
+/* For lists in the order of `count` numbers, a time and an id or so: the limit, and the numbers of
+ * the item behind which the page starts; zeroes at the start. */
+#define PAGE_NUMBERS_MAX 2
+int page_start_behind(enum cursor_list list, const struct page_request *request,
+                      uint32_t *out_limit, int64_t *out_numbers, size_t count, struct refusal *why,
+                      struct error *err);
+void page_end_at(enum cursor_list list, const int64_t *numbers, size_t count,
+                 char out[CURSOR_SIZE]);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/base/bytes.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -17,6 +16,7 @@
 #define LEASE_S 60
 #define RENEW_MS 2000
 #define RESULT_MAX ((size_t)1 << 20)
+#define PAGE_RESULTS_MAX ((size_t)16 << 20)
 
 struct job_run {
     struct services *services;
@@ -147,20 +147,20 @@ void job_page_release(struct job_page *page)
     page->count = 0;
 }
 
-static int list_start(const struct page_request *request, int64_t *out_before, struct refusal *why,
-                      struct error *err)
+/* How many of a page are told: a job's result is long at times, an answer never is. */
+static size_t fitting(const struct job_page *page, size_t limit)
 {
-    uint8_t key[CURSOR_KEY_MAX];
-    size_t size;
-    int r =
-        cursor_parse(CURSOR_JOBS, request != NULL ? request->cursor : NULL, key, &size, why, err);
+    size_t size = 0, count = 0;
 
-    if (r < 0)
-        return r;
-    if (size != 0 && size != 8)
-        return refusal_at(why, "/cursor", error_set(err, -EINVAL, "not a cursor of this list"));
-    *out_before = size == 0 ? 0 : (int64_t)bytes_u64(key);
-    return 0;
+    while (count < page->count && count < limit) {
+        const struct job *job = &page->items[count];
+
+        size += job->result != NULL ? strlen(job->result) : 0;
+        if (count > 0 && size > PAGE_RESULTS_MAX)
+            break;
+        count++;
+    }
+    return count;
 }
 
 int jobs_list(struct services *services, const struct identity *identity,
@@ -171,22 +171,20 @@ int jobs_list(struct services *services, const struct identity *identity,
                                      .app = identity->app,
                                      .placed = !is_admin(identity) };
     struct job_page page = { .items = NULL };
-    int64_t before = 0;
+    int64_t before;
     uint32_t limit;
-    uint8_t key[8];
-    int r = page_limit(request, &limit, why, err);
+    size_t count;
+    int r = page_start_behind(CURSOR_JOBS, request, &limit, &before, 1, why, err);
 
-    if (r == 0)
-        r = list_start(request, &before, why, err);
     if (r == 0)
         r = job_list(services->database, &scope, before, limit + 1, &page.items, &page.count, err);
     if (r < 0)
         return r;
-    if (page.count > limit) {
+    count = fitting(&page, limit);
+    if (page.count > count)
+        page_end_at(CURSOR_JOBS, &page.items[count - 1].number, 1, page.next_cursor);
+    while (page.count > count)
         job_release(&page.items[--page.count]);
-        bytes_set_u64(key, (uint64_t)page.items[limit - 1].number);
-        cursor_format(CURSOR_JOBS, span_of(key, sizeof(key)), page.next_cursor);
-    }
     *out = page;
     return 0;
 }

@@ -63,6 +63,7 @@ struct job_page {
     size_t count;
     char next_cursor[CURSOR_SIZE];
 };
+/* A page of long results is shorter than was asked for. */
 int jobs_list(struct services *services, const struct identity *identity,
               const struct page_request *request, struct job_page *out, struct refusal *why,
               struct error *err);

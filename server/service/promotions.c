@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/codec/yaml.h"
 #include "common/model/version_ref.h"
@@ -148,40 +147,20 @@ void promotion_page_release(struct promotion_page *page)
     memset(page, 0, sizeof(*page));
 }
 
-/* The id of the last one of the page before. */
-static int list_start(const struct page_request *request, int64_t *out_before, struct refusal *why,
-                      struct error *err)
-{
-    uint8_t key[CURSOR_KEY_MAX];
-    size_t size;
-    int r = cursor_parse(CURSOR_PROMOTIONS, request != NULL ? request->cursor : NULL, key, &size,
-                         why, err);
-
-    if (r < 0)
-        return r;
-    if (size != 0 && size != 8)
-        return refusal_at(why, "/cursor", error_set(err, -EINVAL, "not a cursor of this list"));
-    *out_before = size == 0 ? 0 : (int64_t)bytes_u64(key);
-    return 0;
-}
-
 int promotions_list(struct services *services, const struct identity *identity, const char *project,
                     const char *app, const char *channel, const struct page_request *request,
                     struct promotion_page *out, struct refusal *why, struct error *err)
 {
     struct promotion_entry *items = NULL;
-    uint8_t key[8];
     uint32_t limit;
-    int64_t before = 0;
+    int64_t before;
     size_t count;
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r == 0 && channel != NULL)
         r = check_channel(channel, "", why, err);
     if (r == 0)
-        r = page_limit(request, &limit, why, err);
-    if (r == 0)
-        r = list_start(request, &before, why, err);
+        r = page_start_behind(CURSOR_PROMOTIONS, request, &limit, &before, 1, why, err);
     if (r < 0)
         return r;
     r = promotion_list(services->database, project, app, channel, before, limit + 1, &items, &count,
@@ -191,15 +170,11 @@ int promotions_list(struct services *services, const struct identity *identity, 
     if (r < 0)
         return r;
     memset(out, 0, sizeof(*out));
-    if (count > limit) {
-        bytes_set_u64(key, (uint64_t)items[limit - 1].id);
-        cursor_format(CURSOR_PROMOTIONS, span_of(key, sizeof(key)), out->next_cursor);
-    }
     out->items = items;
     out->count = count;
     if (count > limit) {
-        out->count = limit;
-        promotion_entry_release(&items[limit]);
+        promotion_entry_release(&items[--out->count]);
+        page_end_at(CURSOR_PROMOTIONS, &items[limit - 1].id, 1, out->next_cursor);
     }
     return 0;
 }

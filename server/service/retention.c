@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/base/bytes.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
@@ -21,7 +20,6 @@
 #define VERSION_BATCH 50 /* of one transaction */
 #define TOLD_MAX 1000
 #define NAMES_MAX ((size_t)1 << 19)
-#define KEY_SIZE 16
 
 static int rules_get(struct services *services, struct retention_rules *out, struct error *err)
 {
@@ -245,37 +243,16 @@ int retention_ask(struct services *services, const struct caller *caller,
 
 /* ------------------------------------------------------------ looking */
 
-static int page_from(const struct page_request *page, struct retention_place *out,
-                     struct refusal *why, struct error *err)
-{
-    uint8_t key[CURSOR_KEY_MAX];
-    size_t size;
-    int r =
-        cursor_parse(CURSOR_RETENTION, page != NULL ? page->cursor : NULL, key, &size, why, err);
-
-    if (r < 0)
-        return r;
-    if (size != 0 && size != KEY_SIZE)
-        return refusal_at(why, "/cursor", error_set(err, -EINVAL, "not a cursor of this list"));
-    *out = (struct retention_place){ 0 };
-    if (size == KEY_SIZE)
-        *out = (struct retention_place){ (int64_t)(bytes_u64(key) & INT64_MAX),
-                                         (int64_t)(bytes_u64(key + 8) & INT64_MAX) };
-    return 0;
-}
-
 static void page_end(struct retention_preview *preview, uint32_t limit)
 {
     const struct retained *last;
-    uint8_t key[KEY_SIZE];
 
     if (preview->count <= limit)
         return;
     preview->count = limit;
     last = &preview->items[limit - 1];
-    bytes_set_u64(key, (uint64_t)last->app_id);
-    bytes_set_u64(key + 8, (uint64_t)last->id);
-    cursor_format(CURSOR_RETENTION, span_of(key, sizeof(key)), preview->next_cursor);
+    page_end_at(CURSOR_RETENTION, (const int64_t[]){ last->app_id, last->id }, 2,
+                preview->next_cursor);
 }
 
 int retention_preview(struct services *services, const struct identity *identity,
@@ -283,21 +260,20 @@ int retention_preview(struct services *services, const struct identity *identity
                       struct retention_preview *out, struct refusal *why, struct error *err)
 {
     struct retention_preview preview = { .items = NULL };
-    struct retention_place after;
     struct retention_scope scope;
     struct retention_rules rules;
+    int64_t numbers[2];
     uint32_t limit;
     int r = scope_find(services, identity, request, &scope, why, err);
 
     if (r == 0)
-        r = page_limit(page, &limit, why, err);
-    if (r == 0)
-        r = page_from(page, &after, why, err);
+        r = page_start_behind(CURSOR_RETENTION, page, &limit, numbers, 2, why, err);
     if (r == 0)
         r = rules_get(services, &rules, err);
     if (r == 0)
-        r = retention_look(services->database, &rules, &scope, &after, limit + 1, &preview.items,
-                           &preview.count, &preview.sum, err);
+        r = retention_look(services->database, &rules, &scope,
+                           &(struct retention_place){ numbers[0], numbers[1] }, limit + 1,
+                           &preview.items, &preview.count, &preview.sum, err);
     if (r < 0)
         return r;
     judge(&preview.sum, preview.too_much);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/base/bytes.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
@@ -20,7 +19,6 @@
 #include "server/service/version_fact.h"
 #include "server/service/version_info.h"
 #include "server/service/version_record.h"
-
 
 void version_info_release(struct version_info *info)
 {
@@ -116,24 +114,6 @@ int versions_get(struct services *services, const struct identity *identity, con
     return r;
 }
 
-/* The time (of making, or of trashing) and id of the last version of the page before. */
-static int list_start(enum cursor_list list, const struct page_request *request,
-                      int64_t *out_before_s, int64_t *out_before_id, struct refusal *why,
-                      struct error *err)
-{
-    uint8_t key[CURSOR_KEY_MAX];
-    size_t size;
-    int r = cursor_parse(list, request != NULL ? request->cursor : NULL, key, &size, why, err);
-
-    if (r < 0)
-        return r;
-    if (size != 0 && size != 16)
-        return refusal_at(why, "/cursor", error_set(err, -EINVAL, "not a cursor of this list"));
-    *out_before_s = size == 0 ? 0 : (int64_t)bytes_u64(key);
-    *out_before_id = size == 0 ? 0 : (int64_t)bytes_u64(key + 8);
-    return 0;
-}
-
 static int fill_page(const struct version *rows, size_t count, int64_t life_s,
                      struct version_page *out, struct error *err)
 {
@@ -167,13 +147,13 @@ static int rows_list(struct services *services, const char *project, const char 
                         out_count, err);
 }
 
+/* The time (of making, or of trashing) and the id. */
 static void next_cursor(enum cursor_list list, const struct version *last, char out[CURSOR_SIZE])
 {
-    uint8_t key[16];
+    const int64_t numbers[] = { list == CURSOR_TRASH ? last->trashed_at_s : last->created_at_s,
+                                last->id };
 
-    bytes_set_u64(key, (uint64_t)(list == CURSOR_TRASH ? last->trashed_at_s : last->created_at_s));
-    bytes_set_u64(key + 8, (uint64_t)last->id);
-    cursor_format(list, span_of(key, sizeof(key)), out);
+    page_end_at(list, numbers, 2, out);
 }
 
 int versions_list(struct services *services, const struct identity *identity, const char *project,
@@ -182,21 +162,19 @@ int versions_list(struct services *services, const struct identity *identity, co
 {
     const enum cursor_list list = trashed ? CURSOR_TRASH : CURSOR_VERSIONS;
     struct version *rows = NULL;
-    int64_t before_s, before_id, life_s = 0;
+    int64_t before[2], life_s = 0;
     uint32_t limit;
     size_t count = 0;
     bool more;
     int r = access_check(services, identity, ACCESS_PULL, ACCESS_WHOLE, project, app, why, err);
 
     if (r == 0)
-        r = page_limit(request, &limit, why, err);
-    if (r == 0)
-        r = list_start(list, request, &before_s, &before_id, why, err);
+        r = page_start_behind(list, request, &limit, before, 2, why, err);
     if (r == 0 && trashed)
         r = trash_age(services, &life_s, err);
     if (r < 0)
         return r;
-    r = rows_list(services, project, app, trashed, before_s, before_id, limit + 1, &rows, &count,
+    r = rows_list(services, project, app, trashed, before[0], before[1], limit + 1, &rows, &count,
                   err);
     if (r == -ENOENT)
         return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, r, "no such app"));

@@ -60,6 +60,32 @@ static void test_refuses_what_it_did_not_give(void **state)
     assert_int_equal(size, 77);
 }
 
+static void test_numbers(void **state)
+{
+    const int64_t given[] = { 1700000000, INT64_MAX };
+    struct page_request request = { .limit = 7 };
+    char text[CURSOR_SIZE];
+    int64_t numbers[] = { 1, 2 };
+    uint32_t limit = 0;
+
+    assert_int_equal(page_start_behind(CURSOR_TRASH, &request, &limit, numbers, 2, NULL, NULL), 0);
+    assert_int_equal(limit, 7);
+    assert_int_equal(numbers[0], 0);
+    assert_int_equal(numbers[1], 0);
+    page_end_at(CURSOR_TRASH, given, 2, text);
+    request.cursor = text;
+    assert_int_equal(page_start_behind(CURSOR_TRASH, &request, &limit, numbers, 2, NULL, NULL), 0);
+    assert_int_equal(numbers[0], given[0]);
+    assert_int_equal(numbers[1], given[1]);
+    /* another list's, and one that is not as long */
+    assert_int_equal(page_start_behind(CURSOR_VERSIONS, &request, &limit, numbers, 2, NULL, NULL),
+                     -EINVAL);
+    page_end_at(CURSOR_TRASH, given, 1, text);
+    assert_int_equal(page_start_behind(CURSOR_TRASH, &request, &limit, numbers, 2, NULL, NULL),
+                     -EINVAL);
+    assert_int_equal(numbers[0], given[0]);
+}
+
 static void test_limits(void **state)
 {
     struct page_request request = { .limit = 0 };
@@ -82,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_comes_back),
         cmocka_unit_test(test_nothing_is_the_start),
         cmocka_unit_test(test_refuses_what_it_did_not_give),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_limits),
     };
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "server/security/access.h"
 #include "server/service/jobs.h"
@@ -94,6 +95,45 @@ static void test_scopes(void **state)
     assert_string_equal(page.items[0].id, of_app.id);
     assert_int_equal(jobs_cancel(world.services, &caller, of_other.id, &whole, NULL, NULL),
                      -ENOENT);
+}
+
+static int fill_result(struct job_run *run, void *context, struct error *err)
+{
+    struct buf *result = job_result(run);
+
+    buf_add_byte(result, '"');
+    for (unsigned i = 0; i < 1000000; i++)
+        buf_add_byte(result, 'x');
+    buf_add_byte(result, '"');
+    return buf_check(result, err);
+}
+
+static void test_a_page_of_long_results_ends_early(void **state)
+{
+    struct page_request request = { .limit = 500 };
+    size_t size = 0, seen = 0, pages = 0;
+    char cursor[CURSOR_SIZE] = "";
+
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(jobs_do(world.services, "backup", fill_result, NULL, NULL), 0);
+    do {
+        cleanup(job_page_release) struct job_page page = { 0 };
+
+        assert_int_equal(jobs_list(world.services, &world.caller.identity, &request, &page, NULL,
+                                   NULL),
+                         0);
+        size = 0;
+        for (size_t i = 0; i < page.count; i++) {
+            size += page.items[i].result != NULL ? strlen(page.items[i].result) : 0;
+            seen += strcmp(page.items[i].kind, "backup") == 0;
+        }
+        assert_true(page.count > 0 && size <= (size_t)16 << 20);
+        pages++;
+        memcpy(cursor, page.next_cursor, sizeof(cursor));
+        request.cursor = cursor;
+    } while (cursor[0] != '\0');
+    assert_int_equal(seen, 20);
+    assert_int_equal(pages, 2);
 }
 
 /* Whoever may push everywhere is no administrator. */
@@ -193,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_before_its_turn),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_a_server_that_stops),
+        cmocka_unit_test(test_a_page_of_long_results_ends_early),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
