@@ -106,11 +106,13 @@ int apps_put(struct services *services, const struct caller *caller, const char 
         r = name_check(NAME_APP, span_text(app), err);
     if (r < 0)
         return refusal_at(why, "", r);
-    r = app_put(services->database, project, app, &by, &row, &created, err);
+    r = retain_check(retain, why, err);
+    if (r == 0)
+        r = app_put(services->database, project, app, &by, &row, &created, err);
     if (r == 0 && created)
         event_written(services);
     if (r == 0 && retain != NULL)
-        r = retain_put(services, caller, project, app, *retain, why, err);
+        r = retain_put(services, caller, project, app, *retain, err);
     if (r == 0 && retain != NULL)
         r = app_get(services->database, project, app, &row, err);
     if (r < 0)

@@ -75,17 +75,21 @@ int projects_get(struct services *services, const struct identity *identity, con
     return 0;
 }
 
+int retain_check(const int64_t *retain, struct refusal *why, struct error *err)
+{
+    if (retain == NULL || *retain == RETENTION_INHERIT ||
+        (*retain >= 0 && *retain <= POLICY_RETAIN_MAX))
+        return 0;
+    return refusal_at(why, "/retain_versions",
+                      error_set(err, -EINVAL, "retain_versions is null, or from 0 to %d",
+                                POLICY_RETAIN_MAX));
+}
+
 int retain_put(struct services *services, const struct caller *caller, const char *project,
-               const char *app, int64_t retain, struct refusal *why, struct error *err)
+               const char *app, int64_t retain, struct error *err)
 {
     const struct actor by = caller_actor(caller);
-    int r;
-
-    if (retain != RETENTION_INHERIT && (retain < 0 || retain > POLICY_RETAIN_MAX))
-        return refusal_at(why, "/retain_versions",
-                          error_set(err, -EINVAL, "retain_versions is null, or from 0 to %d",
-                                    POLICY_RETAIN_MAX));
-    r = retention_override(services->database, project, app, retain, &by, err);
+    int r = retention_override(services->database, project, app, retain, &by, err);
     if (r == 0)
         event_written(services);
     return r;
@@ -106,11 +110,13 @@ int projects_put(struct services *services, const struct caller *caller, const c
     r = name_check(NAME_PROJECT, span_text(project), err);
     if (r < 0)
         return refusal_at(why, "", r);
-    r = project_put(services->database, project, &by, &row, &created, err);
+    r = retain_check(retain, why, err);
+    if (r == 0)
+        r = project_put(services->database, project, &by, &row, &created, err);
     if (r == 0 && created)
         event_written(services);
     if (r == 0 && retain != NULL)
-        r = retain_put(services, caller, project, NULL, *retain, why, err);
+        r = retain_put(services, caller, project, NULL, *retain, err);
     if (r == 0 && retain != NULL)
         r = project_get(services->database, project, &row, err);
     if (r < 0)

@@ -220,6 +220,16 @@ static void test_how_many_versions_stay(void **state)
                               NULL),
                      -EINVAL);
     assert_string_equal(why.pointer, "/retain_versions");
+    /* and nothing is made by what is refused */
+    assert_int_equal(apps_put(world.services, &world.caller, "wrong", "a", &retain, &app, &why,
+                              NULL),
+                     -EINVAL);
+    assert_int_equal(projects_put(world.services, &world.caller, "wrong", &retain, &project, &why,
+                                  NULL),
+                     -EINVAL);
+    assert_int_equal(projects_get(world.services, &world.caller.identity, "wrong", &project, &why,
+                                  NULL),
+                     -ENOENT);
 }
 
 int main(void)
