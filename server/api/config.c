@@ -6,10 +6,12 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/memory.h"
 #include "common/codec/json.h"
 #include "server/api/handlers.h"
 #include "server/api/json_answer.h"
 #include "server/api/request.h"
+#include "server/db/settings.h"
 #include "server/http/http_answer.h"
 #include "server/service/policy.h"
 
@@ -38,17 +40,17 @@ static int answer(struct http_exchange *exchange, struct error *err)
 {
     cleanup(buf_release) struct buf body = buf_init(JSON_ANSWER_MAX);
     struct json_writer writer = json_writer_init(&body);
-    struct policy_entry entry;
+    const size_t count = policy_key_count();
+    cleanup_memory struct policy_entry *entries = memory_array(count, sizeof(*entries));
+    int r = entries == NULL ? error_set(err, -ENOMEM, "out of memory")
+                            : policy_entries_get(request_services(exchange), entries, err);
 
+    if (r < 0)
+        return r;
     json_begin_object(&writer, NULL);
     json_begin_array(&writer, "items");
-    for (size_t i = 0; i < policy_key_count(); i++) {
-        int r = policy_entry_get(request_services(exchange), i, &entry, err);
-
-        if (r < 0)
-            return r;
-        write_entry(&writer, &entry);
-    }
+    for (size_t i = 0; i < count; i++)
+        write_entry(&writer, &entries[i]);
     json_end_page(&writer, "");
     return http_answer_json(exchange, 200, &body, err);
 }
@@ -59,18 +61,18 @@ int api_config_get(struct http_exchange *exchange, void *context, struct error *
 }
 
 struct changes {
-    struct policy_change items[CHANGES_MAX];
+    struct setting_change items[CHANGES_MAX];
     char numbers[CHANGES_MAX][NUMBER_SIZE]; /* texts of values that are numbers */
     size_t count;
 };
 
 static int read_change(const struct json_value *member, struct changes *out, struct error *err)
 {
-    struct policy_change *change = &out->items[out->count];
+    struct setting_change *change = &out->items[out->count];
     char *number = out->numbers[out->count];
     int64_t value;
 
-    *change = (struct policy_change){ json_name(member), NULL };
+    *change = (struct setting_change){ json_name(member), NULL };
     out->count++;
     if (json_is_null(member))
         return 0;

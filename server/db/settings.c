@@ -14,76 +14,78 @@
 #include "server/db/transaction.h"
 
 #define DATA_MAX ((size_t)64 << 10)
+#define SETTINGS_MAX 1000
 
-struct setting {
-    const char *name, *value;
-    const struct actor *by;
-    char *found;
-    struct setting_change change;
-};
-
-static int get(struct transaction *tx, void *context, struct error *err)
+static int setting_read(struct rows *rows, void *out_item, struct error *err)
 {
-    cleanup(rows_release) struct rows rows = { 0 };
-    struct setting *setting = context;
-    int r =
-        transaction_query(tx, "SELECT value, updated_at, updated_by FROM settings WHERE name = $1",
-                          VALUES(value_text(setting->name)), &rows, err);
+    struct setting *out = out_item;
+    int r = rows_text(rows, 0, out->name, sizeof(out->name), err);
 
+    out->updated_at_s = rows_integer(rows, 2);
     if (r >= 0)
-        r = rows_next(&rows, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return error_set(err, -ENOENT, "setting %s is not set", setting->name);
-    setting->change.at_s = rows_integer(&rows, 1);
-    r = rows_text(&rows, 2, setting->change.by, sizeof(setting->change.by), err);
-    return r < 0 ? r : rows_text_copy(&rows, 0, &setting->found, err);
+        r = rows_text(rows, 3, out->updated_by, sizeof(out->updated_by), err);
+    return r < 0 ? r : rows_text_copy(rows, 1, &out->value, err);
 }
 
-int setting_get_changed(struct database *database, const char *name, struct buf *out,
-                        struct setting_change *out_change, struct error *err)
+static void setting_release(void *item)
 {
-    struct setting setting = { .name = name };
-    int r = transaction_read(database, get, &setting, err);
+    struct setting *setting = item;
 
-    if (r < 0)
-        return r;
-    buf_add_text(out, setting.found);
-    memory_free(setting.found);
-    r = buf_check(out, err);
+    memory_free(setting->value);
+}
+
+int setting_list(struct database *database, struct setting **out_items, size_t *out_count,
+                 struct error *err)
+{
+    static const struct row_shape shape = { .size = sizeof(struct setting),
+                                            .read = setting_read,
+                                            .release = setting_release };
+    void *items;
+    int r = transaction_list(database,
+                             "SELECT name, value, updated_at, updated_by FROM settings"
+                             " ORDER BY name LIMIT $1",
+                             VALUES(value_integer(SETTINGS_MAX)), &shape, SETTINGS_MAX, &items,
+                             out_count, err);
+
     if (r == 0)
-        *out_change = setting.change;
+        *out_items = items;
     return r;
 }
 
-int setting_get(struct database *database, const char *name, struct buf *out, struct error *err)
+struct setting *setting_list_free(struct setting *items, size_t count)
 {
-    struct setting_change change;
-
-    return setting_get_changed(database, name, out, &change, err);
+    for (size_t i = 0; items != NULL && i < count; i++)
+        setting_release(&items[i]);
+    return memory_free(items);
 }
 
-static int set(struct transaction *tx, const struct setting *setting, struct error *err)
+struct putting {
+    const struct setting_change *changes;
+    size_t count;
+    const struct actor *by;
+};
+
+static int set(struct transaction *tx, const struct setting_change *change, const struct actor *by,
+               struct error *err)
 {
     return transaction_run(tx,
                            "INSERT INTO settings (name, value, updated_at, updated_by)"
                            " VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE SET"
                            " value = excluded.value, updated_at = excluded.updated_at,"
                            " updated_by = excluded.updated_by",
-                           VALUES(value_text(setting->name), value_text(setting->value),
-                                  value_integer(transaction_now_s(tx)),
-                                  value_text(setting->by->name)),
+                           VALUES(value_text(change->name), value_text(change->value),
+                                  value_integer(transaction_now_s(tx)), value_text(by->name)),
                            err);
 }
 
-static int unset(struct transaction *tx, const struct setting *setting, struct error *err)
+static int unset(struct transaction *tx, const struct setting_change *change, struct error *err)
 {
     return transaction_run(tx, "DELETE FROM settings WHERE name = $1",
-                           VALUES(value_text(setting->name)), err);
+                           VALUES(value_text(change->name)), err);
 }
 
-static int tell(struct transaction *tx, const struct setting *setting, struct error *err)
+static int tell(struct transaction *tx, const struct setting_change *change, const struct actor *by,
+                struct error *err)
 {
     cleanup(buf_release) struct buf data = buf_init(DATA_MAX);
     struct json_writer writer = json_writer_init(&data);
@@ -91,30 +93,37 @@ static int tell(struct transaction *tx, const struct setting *setting, struct er
     int r;
 
     json_begin_object(&writer, NULL);
-    json_text(&writer, "name", setting->name);
-    json_text(&writer, "value", setting->value);
+    json_text(&writer, "name", change->name);
+    json_text(&writer, "value", change->value);
     json_end(&writer);
     r = buf_check(&data, err);
     if (r < 0)
         return r;
     act.data = buf_text(&data);
-    return act_write(tx, setting->by, &act, err);
+    return act_write(tx, by, &act, err);
 }
 
 static int put(struct transaction *tx, void *context, struct error *err)
 {
-    struct setting *setting = context;
-    int r = setting->value == NULL ? unset(tx, setting, err) : set(tx, setting, err);
+    const struct putting *putting = context;
+    int r = 0;
 
-    return r < 0 ? r : tell(tx, setting, err);
+    for (size_t i = 0; r >= 0 && i < putting->count; i++) {
+        const struct setting_change *change = &putting->changes[i];
+
+        r = change->value == NULL ? unset(tx, change, err) : set(tx, change, putting->by, err);
+        if (r >= 0)
+            r = tell(tx, change, putting->by, err);
+    }
+    return r;
 }
 
-int setting_put(struct database *database, const char *name, const char *value,
+int setting_put(struct database *database, const struct setting_change *changes, size_t count,
                 const struct actor *by, struct error *err)
 {
-    struct setting setting = { .name = name, .value = value, .by = by };
+    struct putting putting = { .changes = changes, .count = count, .by = by };
 
-    return transaction_write(database, put, &setting, err);
+    return transaction_write(database, put, &putting, err);
 }
 
 struct shared_key {

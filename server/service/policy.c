@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/number.h"
@@ -156,33 +155,48 @@ static void fall_back(const struct key *key, void *out)
     (void)r;
 }
 
-/* A zone is not looked for on the disk each time a policy is read: whoever uses it does. */
-static int read_one(struct services *services, const struct key *key, void *out, struct error *err)
+/* What is set, as it stands at one moment. */
+struct kept {
+    struct setting *items;
+    size_t count;
+};
+
+static void kept_release(struct kept *kept)
 {
-    cleanup(buf_release) struct buf text = buf_init(POLICY_TEXT_SIZE);
-    int r = setting_get(services->database, key->name, &text, err);
+    kept->items = setting_list_free(kept->items, kept->count);
+    kept->count = 0;
+}
+
+static const struct setting *kept_find(const struct kept *kept, const char *name)
+{
+    for (size_t i = 0; i < kept->count; i++) {
+        if (strcmp(kept->items[i].name, name) == 0)
+            return &kept->items[i];
+    }
+    return NULL;
+}
+
+/* A zone is not looked for on the disk each time a policy is read: whoever uses it does. */
+static void read_one(const struct kept *kept, const struct key *key, void *out)
+{
+    const struct setting *setting = kept_find(kept, key->name);
 
     fall_back(key, out);
-    if (r == -ENOENT || r == -EFBIG)
-        return 0;
-    if (r == 0 && key->check == zone_check) {
-        snprintf(out, POLICY_TEXT_SIZE, "%s", buf_text(&text));
-        return 0;
-    }
-    if (r == 0 && parse(key, buf_text(&text), out, NULL) < 0)
+    if (setting == NULL)
+        return;
+    if (key->check == zone_check && strlen(setting->value) < POLICY_TEXT_SIZE)
+        memcpy(out, setting->value, strlen(setting->value) + 1);
+    else if (key->check != zone_check && parse(key, setting->value, out, NULL) < 0)
         fall_back(key, out);
-    return r;
 }
 
 int policy_get(struct services *services, struct policy *out, struct error *err)
 {
-    struct policy policy;
-    int r = 0;
+    cleanup(kept_release) struct kept kept = { .items = NULL };
+    int r = setting_list(services->database, &kept.items, &kept.count, err);
 
     for (size_t i = 0; r == 0 && i < KEY_COUNT; i++)
-        r = read_one(services, &keys[i], (char *)&policy + keys[i].offset, err);
-    if (r == 0)
-        *out = policy;
+        read_one(&kept, &keys[i], (char *)out + keys[i].offset);
     return r;
 }
 
@@ -202,54 +216,57 @@ size_t policy_key_count(void)
     return KEY_COUNT;
 }
 
-int policy_entry_get(struct services *services, size_t index, struct policy_entry *out,
-                     struct error *err)
+static void entry_of(const struct kept *kept, const struct key *key, struct policy_entry *out)
 {
     static const char *const kinds[] = { "count", "time", "text" };
-    cleanup(buf_release) struct buf text = buf_init(POLICY_TEXT_SIZE);
-    const struct key *key = &keys[index];
-    struct policy_entry entry = { .key = key->name,
-                                  .kind = kinds[key->kind],
-                                  .fallback = key->fallback,
-                                  .help = key->help,
-                                  .max =
-                                      key->kind == POLICY_TEXT ? POLICY_TEXT_SIZE - 1 : key->max };
-    struct setting_change change = { .at_s = 0 };
+    const struct setting *setting = kept_find(kept, key->name);
     struct policy read;
-    int r = setting_get_changed(services->database, key->name, &text, &change, err);
 
-    if (r < 0 && r != -ENOENT && r != -EFBIG)
-        return r;
+    *out =
+        (struct policy_entry){ .key = key->name,
+                               .kind = kinds[key->kind],
+                               .fallback = key->fallback,
+                               .help = key->help,
+                               .max = key->kind == POLICY_TEXT ? POLICY_TEXT_SIZE - 1 : key->max };
     /* what counts as the default is shown as that */
-    if (r < 0 || parse(key, buf_text(&text), (char *)&read + key->offset, NULL) < 0) {
-        snprintf(entry.value, sizeof(entry.value), "%s", key->fallback);
-    } else {
-        snprintf(entry.value, sizeof(entry.value), "%s", buf_text(&text));
-        entry.updated_at_s = change.at_s;
-        memcpy(entry.updated_by, change.by, sizeof(entry.updated_by));
+    if (setting == NULL || strlen(setting->value) >= POLICY_TEXT_SIZE ||
+        parse(key, setting->value, (char *)&read + key->offset, NULL) < 0) {
+        snprintf(out->value, sizeof(out->value), "%s", key->fallback);
+        return;
     }
-    *out = entry;
-    return 0;
+    memcpy(out->value, setting->value, strlen(setting->value) + 1);
+    out->updated_at_s = setting->updated_at_s;
+    memcpy(out->updated_by, setting->updated_by, sizeof(out->updated_by));
 }
 
-static int check(const struct policy_change *change, struct refusal *why, struct error *err)
+int policy_entries_get(struct services *services, struct policy_entry *out, struct error *err)
 {
-    const struct key *known = find(change->key);
+    cleanup(kept_release) struct kept kept = { .items = NULL };
+    int r = setting_list(services->database, &kept.items, &kept.count, err);
+
+    for (size_t i = 0; r == 0 && i < KEY_COUNT; i++)
+        entry_of(&kept, &keys[i], &out[i]);
+    return r;
+}
+
+static int check(const struct setting_change *change, struct refusal *why, struct error *err)
+{
+    const struct key *known = find(change->name);
     char pointer[sizeof(why->pointer)];
     struct policy parsed;
     int r;
 
     if (known == NULL)
         return refusal_at(why, "",
-                          error_set(err, -EINVAL, "there is no setting \"%.60s\"", change->key));
-    snprintf(pointer, sizeof(pointer), "/%s", change->key);
+                          error_set(err, -EINVAL, "there is no setting \"%.60s\"", change->name));
+    snprintf(pointer, sizeof(pointer), "/%s", change->name);
     r = change->value == NULL ? 0
                               : parse(known, change->value, (char *)&parsed + known->offset, err);
-    return r < 0 ? refusal_at(why, pointer, error_prefix(err, -EINVAL, "%s", change->key)) : 0;
+    return r < 0 ? refusal_at(why, pointer, error_prefix(err, -EINVAL, "%s", change->name)) : 0;
 }
 
 int policy_change(struct services *services, const struct caller *caller,
-                  const struct policy_change *changes, size_t count, struct refusal *why,
+                  const struct setting_change *changes, size_t count, struct refusal *why,
                   struct error *err)
 {
     const struct actor by = caller_actor(caller);
@@ -257,8 +274,8 @@ int policy_change(struct services *services, const struct caller *caller,
 
     for (size_t i = 0; r == 0 && i < count; i++)
         r = check(&changes[i], why, err);
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = setting_put(services->database, changes[i].key, changes[i].value, &by, err);
+    if (r == 0 && count > 0)
+        r = setting_put(services->database, changes, count, &by, err);
     if (r == 0 && count > 0)
         event_written(services);
     return r;
@@ -267,7 +284,7 @@ int policy_change(struct services *services, const struct caller *caller,
 int policy_set(struct services *services, const struct caller *caller, const char *key,
                const char *value, struct refusal *why, struct error *err)
 {
-    const struct policy_change change = { key, value };
+    const struct setting_change change = { key, value };
 
     return policy_change(services, caller, &change, 1, why, err);
 }

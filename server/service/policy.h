@@ -10,6 +10,7 @@ struct error;
 struct json_writer;
 struct refusal;
 struct services;
+struct setting_change;
 
 /*
  * policy - what an administrator decides for a whole installation while it runs: how long what was
@@ -44,15 +45,12 @@ bool policy_has_schedule(const struct policy *policy);
 int policy_set(struct services *services, const struct caller *caller, const char *key,
                const char *value, struct refusal *why, struct error *err);
 
-/* Several, all of them checked before the first is set. Each is an act of its own. */
-struct policy_change {
-    const char *key, *value;
-};
+/* Several (server/db/settings.h), all of them or none. Each is an act of its own. */
 int policy_change(struct services *services, const struct caller *caller,
-                  const struct policy_change *changes, size_t count, struct refusal *why,
+                  const struct setting_change *changes, size_t count, struct refusal *why,
                   struct error *err);
 
-/* One key, for those who show all: 0..policy_key_count() - 1. */
+/* A key, for those who show all. */
 struct policy_entry {
     const char *key, *kind, *help; /* kind: "count", "time" or "text" */
     const char *fallback;          /* the default, as a user writes it */
@@ -62,5 +60,5 @@ struct policy_entry {
     char updated_by[65];
 };
 size_t policy_key_count(void);
-int policy_entry_get(struct services *services, size_t index, struct policy_entry *out,
-                     struct error *err);
+/* All keys as they stand at one moment: out has room for policy_key_count(). */
+int policy_entries_get(struct services *services, struct policy_entry *out, struct error *err);

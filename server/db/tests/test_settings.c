@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-
-#include "common/base/buf.h"
 #include "server/db/acts.h"
 #include "server/db/audit.h"
 #include "server/db/settings.h"
@@ -9,21 +6,52 @@
 
 #define DB(state) (((struct fixture *)*(state))->database)
 
+static void put(struct database *database, const char *name, const char *value)
+{
+    const struct setting_change change = { name, value };
+
+    assert_int_equal(setting_put(database, &change, 1, &actor_host, NULL), 0);
+}
+
 static void a_setting_is_replaced(void **state)
 {
-    struct buf value = buf_init(100);
-    struct setting_change change;
+    struct setting *items;
+    size_t count;
 
-    assert_int_equal(setting_get(DB(state), "retain", &value, NULL), -ENOENT);
-    assert_true(setting_put(DB(state), "retain", "10", &actor_host, NULL) >= 0);
-    assert_true(setting_put(DB(state), "retain", "12", &actor_host, NULL) >= 0);
-    assert_int_equal(setting_get(DB(state), "retain", &value, NULL), 0);
-    assert_string_equal(buf_text(&value), "12");
-    buf_clear(&value);
-    assert_int_equal(setting_get_changed(DB(state), "retain", &value, &change, NULL), 0);
-    assert_int_equal(change.at_s, fixture_now);
-    assert_string_equal(change.by, "host");
-    buf_release(&value);
+    assert_int_equal(setting_list(DB(state), &items, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    put(DB(state), "retain", "10");
+    put(DB(state), "age", "");
+    put(DB(state), "retain", "12");
+    assert_int_equal(setting_list(DB(state), &items, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(items[0].name, "age");
+    assert_string_equal(items[0].value, "");
+    assert_string_equal(items[1].name, "retain");
+    assert_string_equal(items[1].value, "12");
+    assert_int_equal(items[1].updated_at_s, fixture_now);
+    assert_string_equal(items[1].updated_by, "host");
+    setting_list_free(items, count);
+    put(DB(state), "age", NULL);
+    put(DB(state), "retain", NULL);
+    assert_int_equal(setting_list(DB(state), &items, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    setting_list_free(items, count);
+}
+
+static void several_settings_are_put_together_or_not(void **state)
+{
+    const struct setting_change good[] = { { "retain", "1" }, { "age", "2" } };
+    const struct setting_change bad[] = { { "retain", "3" }, { NULL, "4" } };
+
+    assert_int_equal(setting_put(DB(state), good, 2, &actor_host, NULL), 0);
+    assert_true(setting_put(DB(state), bad, 2, &actor_host, NULL) < 0);
+    assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM settings"
+                                                " WHERE value IN ('1', '2')"),
+                     2);
+    assert_int_equal(fixture_integer(DB(state), "SELECT count(*) FROM events"
+                                                " WHERE type = 'config.changed'"),
+                     2);
 }
 
 static void a_shared_key_stays(void **state)
@@ -57,6 +85,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         CASE(a_setting_is_replaced),
+        CASE(several_settings_are_put_together_or_not),
         CASE(a_shared_key_stays),
         CASE(audit_is_kept),
     };

@@ -38,6 +38,14 @@ static int set(const char *key, const char *value, struct refusal *why)
     return policy_set(world.services, &world.caller, key, value, why, NULL);
 }
 
+/* As another program might. */
+static void put(const char *name, const char *value)
+{
+    const struct setting_change change = { name, value };
+
+    assert_int_equal(setting_put(world.database, &change, 1, &actor_host, NULL), 0);
+}
+
 static void test_what_is_not_set(void **state)
 {
     assert_int_equal(now().trash_age_s, 7 * 86400);
@@ -99,17 +107,16 @@ static void test_texts(void **state)
     }
     assert_int_equal(set("retention_schedule", NULL, NULL), 0);
     assert_int_equal(set("time_zone", NULL, NULL), 0);
-    assert_int_equal(setting_put(world.database, "retention_schedule", "whenever", &actor_host,
-                                 NULL),
-                     0);
+    put("retention_schedule", "whenever");
     assert_string_equal(now().retention_schedule, "0 3 * * *");
 }
 
 static void test_changes_are_checked_before_the_first_is_set(void **state)
 {
-    const struct policy_change changes[] = { { "retain_versions", "7" }, { "trash_age", "never" } };
+    const struct setting_change changes[] = { { "retain_versions", "7" },
+                                              { "trash_age", "never" } };
     struct refusal why = { 0 };
-    struct policy_entry entry;
+    struct policy_entry entries[32], *entry;
 
     assert_int_equal(set("retain_versions", NULL, NULL), 0);
     assert_int_equal(policy_change(world.services, &world.caller, changes, 2, &why, NULL), -EINVAL);
@@ -117,13 +124,15 @@ static void test_changes_are_checked_before_the_first_is_set(void **state)
     assert_int_equal(now().retain_versions, 10);
     assert_int_equal(policy_change(world.services, &world.caller, changes, 1, &why, NULL), 0);
     assert_int_equal(now().retain_versions, 7);
+    assert_true(policy_key_count() <= sizeof(entries) / sizeof(entries[0]));
+    assert_int_equal(policy_entries_get(world.services, entries, NULL), 0);
     for (size_t i = 0; i < policy_key_count(); i++) {
-        assert_int_equal(policy_entry_get(world.services, i, &entry, NULL), 0);
-        assert_true(entry.help[0] != '\0' && entry.max > 0);
-        if (strcmp(entry.key, "retain_versions") == 0) {
-            assert_string_equal(entry.value, "7");
-            assert_string_equal(entry.fallback, "10");
-            assert_int_equal(entry.updated_at_s, world_now());
+        entry = &entries[i];
+        assert_true(entry->help[0] != '\0' && entry->max > 0);
+        if (strcmp(entry->key, "retain_versions") == 0) {
+            assert_string_equal(entry->value, "7");
+            assert_string_equal(entry->fallback, "10");
+            assert_int_equal(entry->updated_at_s, world_now());
         }
     }
     assert_int_equal(set("retain_versions", NULL, NULL), 0);
@@ -132,7 +141,7 @@ static void test_changes_are_checked_before_the_first_is_set(void **state)
 /* What another program wrote there is no reason to stop. */
 static void test_nonsense_counts_as_the_default(void **state)
 {
-    assert_int_equal(setting_put(world.database, "collect_grace", "never", &actor_host, NULL), 0);
+    put("collect_grace", "never");
     assert_int_equal(now().collect_grace_s, 86400);
 }
 
