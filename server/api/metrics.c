@@ -16,9 +16,11 @@
 
 #define METRICS_MAX ((size_t)8 << 20)
 
-static void gauge_write(struct buf *body, const char *name, const char *help, uint64_t value)
+/* Of one value; `type` is gauge or counter. */
+static void metric_write(struct buf *body, const char *type, const char *name, const char *help,
+                         uint64_t value)
 {
-    buf_format(body, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
+    buf_format(body, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
                (unsigned long long)value);
 }
 
@@ -29,25 +31,25 @@ static void leases_write(struct services *services, struct buf *body)
 
     if (leases_count(services, &counts, NULL) < 0)
         return;
-    gauge_write(body, "kkartifact_leases", "Leases of versions in use that have not expired.",
-                counts.leases);
-    gauge_write(body, "kkartifact_leases_stale", "Those of them that missed two renewals.",
-                counts.stale);
-    gauge_write(body, "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
+    metric_write(body, "gauge", "kkartifact_leases",
+                 "Leases of versions in use that have not expired.", counts.leases);
+    metric_write(body, "gauge", "kkartifact_leases_stale",
+                 "Those of them that missed two renewals.", counts.stale);
+    metric_write(body, "gauge", "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
 }
 
-static void collection_write_gauges(struct services *services, struct buf *body)
+static void collection_write_counts(struct services *services, struct buf *body)
 {
     struct sweep_counts counts;
 
     if (collection_count(services, &counts, NULL) < 0)
         return;
-    gauge_write(body, "kkartifact_blobs_condemned", "Blobs that nothing refers to, in their grace.",
-                counts.condemned);
-    gauge_write(body, "kkartifact_blobs_broken", "Blobs that are missing or have other bytes.",
-                counts.broken);
-    gauge_write(body, "kkartifact_tombstones", "Objects that wait to be removed.",
-                counts.tombstones);
+    metric_write(body, "gauge", "kkartifact_blobs_condemned",
+                 "Blobs that nothing refers to, in their grace.", counts.condemned);
+    metric_write(body, "gauge", "kkartifact_blobs_broken",
+                 "Blobs that are missing or have other bytes.", counts.broken);
+    metric_write(body, "gauge", "kkartifact_tombstones", "Objects that wait to be removed.",
+                 counts.tombstones);
 }
 
 static void jobs_write(const struct services *services, struct buf *body)
@@ -64,21 +66,15 @@ static void jobs_write(const struct services *services, struct buf *body)
     }
 }
 
-static void write_events(const struct api *api, struct buf *body)
+static void events_write(const struct api *api, struct buf *body)
 {
     struct event_hub_counts counts;
 
     event_hub_count(api->options.services, &counts);
-    buf_format(body,
-               "# HELP kkartifact_event_listeners Streams of events that are open.\n"
-               "# TYPE kkartifact_event_listeners gauge\n"
-               "kkartifact_event_listeners %zu\n",
-               counts.listeners);
-    buf_format(body,
-               "# HELP kkartifact_events_sent_total Events told, to all listeners together.\n"
-               "# TYPE kkartifact_events_sent_total counter\n"
-               "kkartifact_events_sent_total %llu\n",
-               (unsigned long long)counts.sent);
+    metric_write(body, "gauge", "kkartifact_event_listeners", "Streams of events that are open.",
+                 counts.listeners);
+    metric_write(body, "counter", "kkartifact_events_sent_total",
+                 "Events told, to all listeners together.", counts.sent);
 }
 
 int api_metrics(struct http_exchange *exchange, void *context, struct error *err)
@@ -93,25 +89,17 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
                "# TYPE kkartifact_build_info gauge\n"
                "kkartifact_build_info{version=\"%s\"} 1\n",
                KKARTIFACT_VERSION);
-    buf_format(&body,
-               "# HELP kkartifact_uptime_seconds Since this process was started.\n"
-               "# TYPE kkartifact_uptime_seconds gauge\n"
-               "kkartifact_uptime_seconds %llu\n",
-               (unsigned long long)((clock_monotonic_ms() - api->started_ms) / 1000));
-    buf_format(&body,
-               "# HELP kkartifact_workers_waiting Requests that wait for a worker thread.\n"
-               "# TYPE kkartifact_workers_waiting gauge\n"
-               "kkartifact_workers_waiting %zu\n",
-               workers_waiting(api->options.workers));
-    buf_format(&body,
-               "# HELP kkartifact_wrong_deltas_total Deltas that did not make their blob.\n"
-               "# TYPE kkartifact_wrong_deltas_total counter\n"
-               "kkartifact_wrong_deltas_total %llu\n",
-               (unsigned long long)services_wrong_deltas(api->options.services));
+    metric_write(&body, "gauge", "kkartifact_uptime_seconds", "Since this process was started.",
+                 (clock_monotonic_ms() - api->started_ms) / 1000);
+    metric_write(&body, "gauge", "kkartifact_workers_waiting",
+                 "Requests that wait for a worker thread.", workers_waiting(api->options.workers));
+    metric_write(&body, "counter", "kkartifact_wrong_deltas_total",
+                 "Deltas that did not make their blob.",
+                 services_wrong_deltas(api->options.services));
     leases_write(api->options.services, &body);
-    collection_write_gauges(api->options.services, &body);
+    collection_write_counts(api->options.services, &body);
     jobs_write(api->options.services, &body);
-    write_events(api, &body);
+    events_write(api, &body);
     return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
                             err);
 }
