@@ -7,7 +7,6 @@
 #include "common/base/error.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
-#include "common/model/settings.h"
 #include "server/main/app.h"
 #include "server/main/job_wait.h"
 #include "server/main/output.h"
@@ -15,14 +14,6 @@
 #include "server/service/jobs.h"
 
 #define OUTPUT_MAX ((size_t)4 << 20)
-
-static int64_t number_of(const struct json_value *result, const char *name)
-{
-    int64_t value = 0;
-
-    json_member_integer(result, name, &value, NULL);
-    return value;
-}
 
 static void print_broken(const struct json_value *version, struct buf *out)
 {
@@ -32,7 +23,7 @@ static void print_broken(const struct json_value *version, struct buf *out)
     json_member_text(version, "app", &app, NULL);
     json_member_text(version, "version", &name, NULL);
     buf_format(out, "broken: %s/%s/%s (%lld blobs)\n", project, app, name,
-               (long long)number_of(version, "blobs"));
+               (long long)job_number(version, "blobs"));
 }
 
 static void print_lists(const struct json_value *result, struct buf *out)
@@ -55,18 +46,19 @@ static void print_result(const struct json_value *result, struct buf *out)
 {
     print_lists(result, out);
     buf_format(out, "%lld blobs looked at: %lld missing, %lld corrupt, %lld right after all\n",
-               (long long)number_of(result, "blobs"), (long long)number_of(result, "missing"),
-               (long long)number_of(result, "corrupt"), (long long)number_of(result, "recovered"));
+               (long long)job_number(result, "blobs"), (long long)job_number(result, "missing"),
+               (long long)job_number(result, "corrupt"),
+               (long long)job_number(result, "recovered"));
     buf_format(out, "%lld objects looked at: %lld without a row, %lld moved aside\n",
-               (long long)number_of(result, "objects"), (long long)number_of(result, "strays"),
-               (long long)number_of(result, "moved_aside"));
+               (long long)job_number(result, "objects"), (long long)job_number(result, "strays"),
+               (long long)job_number(result, "moved_aside"));
 }
 
 /* What is lost stays so until somebody pushes it again; strays are harmless once they are aside. */
 static int outcome(const struct json_value *result, struct error *err)
 {
-    const int64_t lost = number_of(result, "missing") + number_of(result, "corrupt");
-    const int64_t strays = number_of(result, "strays") - number_of(result, "moved_aside");
+    const int64_t lost = job_number(result, "missing") + job_number(result, "corrupt");
+    const int64_t strays = job_number(result, "strays") - job_number(result, "moved_aside");
 
     if (lost > 0)
         return error_set(err, -EIO, "%lld blobs are missing or corrupt", (long long)lost);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <stdio.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -8,7 +6,6 @@
 #include "common/base/number.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
-#include "common/model/settings.h"
 #include "server/main/app.h"
 #include "server/main/job_wait.h"
 #include "server/main/output.h"
@@ -55,14 +52,6 @@ static int look(const struct options *options, struct app *app, struct error *er
     return output_write(&out, err);
 }
 
-static int64_t number_of(const struct json_value *result, const char *name)
-{
-    int64_t value = 0;
-
-    json_member_integer(result, name, &value, NULL);
-    return value;
-}
-
 static int print_result(const struct job *job, struct buf *out, struct error *err)
 {
     struct json *json = NULL;
@@ -73,14 +62,14 @@ static int print_result(const struct job *job, struct buf *out, struct error *er
     if (r < 0 || json == NULL)
         return r;
     result = json_root(json);
-    number_format_size((uint64_t)number_of(result, "deleted_bytes"), bytes);
-    buf_format(out, "purged versions: %lld\n", (long long)number_of(result, "purged_versions"));
+    number_format_size((uint64_t)job_number(result, "deleted_bytes"), bytes);
+    buf_format(out, "purged versions: %lld\n", (long long)job_number(result, "purged_versions"));
     buf_format(out, "condemned blobs: %lld, of %lld candidates\n",
-               (long long)number_of(result, "condemned"),
-               (long long)number_of(result, "candidates"));
-    buf_format(out, "deleted blobs: %lld (%s)\n", (long long)number_of(result, "deleted_blobs"),
+               (long long)job_number(result, "condemned"),
+               (long long)job_number(result, "candidates"));
+    buf_format(out, "deleted blobs: %lld (%s)\n", (long long)job_number(result, "deleted_blobs"),
                bytes);
-    buf_format(out, "removed objects: %lld\n", (long long)number_of(result, "removed_objects"));
+    buf_format(out, "removed objects: %lld\n", (long long)job_number(result, "removed_objects"));
     json_free(json);
     return 0;
 }

@@ -3,16 +3,24 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/codec/json.h"
 #include "server/security/access.h"
 #include "server/service/jobs.h"
 
 #define LOOK_MS 200
+
+int64_t job_number(const struct json_value *result, const char *name)
+{
+    int64_t value = 0;
+
+    json_member_integer(result, name, &value, NULL);
+    return value;
+}
 
 int job_outcome(const struct job *job, struct error *err)
 {

@@ -23,7 +23,6 @@
 
 #define OUTPUT_MAX ((size_t)16 << 20)
 #define FOUND_MAX 10000 /* lines */
-#define SCHEME "sqlite:"
 
 /* Lines, or texts of a JSON array. */
 struct found {
@@ -149,12 +148,11 @@ static int tell(struct found *found, const struct rebuild_result *result, struct
     return error_set(err, -EIO, "the database is made, but for what is damaged or incomplete");
 }
 
-static int run(const struct settings *settings, const char *location, struct found *found,
-               struct error *err)
+static int run(const struct settings *settings, const char *location, const char *path,
+               struct found *found, struct error *err)
 {
     cleanup(blob_store_free_at) struct blob_store *store = NULL;
     struct rebuild rebuild = { .tell = note, .context = found };
-    const char *path = location + strlen(SCHEME);
     struct rebuild_result result;
     cleanup_fd int lock = -1;
     int r = data_directory_lock(settings_text(settings, "data"), &lock, err);
@@ -173,17 +171,16 @@ int verb_rebuild(const struct options *options, struct settings *settings, struc
 {
     struct found found = { .is_json = options_has(options, "json"), .text = buf_init(OUTPUT_MAX) };
     cleanup_memory char *location = NULL;
-    int r = server_settings_database(settings, &location, err);
+    const char *path = NULL;
+    int r = server_settings_database_file(settings, &location, &path, err);
 
-    if (r == 0 && strncmp(location, SCHEME, strlen(SCHEME)) != 0)
-        r = error_set(err, -ENOTSUP, "only a database of " SCHEME " is made again");
     if (r == 0 && found.is_json) {
         found.writer = json_writer_init(&found.text);
         json_begin_object(&found.writer, NULL);
         json_begin_array(&found.writer, "found");
     }
     if (r == 0)
-        r = run(settings, location, &found, err);
+        r = run(settings, location, path, &found, err);
     buf_release(&found.text);
     return r;
 }

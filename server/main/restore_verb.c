@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/buf.h"
@@ -26,12 +25,12 @@
 #define OUTPUT_MAX ((size_t)1 << 16)
 #define DATA_MODE 0700
 #define PATH_SIZE 4096
-#define SCHEME "sqlite:"
 
 /* Everything that restore_run() takes, and what it stands on. */
 struct places {
     struct buf backup_database, backup_store;
     char *location, *storage;
+    const char *database_path; /* in location */
     struct blob_store *from, *to;
     int backup_lock, data_lock;
 };
@@ -75,11 +74,9 @@ static int find_places(const struct settings *settings, const char *directory,
     if (r == 0 && !is_there(buf_text(&places->backup_database), ""))
         r = error_set(err, -ENOENT, "%s is no backup: it has no kkartifact.db", directory);
     if (r == 0)
-        r = server_settings_database(settings, &places->location, err);
+        r = server_settings_database_file(settings, &places->location, &places->database_path, err);
     if (r == 0)
         r = server_settings_storage(settings, &places->storage, err);
-    if (r == 0 && strncmp(places->location, SCHEME, strlen(SCHEME)) != 0)
-        r = error_set(err, -ENOTSUP, "only a database of " SCHEME " is restored");
     return r;
 }
 
@@ -89,8 +86,7 @@ static int refuse_any(void *context, const char *key, uint64_t size, int64_t cha
     return error_set(err, -EEXIST, "it has objects already");
 }
 
-static int open_stores(const char *directory, const char *database_path, struct places *places,
-                       struct error *err)
+static int open_stores(struct places *places, struct error *err)
 {
     char id[BLOB_STORE_ID_SIZE];
     int r = blob_store_file_id(buf_text(&places->backup_store), id, err);
@@ -100,7 +96,7 @@ static int open_stores(const char *directory, const char *database_path, struct 
     if (r == 0)
         r = blob_store_file_open(places->storage, id, true, &places->to, err);
     /* A restore that was killed is gone on with. */
-    if (r == 0 && !is_there(database_path, ".new"))
+    if (r == 0 && !is_there(places->database_path, ".new"))
         r = blob_store_list(places->to, refuse_any, NULL, err);
     return r < 0 && places->from != NULL ? error_prefix(err, r, "%s", places->storage) : r;
 }
@@ -109,21 +105,19 @@ static int prepare(const struct settings *settings, const char *directory, struc
                    struct error *err)
 {
     const char *data = settings_text(settings, "data");
-    const char *database_path;
     int r = find_places(settings, directory, places, err);
 
     if (r < 0)
         return r;
-    database_path = places->location + strlen(SCHEME);
-    if (is_there(database_path, ""))
+    if (is_there(places->database_path, ""))
         return error_set(err, -EEXIST, "%s is there: restore makes a new data directory",
-                         database_path);
+                         places->database_path);
     r = data_directory_lock(directory, &places->backup_lock, err);
     if (r == 0)
         r = file_make_directories(data, DATA_MODE, err);
     if (r == 0)
         r = data_directory_lock(data, &places->data_lock, err);
-    return r < 0 ? r : open_stores(directory, database_path, places, err);
+    return r < 0 ? r : open_stores(places, err);
 }
 
 /* As `fsck` without --full: the bytes were read on the way. */
@@ -177,7 +171,7 @@ int verb_restore(const struct options *options, struct settings *settings, struc
     if (r < 0)
         return r;
     restore = (struct restore){ .backup_path = buf_text(&places.backup_database),
-                                .database_path = places.location + strlen(SCHEME),
+                                .database_path = places.database_path,
                                 .from = places.from,
                                 .to = places.to };
     r = restore_run(&restore, &result, err);

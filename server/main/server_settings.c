@@ -18,6 +18,7 @@
 
 #define DEFAULT_FILE "/etc/kkartifact/server.yml"
 #define PATH_MAX_TEXT 4096
+#define DATABASE_FILE "sqlite:"
 
 static int listen_split(const char *value, struct span *out_address, uint16_t *out_port,
                         struct error *err)
@@ -256,9 +257,24 @@ int server_settings_database(const struct settings *settings, char **out_locatio
                              struct error *err)
 {
     if (!settings_has(settings, "database"))
-        return in_data(settings, "sqlite:", "kkartifact.db", out_location, err);
+        return in_data(settings, DATABASE_FILE, "kkartifact.db", out_location, err);
     *out_location = memory_text(settings_text(settings, "database"));
     return *out_location != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+int server_settings_database_file(const struct settings *settings, char **out_location,
+                                  const char **out_path, struct error *err)
+{
+    cleanup_memory char *location = NULL;
+    int r = server_settings_database(settings, &location, err);
+
+    if (r < 0)
+        return r;
+    if (strncmp(location, DATABASE_FILE, strlen(DATABASE_FILE)) != 0)
+        return error_set(err, -ENOTSUP, "this is for a database of " DATABASE_FILE " alone");
+    *out_path = location + strlen(DATABASE_FILE);
+    *out_location = take_pointer(&location);
+    return 0;
 }
 
 int server_settings_storage(const struct settings *settings, char **out_path, struct error *err)

@@ -27,4 +27,7 @@ int server_settings_listen(const struct settings *settings, char **out_address, 
 /* `database` and `storage`, or what stands for them in the data directory; memory_free() it. */
 int server_settings_database(const struct settings *settings, char **out_location,
                              struct error *err);
+/* Of a database that is a file: *out_path lies in *out_location. -ENOTSUP. */
+int server_settings_database_file(const struct settings *settings, char **out_location,
+                                  const char **out_path, struct error *err);
 int server_settings_storage(const struct settings *settings, char **out_path, struct error *err);

@@ -47,11 +47,16 @@ static void data_alone_is_enough(void **state)
 {
     struct settings *settings = NULL;
     char *database = NULL, *storage = NULL, *address = NULL;
+    const char *path = NULL;
     uint16_t port = 0;
 
     assert_int_equal(LOAD(&settings, NULL, WORD("--data"), WORD("/d")), 0);
     assert_int_equal(server_settings_database(settings, &database, NULL), 0);
     assert_string_equal(database, "sqlite:/d/kkartifact.db");
+    database = memory_free(database);
+    assert_int_equal(server_settings_database_file(settings, &database, &path, NULL), 0);
+    assert_string_equal(database, "sqlite:/d/kkartifact.db");
+    assert_string_equal(path, "/d/kkartifact.db");
     assert_int_equal(server_settings_storage(settings, &storage, NULL), 0);
     assert_string_equal(storage, "/d/blobs");
     assert_int_equal(server_settings_listen(settings, &address, &port, NULL), 0);
