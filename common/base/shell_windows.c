@@ -9,7 +9,6 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/memory.h"
 #include "common/base/widepath.h"
 
 #define LOOK_MS 50

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/client/api_hosts.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "common/base/cleanup.h"

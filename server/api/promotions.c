@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service/promotions.h"
 
-#include <errno.h>
-
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/blob_rows.h"
 #include "server/db/driver.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/db/sweep.h"
 
-#include <errno.h>
-
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/transaction.h"

@@ -5,7 +5,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/log.h"
 #include "common/codec/json.h"
 #include "server/db/purge.h"
 #include "server/service/context.h"

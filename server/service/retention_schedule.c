@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service/retention_schedule.h"
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "common/base/cleanup.h"

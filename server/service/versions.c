@@ -4,13 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "common/base/number.h"
 #include "server/db/channels.h"
-#include "server/db/settings.h"
 #include "server/db/versions.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "common/base/clock.h"
-#include "common/base/error.h"
 #include "common/model/zone.h"
 #include "tests/support/unit.h"
 

@@ -9,7 +9,6 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
-#include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/model/zone_rule.h"
 #include "tests/support/unit.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 
 #include "server/db/channels.h"
 #include "server/db/purge.h"

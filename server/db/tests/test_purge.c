@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "common/base/memory.h"
-#include "server/db/channels.h"
 #include "server/db/purge.h"
 #include "server/db/tests/fixture.h"
 

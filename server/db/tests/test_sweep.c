@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 
 #include "common/base/memory.h"
 #include "server/db/blob_walk.h"

@@ -8,16 +8,13 @@
 #include <cmocka.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/error.h"
 #include "common/codec/json.h"
 #include "server/db/versions.h"
 #include "server/service/collection.h"
 #include "server/service/jobs.h"
-#include "server/service/policy.h"
 #include "server/service/record_store.h"
 #include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
-#include "server/storage/blob_store.h"
 
 #define DAY_S 86400
 

@@ -9,7 +9,6 @@
 
 #include "server/service/promotions.h"
 #include "server/service/tests/world.h"
-#include "server/service/versions.h"
 
 static struct world world;
 

@@ -8,11 +8,9 @@
 #include <cmocka.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/error.h"
 #include "common/codec/json.h"
 #include "server/security/access.h"
 #include "server/service/jobs.h"
-#include "server/service/policy.h"
 #include "server/service/retention.h"
 #include "server/service/tests/world.h"
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "common/base/clock.h"
-#include "common/base/error.h"
 #include "server/service/jobs.h"
 #include "server/service/policy.h"
 #include "server/service/retention_schedule.h"
