@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/net/http_loop.h"
-#include "common/net/tests/origin.h"
+#include "common/client/tests/asked.h"
 #include "tests/support/unit.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -15,9 +14,7 @@
     "\"bytes\":99,\"created_at\":\"2024-01-02T03:04:05Z\",\"state\":\"" state "\"}"
 
 struct world {
-    struct origin *origin;
-    struct http_loop *loop;
-    struct api_client *client;
+    struct asked at;
     int status;
     const char *answer;
     char path[2048];
@@ -40,19 +37,12 @@ static bool answer(void *context, struct origin_request *request)
 static int world_new(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct api_client_options options = { .server_count = 1 };
-    const char *url;
+    struct api_client_options options = { .retry = retry_policy_default() };
 
-    world->origin = origin_start(answer, world);
-    world->status = 200;
-    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
-    url = origin_url(world->origin);
-    options.loop = world->loop;
-    options.servers = &url;
-    options.retry = retry_policy_default();
     options.retry.tries = 2;
     options.retry.base_ms = options.retry.max_ms = 1;
-    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    world->status = 200;
+    asked_start(&world->at, answer, world, &options);
     *state = world;
     return 0;
 }
@@ -61,9 +51,7 @@ static int world_free(void **state)
 {
     struct world *world = *state;
 
-    api_client_free(world->client);
-    http_loop_free(world->loop);
-    origin_stop(world->origin);
+    asked_stop(&world->at);
     free(world);
     return 0;
 }
@@ -76,7 +64,7 @@ static void a_promotion_says_what_is_meant(void **state)
 
     world->answer = "{\"state\":\"promoted\",\"channel\":\"live\",\"version\":\"v2\","
                     "\"previous\":\"v1\",\"more\":1}";
-    assert_int_equal(api_promote(world->client, &promotion, &promoted, NULL), 0);
+    assert_int_equal(api_promote(world->at.client, &promotion, &promoted, NULL), 0);
     assert_string_equal(world->method, "POST");
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/promote");
     assert_string_equal(world->body, "{\"version\":\"v2\"}");
@@ -88,14 +76,14 @@ static void a_promotion_says_what_is_meant(void **state)
     promotion.expect = "";
     promotion.note = "why";
     world->answer = "{\"state\":\"current\",\"channel\":\"beta\",\"version\":\"v2\"}";
-    assert_int_equal(api_promote(world->client, &promotion, &promoted, NULL), 0);
+    assert_int_equal(api_promote(world->at.client, &promotion, &promoted, NULL), 0);
     assert_string_equal(world->body, "{\"version\":\"v2\",\"channel\":\"beta\",\"expect\":\"\","
                                      "\"note\":\"why\"}");
     assert_false(promoted.moved);
     assert_string_equal(promoted.channel.previous, "");
     promotion = (struct api_promotion){ .project = "p", .app = "a", .version = "v1" };
     world->answer = "{\"state\":\"rolled-back\",\"channel\":\"live\",\"version\":\"v1\"}";
-    assert_int_equal(api_rollback(world->client, &promotion, &promoted, NULL), 0);
+    assert_int_equal(api_rollback(world->at.client, &promotion, &promoted, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/rollback");
     assert_string_equal(world->body, "{\"to\":\"v1\"}");
     assert_true(promoted.moved);
@@ -111,20 +99,20 @@ static void only_what_may_be_repeated_is(void **state)
 
     world->status = 503;
     world->answer = "{\"code\":\"not-ready\"}";
-    before = origin_requests(world->origin);
-    assert_int_equal(api_promote(world->client, &promotion, &promoted, NULL), -EAGAIN);
-    assert_int_equal(origin_requests(world->origin) - before, 2);
-    before = origin_requests(world->origin);
-    assert_int_equal(api_rollback(world->client, &promotion, &promoted, NULL), -EAGAIN);
-    assert_int_equal(origin_requests(world->origin) - before, 2);
+    before = origin_requests(world->at.origin);
+    assert_int_equal(api_promote(world->at.client, &promotion, &promoted, NULL), -EAGAIN);
+    assert_int_equal(origin_requests(world->at.origin) - before, 2);
+    before = origin_requests(world->at.origin);
+    assert_int_equal(api_rollback(world->at.client, &promotion, &promoted, NULL), -EAGAIN);
+    assert_int_equal(origin_requests(world->at.origin) - before, 2);
     promotion.expect = "v1";
-    before = origin_requests(world->origin);
-    assert_int_equal(api_promote(world->client, &promotion, &promoted, NULL), -EAGAIN);
-    assert_int_equal(origin_requests(world->origin) - before, 1);
+    before = origin_requests(world->at.origin);
+    assert_int_equal(api_promote(world->at.client, &promotion, &promoted, NULL), -EAGAIN);
+    assert_int_equal(origin_requests(world->at.origin) - before, 1);
     promotion.expect = promotion.version = NULL;
-    before = origin_requests(world->origin);
-    assert_int_equal(api_rollback(world->client, &promotion, &promoted, NULL), -EAGAIN);
-    assert_int_equal(origin_requests(world->origin) - before, 1);
+    before = origin_requests(world->at.origin);
+    assert_int_equal(api_rollback(world->at.client, &promotion, &promoted, NULL), -EAGAIN);
+    assert_int_equal(origin_requests(world->at.origin) - before, 1);
 }
 
 static void refusals_are_conflicts(void **state)
@@ -137,17 +125,18 @@ static void refusals_are_conflicts(void **state)
 
     world->status = 412;
     world->answer = "{\"code\":\"precondition-failed\",\"detail\":\"channel live is at v1\"}";
-    assert_int_equal(api_promote(world->client, &promotion, &promoted, &err), -EEXIST);
+    assert_int_equal(api_promote(world->at.client, &promotion, &promoted, &err), -EEXIST);
     assert_string_equal(err.text, "channel live is at v1 (412 precondition-failed)");
     world->status = 409;
     world->answer = "{\"code\":\"no-previous\",\"detail\":\"no\"}";
-    assert_int_equal(api_rollback(world->client, &promotion, &promoted, &err), -EBUSY);
+    assert_int_equal(api_rollback(world->at.client, &promotion, &promoted, &err), -EBUSY);
     world->answer = "{\"code\":\"leased\",\"detail\":\"in use by h\",\"hosts\":[\"h\"]}";
-    assert_int_equal(api_version_delete(world->client, "p", "a", "v1", false, &version, &err),
+    assert_int_equal(api_version_delete(world->at.client, "p", "a", "v1", false, &version, &err),
                      -EBUSY);
     world->status = 404;
     world->answer = "{\"code\":\"not-found\",\"detail\":\"no such version\"}";
-    assert_int_equal(api_version_restore(world->client, "p", "a", "v1", &version, &err), -ENOENT);
+    assert_int_equal(api_version_restore(world->at.client, "p", "a", "v1", &version, &err),
+                     -ENOENT);
     assert_string_equal(err.text, "p/a/v1: no such version (404 not-found)");
 }
 
@@ -157,21 +146,22 @@ static void a_version_goes_and_comes_back(void **state)
     struct api_version version;
 
     world->answer = VERSION("trashed");
-    assert_int_equal(api_version_delete(world->client, "p", "a", "v1", false, &version, NULL), 0);
+    assert_int_equal(api_version_delete(world->at.client, "p", "a", "v1", false, &version, NULL),
+                     0);
     assert_string_equal(world->method, "DELETE");
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/versions/v1");
     assert_true(version.trashed);
     api_version_release(&version);
-    assert_int_equal(api_version_delete(world->client, "p", "a", "v1", true, &version, NULL), 0);
+    assert_int_equal(api_version_delete(world->at.client, "p", "a", "v1", true, &version, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/versions/v1?force=1");
     api_version_release(&version);
     world->answer = VERSION("ready");
-    assert_int_equal(api_version_restore(world->client, "p", "a", "v1", &version, NULL), 0);
+    assert_int_equal(api_version_restore(world->at.client, "p", "a", "v1", &version, NULL), 0);
     assert_string_equal(world->method, "POST");
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/versions/v1/restore");
     assert_false(version.trashed);
     api_version_release(&version);
-    assert_int_equal(api_version_get_any(world->client, "p", "a", "v1", &version, NULL), 0);
+    assert_int_equal(api_version_get_any(world->at.client, "p", "a", "v1", &version, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/versions/v1?trashed=1");
     api_version_release(&version);
 }
@@ -183,7 +173,7 @@ static void channels_are_read(void **state)
 
     world->answer = "{\"app\":\"a\",\"channels\":[{\"name\":\"beta\",\"version\":\"v2\"},"
                     "{\"name\":\"live\",\"version\":\"v1\",\"previous\":\"v0\",\"trashed\":true}]}";
-    assert_int_equal(api_channels_get(world->client, "p", "a", &channels, NULL), 0);
+    assert_int_equal(api_channels_get(world->at.client, "p", "a", &channels, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a");
     assert_int_equal(channels.count, 2);
     assert_string_equal(api_channels_find(&channels, "live")->previous, "v0");
@@ -192,7 +182,7 @@ static void channels_are_read(void **state)
     assert_null(api_channels_find(&channels, "none"));
     api_channels_release(&channels);
     world->answer = "{\"app\":\"a\"}"; /* one that is older */
-    assert_int_equal(api_channels_get(world->client, "p", "a", &channels, NULL), 0);
+    assert_int_equal(api_channels_get(world->at.client, "p", "a", &channels, NULL), 0);
     assert_int_equal(channels.count, 0);
     api_channels_release(&channels);
 }
@@ -222,16 +212,16 @@ static void answers_that_break_the_rules(void **state)
 
     for (size_t i = 0; i < sizeof(channels_bad) / sizeof(channels_bad[0]); i++) {
         world->answer = channels_bad[i];
-        if (api_channels_get(world->client, "p", "a", &channels, NULL) != -EBADMSG)
+        if (api_channels_get(world->at.client, "p", "a", &channels, NULL) != -EBADMSG)
             fail_msg("taken: %s", channels_bad[i]);
     }
     for (size_t i = 0; i < sizeof(promoted_bad) / sizeof(promoted_bad[0]); i++) {
         world->answer = promoted_bad[i];
-        if (api_promote(world->client, &promotion, &promoted, NULL) != -EBADMSG)
+        if (api_promote(world->at.client, &promotion, &promoted, NULL) != -EBADMSG)
             fail_msg("taken: %s", promoted_bad[i]);
     }
     world->answer = VERSION("trashed"); /* another one than was meant */
-    assert_int_equal(api_version_delete(world->client, "p", "a", "v2", false, &version, NULL),
+    assert_int_equal(api_version_delete(world->at.client, "p", "a", "v2", false, &version, NULL),
                      -EBADMSG);
 }
 

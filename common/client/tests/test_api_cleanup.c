@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/net/http_loop.h"
-#include "common/net/tests/origin.h"
+#include "common/client/tests/asked.h"
 #include "tests/support/unit.h"
 
 #define ID "0123456789abcdef0123456789abcdef"
@@ -13,9 +12,7 @@
 
 /* What is answered, one after the other; the last one for ever. */
 struct world {
-    struct origin *origin;
-    struct http_loop *loop;
-    struct api_client *client;
+    struct asked at;
     const char *bodies[4];
     int status; /* of the first; 0: 200 */
     unsigned asked;
@@ -39,15 +36,8 @@ static bool answer(void *context, struct origin_request *request)
 static int world_new(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct api_client_options options = { .server_count = 1 };
-    const char *url;
 
-    world->origin = origin_start(answer, world);
-    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
-    url = origin_url(world->origin);
-    options.loop = world->loop;
-    options.servers = &url;
-    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    asked_start(&world->at, answer, world, NULL);
     *state = world;
     return 0;
 }
@@ -56,9 +46,7 @@ static int world_free(void **state)
 {
     struct world *world = *state;
 
-    api_client_free(world->client);
-    http_loop_free(world->loop);
-    origin_stop(world->origin);
+    asked_stop(&world->at);
     free(world);
     return 0;
 }
@@ -66,7 +54,7 @@ static int world_free(void **state)
 static int run(struct world *world, struct api_cleanup *out)
 {
     world->asked = 0;
-    return api_cleanup_run(world->client, "p", "a", false, out, NULL);
+    return api_cleanup_run(world->at.client, "p", "a", false, out, NULL);
 }
 
 static void a_job_is_waited_for(void **state)
@@ -144,7 +132,7 @@ static void pages_of_a_look(void **state)
                        "{\"version\":\"v2\",\"action\":\"keep\"}],\"next_cursor\":\"c\"}";
     world->bodies[1] = "{" SUMS ",\"safety_limit\":\"too much\","
                        "\"items\":[{\"version\":\"v3\",\"action\":\"trash\"}]}";
-    assert_int_equal(api_cleanup_look(world->client, "p", "a", &done, NULL), 0);
+    assert_int_equal(api_cleanup_look(world->at.client, "p", "a", &done, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/cleanup?limit=500&cursor=c");
     assert_int_equal(done.version_count, 2);
     assert_string_equal(done.versions[1], "v3");
@@ -152,7 +140,7 @@ static void pages_of_a_look(void **state)
     api_cleanup_release(&done);
     /* a list without an end */
     world->bodies[1] = NULL;
-    assert_int_equal(api_cleanup_look(world->client, "p", "a", &done, NULL), -EBADMSG);
+    assert_int_equal(api_cleanup_look(world->at.client, "p", "a", &done, NULL), -EBADMSG);
     api_cleanup_release(&done);
 }
 

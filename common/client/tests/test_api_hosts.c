@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "common/base/error.h"
-#include "common/net/http_loop.h"
-#include "common/net/tests/origin.h"
+#include "common/client/tests/asked.h"
 #include "tests/support/unit.h"
 
 #define TIMES                             \
@@ -19,9 +18,7 @@
     "\"token\":\"t\"}"
 
 struct world {
-    struct origin *origin;
-    struct http_loop *loop;
-    struct api_client *client;
+    struct asked at;
     const char *body; /* NULL: two pages */
     int lease_status, pull_status;
     char paths[4][2048], bodies[4][512];
@@ -55,16 +52,9 @@ static bool answer(void *context, struct origin_request *request)
 static int world_new(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct api_client_options options = { .server_count = 1 };
-    const char *url;
 
     world->lease_status = world->pull_status = 200;
-    world->origin = origin_start(answer, world);
-    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
-    url = origin_url(world->origin);
-    options.loop = world->loop;
-    options.servers = &url;
-    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    asked_start(&world->at, answer, world, NULL);
     *state = world;
     return 0;
 }
@@ -73,9 +63,7 @@ static int world_free(void **state)
 {
     struct world *world = *state;
 
-    api_client_free(world->client);
-    http_loop_free(world->loop);
-    origin_stop(world->origin);
+    asked_stop(&world->at);
     free(world);
     return 0;
 }
@@ -103,7 +91,7 @@ static void every_page_is_walked(void **state)
     struct world *world = *state;
     struct seen seen = { 0 };
 
-    assert_int_equal(api_hosts_list(world->client, "p", "a", "1+x", see, &seen, NULL), 0);
+    assert_int_equal(api_hosts_list(world->at.client, "p", "a", "1+x", see, &seen, NULL), 0);
     assert_int_equal(seen.count, 2);
     assert_int_equal(seen.stale, 1);
     assert_string_equal(seen.hosts, "h1h2");
@@ -113,7 +101,7 @@ static void every_page_is_walked(void **state)
                         "/api/v1/hosts?project=p&app=a&version=1%2Bx&limit=500&cursor=c");
     seen = (struct seen){ 0 };
     world->body = "{\"items\":[]}";
-    assert_int_equal(api_hosts_list(world->client, NULL, NULL, NULL, see, &seen, NULL), 0);
+    assert_int_equal(api_hosts_list(world->at.client, NULL, NULL, NULL, see, &seen, NULL), 0);
     assert_int_equal(seen.count, 0);
     assert_string_equal(world->paths[2], "/api/v1/hosts?limit=500");
 }
@@ -132,7 +120,7 @@ static void answers_that_break_the_rules(void **state)
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         world->body = bodies[i];
-        assert_int_equal(api_hosts_list(world->client, NULL, NULL, NULL, see, &seen, NULL),
+        assert_int_equal(api_hosts_list(world->at.client, NULL, NULL, NULL, see, &seen, NULL),
                          -EBADMSG);
     }
     assert_int_equal(seen.count, 0);
@@ -158,7 +146,7 @@ static void what_is_in_use_is_said_in_two_requests(void **state)
     struct world *world = *state;
     unsigned lease, pull;
 
-    assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), 0);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), 0);
     assert_int_equal(world->requests, 2);
     lease = request_of(world, "/leases");
     assert_string_equal(world->paths[lease], "/api/v1/hosts/web%201/leases");
@@ -175,11 +163,11 @@ static void one_that_is_refused_does_not_keep_the_other_back(void **state)
     struct world *world = *state;
 
     world->lease_status = 404;
-    assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), -ENOENT);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -ENOENT);
     assert_int_equal(world->requests, 2);
     world->lease_status = 200;
     world->pull_status = 403;
-    assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), -EACCES);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -EACCES);
     assert_int_equal(world->requests, 4);
 }
 
@@ -188,7 +176,7 @@ static void a_server_that_is_away_is_asked_once(void **state)
     struct world *world = *state;
 
     world->lease_status = world->pull_status = 503;
-    assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), -EAGAIN);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -EAGAIN);
     assert_int_equal(world->requests, 2);
 }
 
@@ -196,8 +184,8 @@ static void an_interrupt_ends_it(void **state)
 {
     struct world *world = *state;
 
-    api_client_interrupt(world->client);
-    assert_int_equal(api_hosts_say_pulled(world->client, &in_use, NULL), -ECANCELED);
+    api_client_interrupt(world->at.client);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -ECANCELED);
 }
 
 static void lack_of_memory_is_told(void **state)
@@ -208,7 +196,7 @@ static void lack_of_memory_is_told(void **state)
 
     for (int64_t n = 0;; n++) {
         memory_fail_after(n);
-        r = api_hosts_say_pulled(world->client, &in_use, NULL);
+        r = api_hosts_say_pulled(world->at.client, &in_use, NULL);
         failed = memory_failed();
         memory_fail_after(-1);
         if (!failed)

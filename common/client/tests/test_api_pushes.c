@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/client/tests/asked.h"
 #include "common/net/http_loop.h"
-#include "common/net/tests/origin.h"
 #include "tests/support/unit.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -16,9 +16,7 @@
     "\"created_at\":\"2024-01-02T03:04:05Z\",\"state\":\"ready\"}"
 
 struct world {
-    struct origin *origin;
-    struct http_loop *loop;
-    struct api_client *client;
+    struct asked at;
     int status;
     const char *body, *lines;
     char path[2048], method[16], sent[4096], offset[32], length[32], coding[32], part_length[24];
@@ -46,17 +44,10 @@ static bool answer(void *context, struct origin_request *request)
 static int world_new(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct api_client_options options = { .server_count = 1 };
-    const char *url;
 
     world->status = 200;
     world->body = "";
-    world->origin = origin_start(answer, world);
-    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
-    url = origin_url(world->origin);
-    options.loop = world->loop;
-    options.servers = &url;
-    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    asked_start(&world->at, answer, world, NULL);
     *state = world;
     return 0;
 }
@@ -65,9 +56,7 @@ static int world_free(void **state)
 {
     struct world *world = *state;
 
-    api_client_free(world->client);
-    http_loop_free(world->loop);
-    origin_stop(world->origin);
+    asked_stop(&world->at);
     free(world);
     return 0;
 }
@@ -87,7 +76,7 @@ static void a_push_is_opened(void **state)
     world->body =
         "{\"state\":\"open\",\"id\":\"id1\",\"version\":\"v\",\"part_size\":8388608,"
         "\"expires_at\":\"2024-01-02T03:04:05Z\",\"wanted\":[\"listing\",\"something-new\"]}";
-    assert_int_equal(api_push_create(world->client, &spec, &push, NULL), 0);
+    assert_int_equal(api_push_create(world->at.client, &spec, &push, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/pushes");
     assert_string_equal(
         world->sent,
@@ -102,7 +91,7 @@ static void a_push_is_opened(void **state)
     api_push_release(&push);
     /* metadata alone: no comma in front */
     spec = (struct api_push_spec){ .project = "p", .app = "a", .metadata = span_text("{}") };
-    assert_int_equal(api_push_create(world->client, &spec, &push, NULL), 0);
+    assert_int_equal(api_push_create(world->at.client, &spec, &push, NULL), 0);
     assert_string_equal(world->sent, "{\"metadata\":{}}");
     api_push_release(&push);
 }
@@ -115,20 +104,20 @@ static void it_exists_or_is_taken(void **state)
     struct error err = { 0 };
 
     world->body = "{\"state\":\"exists\",\"version\":" VERSION "}";
-    assert_int_equal(api_push_create(world->client, &spec, &push, NULL), 0);
+    assert_int_equal(api_push_create(world->at.client, &spec, &push, NULL), 0);
     assert_true(push.exists);
     assert_string_equal(push.version.record.version, "v");
     api_push_release(&push);
     world->status = 409;
     world->lines = "Content-Type: application/problem+json\r\n";
     world->body = "{\"code\":\"version-exists\",\"status\":409,\"existing_content\":\"" HEX "\"}";
-    assert_int_equal(api_push_create(world->client, &spec, &push, NULL), -EEXIST);
+    assert_int_equal(api_push_create(world->at.client, &spec, &push, NULL), -EEXIST);
     assert_string_equal(push.problem.code, "version-exists");
     assert_string_equal(push.problem.existing_content, HEX);
     assert_null(push.id);
     world->status = 403;
     world->body = "{\"code\":\"insufficient-scope\",\"detail\":\"no\"}";
-    assert_int_equal(api_push_create(world->client, &spec, &push, &err), -EACCES);
+    assert_int_equal(api_push_create(world->at.client, &spec, &push, &err), -EACCES);
     assert_string_equal(err.text, "p/a: no (403 insufficient-scope)");
     world->lines = NULL;
 }
@@ -156,7 +145,7 @@ static void answers_that_break_the_rules(void **state)
         int expected = bodies[i][0] == '{' ? -EBADMSG : -EIO;
 
         world->body = bodies[i];
-        if (api_push_create(world->client, &spec, &push, NULL) != expected)
+        if (api_push_create(world->at.client, &spec, &push, NULL) != expected)
             fail_msg("taken: %s", bodies[i]);
     }
 }
@@ -169,21 +158,21 @@ static void listing_and_bitmap(void **state)
     struct buf bitmap = buf_init(1024);
 
     world->status = 204;
-    assert_int_equal(api_push_put_listing(world->client, &spec, "id/1", body, API_PUSH_ZSTD, NULL,
-                                          NULL),
+    assert_int_equal(api_push_put_listing(world->at.client, &spec, "id/1", body, API_PUSH_ZSTD,
+                                          NULL, NULL),
                      0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/pushes/id%2F1/listing");
     assert_string_equal(world->sent, "listing");
     assert_string_equal(world->coding, "zstd");
-    assert_int_equal(api_push_put_times(world->client, &spec, "id", body, API_PUSH_DELTA, NULL,
+    assert_int_equal(api_push_put_times(world->at.client, &spec, "id", body, API_PUSH_DELTA, NULL,
                                         NULL),
                      0);
     assert_string_equal(world->coding, "");
     world->status = 200;
     world->body = "ab";
-    assert_int_equal(api_push_missing(world->client, &spec, "id", 9, &bitmap, NULL), 0);
+    assert_int_equal(api_push_missing(world->at.client, &spec, "id", 9, &bitmap, NULL), 0);
     assert_int_equal(bitmap.size, 2);
-    assert_int_equal(api_push_missing(world->client, &spec, "id", 17, &bitmap, NULL), -EBADMSG);
+    assert_int_equal(api_push_missing(world->at.client, &spec, "id", 17, &bitmap, NULL), -EBADMSG);
     buf_release(&bitmap);
 }
 
@@ -215,11 +204,11 @@ static struct part send_part(struct world *world, const struct api_push_part *se
     struct http_body body = { .kind = HTTP_BODY_SPAN, .size = 4, .span = span_text("part") };
     struct part part = { 0 };
 
-    assert_int_equal(api_push_part_start(world->client, &spec, "id", sent, body, part_done, &part,
-                                         NULL, NULL),
+    assert_int_equal(api_push_part_start(world->at.client, &spec, "id", sent, body, part_done,
+                                         &part, NULL, NULL),
                      0);
-    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
-                                         NULL),
+    assert_int_equal(http_loop_run_until(world->at.loop, is_done, &part,
+                                         clock_monotonic_ms() + 10000, NULL),
                      0);
     return part;
 }
@@ -239,11 +228,11 @@ static struct part ask_offset(struct world *world, const struct api_push_part *a
     struct api_push_spec spec = { .project = "p", .app = "a" };
     struct part part = { 0 };
 
-    assert_int_equal(api_push_offset_start(world->client, &spec, "id", asked, offset_done, &part,
+    assert_int_equal(api_push_offset_start(world->at.client, &spec, "id", asked, offset_done, &part,
                                            NULL, NULL),
                      0);
-    assert_int_equal(http_loop_run_until(world->loop, is_done, &part, clock_monotonic_ms() + 10000,
-                                         NULL),
+    assert_int_equal(http_loop_run_until(world->at.loop, is_done, &part,
+                                         clock_monotonic_ms() + 10000, NULL),
                      0);
     return part;
 }
@@ -306,13 +295,13 @@ static void parts_are_sent_once(void **state)
     part = send_part(world, &sent);
     assert_true(part.code < 0);
     assert_int_equal(part.expected, 50);
-    unsigned before = origin_requests(world->origin);
+    unsigned before = origin_requests(world->at.origin);
     world->status = 503;
     world->lines = NULL;
     world->body = "";
     part = send_part(world, &sent);
     assert_int_equal(part.code, -EAGAIN);
-    assert_int_equal(origin_requests(world->origin), before + 1);
+    assert_int_equal(origin_requests(world->at.origin), before + 1);
 }
 
 static void parts_of_what_has_no_digest(void **state)
@@ -348,7 +337,7 @@ static void commit_and_delete(void **state)
 
     world->status = 201;
     world->body = "{\"state\":\"created\",\"version\":" VERSION "}";
-    assert_int_equal(api_push_commit(world->client, &spec, "id", &push, NULL), 0);
+    assert_int_equal(api_push_commit(world->at.client, &spec, "id", &push, NULL), 0);
     assert_false(push.exists);
     assert_string_equal(push.version.record.version, "v");
     assert_non_null(strstr(world->sent, "\"content\":\"01000"));
@@ -356,12 +345,12 @@ static void commit_and_delete(void **state)
     world->status = 409;
     world->lines = "Content-Type: application/problem+json\r\n";
     world->body = "{\"code\":\"missing-blobs\",\"missing\":12}";
-    assert_true(api_push_commit(world->client, &spec, "id", &push, NULL) < 0);
+    assert_true(api_push_commit(world->at.client, &spec, "id", &push, NULL) < 0);
     assert_int_equal(push.problem.missing, 12);
     world->status = 204;
     world->lines = NULL;
     world->body = "";
-    assert_int_equal(api_push_delete(world->client, &spec, "id", NULL), 0);
+    assert_int_equal(api_push_delete(world->at.client, &spec, "id", NULL), 0);
     assert_string_equal(world->method, "DELETE");
 }
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/client/tests/asked.h"
 #include "common/net/http_loop.h"
-#include "common/net/tests/origin.h"
 #include "tests/support/unit.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -18,9 +18,7 @@
     "{\"project\":\"p\",\"app\":\"a\",\"version\":\"" name "\"," DIGESTS FACTS extra "}"
 
 struct world {
-    struct origin *origin;
-    struct http_loop *loop;
-    struct api_client *client;
+    struct asked at;
     int status; /* 0: 200 */
     const char *body;
     char path[2048];
@@ -52,15 +50,8 @@ static bool answer(void *context, struct origin_request *request)
 static int world_new(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct api_client_options options = { .server_count = 1 };
-    const char *url;
 
-    world->origin = origin_start(answer, world);
-    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
-    url = origin_url(world->origin);
-    options.loop = world->loop;
-    options.servers = &url;
-    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    asked_start(&world->at, answer, world, NULL);
     *state = world;
     return 0;
 }
@@ -69,9 +60,7 @@ static int world_free(void **state)
 {
     struct world *world = *state;
 
-    api_client_free(world->client);
-    http_loop_free(world->loop);
-    origin_stop(world->origin);
+    asked_stop(&world->at);
     free(world);
     return 0;
 }
@@ -82,7 +71,7 @@ static void a_version_is_read(void **state)
     struct api_version version;
 
     world->body = VERSION("v1", ",\"unknown\":{\"x\":[1]}");
-    assert_int_equal(api_version_get(world->client, "p", "a", "v1", &version, NULL), 0);
+    assert_int_equal(api_version_get(world->at.client, "p", "a", "v1", &version, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/versions/v1");
     assert_string_equal(version.record.version, "v1");
     assert_int_equal(version.record.bytes, 99);
@@ -91,10 +80,10 @@ static void a_version_is_read(void **state)
     assert_false(version.trashed);
     assert_int_equal(version.json.size, strlen(world->body));
     api_version_release(&version);
-    assert_int_equal(api_version_get(world->client, "p", "a", "@live", &version, NULL), 0);
+    assert_int_equal(api_version_get(world->at.client, "p", "a", "@live", &version, NULL), 0);
     assert_string_equal(world->path, "/api/v1/projects/p/apps/a/versions/@live");
     api_version_release(&version);
-    assert_int_equal(api_version_get(world->client, "p", "a", "latest", &version, NULL), 0);
+    assert_int_equal(api_version_get(world->at.client, "p", "a", "latest", &version, NULL), 0);
     api_version_release(&version);
 }
 
@@ -121,12 +110,12 @@ static void answers_that_break_the_rules(void **state)
         int expected = bodies[i][0] == '{' ? -EBADMSG : -EIO;
 
         world->body = bodies[i];
-        if (api_version_get(world->client, "p", "a", "v1", &version, NULL) != expected)
+        if (api_version_get(world->at.client, "p", "a", "v1", &version, NULL) != expected)
             fail_msg("taken: %s", bodies[i]);
     }
     world->body = VERSION("v1", "");
-    assert_int_equal(api_version_get(world->client, "p", "b", "v1", &version, NULL), -EBADMSG);
-    assert_int_equal(api_version_get(world->client, "q", "a", "v1", &version, NULL), -EBADMSG);
+    assert_int_equal(api_version_get(world->at.client, "p", "b", "v1", &version, NULL), -EBADMSG);
+    assert_int_equal(api_version_get(world->at.client, "q", "a", "v1", &version, NULL), -EBADMSG);
 }
 
 static int each_name(void *context, const struct api_name *item, struct error *err)
@@ -143,7 +132,7 @@ static int each_version(void *context, const struct api_version *version, struct
 static void what_is_refused_is_named(void **state)
 {
     struct world *world = *state;
-    struct api_client *client = world->client;
+    struct api_client *client = world->at.client;
     struct api_version version;
     struct error err = { 0 };
 
@@ -189,13 +178,13 @@ static void lists_are_walked_page_by_page(void **state)
     struct world *world = *state;
     struct seen seen = { .stop_after = 100 };
 
-    assert_int_equal(api_projects_list(world->client, see_name, &seen, NULL), 0);
+    assert_int_equal(api_projects_list(world->at.client, see_name, &seen, NULL), 0);
     assert_string_equal(seen.names, "p1a:5 p1b:0 p2a:5 p2b:0 p3a:5 p3b:0 ");
     assert_int_equal(world->pages, 3);
     assert_string_equal(world->path, "/api/v1/projects?limit=500&cursor=c%2B2");
     world->pages = 0;
     seen = (struct seen){ .stop_after = 3 };
-    assert_int_equal(api_projects_list(world->client, see_name, &seen, NULL), -EXDEV);
+    assert_int_equal(api_projects_list(world->at.client, see_name, &seen, NULL), -EXDEV);
     assert_int_equal(world->pages, 2);
 }
 
@@ -217,7 +206,7 @@ static void lists_that_break_the_rules(void **state)
         struct seen seen = { .stop_after = 1000 };
 
         world->body = bodies[i];
-        if (api_projects_list(world->client, see_name, &seen, NULL) != -EBADMSG)
+        if (api_projects_list(world->at.client, see_name, &seen, NULL) != -EBADMSG)
             fail_msg("taken: %s", bodies[i]);
     }
 }
@@ -244,22 +233,22 @@ static void names_come_without_waiting(void **state)
     struct world *world = *state;
     struct seen seen = { 0 };
 
-    assert_int_equal(api_names_start(world->client, "/projects", "project", take_names, &seen,
+    assert_int_equal(api_names_start(world->at.client, "/projects", "project", take_names, &seen,
                                      NULL),
                      0);
     assert_false(seen.done);
-    assert_int_equal(http_loop_run_until(world->loop, is_seen, &seen, clock_monotonic_ms() + 10000,
-                                         NULL),
+    assert_int_equal(http_loop_run_until(world->at.loop, is_seen, &seen,
+                                         clock_monotonic_ms() + 10000, NULL),
                      0);
     assert_int_equal(seen.code, 0);
     assert_string_equal(seen.names, "p1a p1b p2a p2b p3a p3b ");
     world->body = "{\"items\":[{\"project\":\"a/b\"}]}";
     seen = (struct seen){ 0 };
-    assert_int_equal(api_names_start(world->client, "/projects", "project", take_names, &seen,
+    assert_int_equal(api_names_start(world->at.client, "/projects", "project", take_names, &seen,
                                      NULL),
                      0);
-    assert_int_equal(http_loop_run_until(world->loop, is_seen, &seen, clock_monotonic_ms() + 10000,
-                                         NULL),
+    assert_int_equal(http_loop_run_until(world->at.loop, is_seen, &seen,
+                                         clock_monotonic_ms() + 10000, NULL),
                      0);
     assert_int_equal(seen.code, -EBADMSG);
 }
@@ -271,11 +260,11 @@ static void the_server_says_what_it_is(void **state)
 
     world->body =
         "{\"name\":\"kkartifact-server\",\"version\":\"1.2\",\"api\":1,\"store\":\"s-1\"}";
-    assert_int_equal(api_server_get(world->client, &server, NULL), 0);
+    assert_int_equal(api_server_get(world->at.client, &server, NULL), 0);
     assert_string_equal(server.store, "s-1");
     assert_int_equal(server.api, 1);
     world->body = "{\"name\":5}";
-    assert_int_equal(api_server_get(world->client, &server, NULL), -EBADMSG);
+    assert_int_equal(api_server_get(world->at.client, &server, NULL), -EBADMSG);
 }
 
 static int read_one(void)

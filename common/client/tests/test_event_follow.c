@@ -8,9 +8,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/client/api_client.h"
+#include "common/client/tests/asked.h"
 #include "common/net/http_loop.h"
-#include "common/net/tests/origin.h"
 #include "tests/support/unit.h"
 
 #define STEPS 8
@@ -28,9 +27,7 @@ struct world {
     char path[256];
     _Atomic unsigned next;
     _Atomic bool ending;
-    struct origin *origin;
-    struct http_loop *loop;
-    struct api_client *client;
+    struct asked at;
     struct buf told; /* what was called */
     unsigned calls;
     int ended;
@@ -55,16 +52,9 @@ static bool answer(void *context, struct origin_request *request)
 static int world_new(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct api_client_options options = { .timeout_ms = 5000 };
-    const char *url;
+    const struct api_client_options options = { .timeout_ms = 5000 };
 
-    world->origin = origin_start(answer, world);
-    url = origin_url(world->origin);
-    options.servers = &url;
-    options.server_count = 1;
-    assert_int_equal(http_loop_new(&world->loop, NULL, NULL), 0);
-    options.loop = world->loop;
-    assert_int_equal(api_client_new(&world->client, &options, NULL), 0);
+    asked_start(&world->at, answer, world, &options);
     world->told = buf_init(4096);
     *state = world;
     return 0;
@@ -74,10 +64,8 @@ static int world_free(void **state)
 {
     struct world *world = *state;
 
-    api_client_free(world->client);
-    http_loop_free(world->loop);
     atomic_store(&world->ending, true);
-    origin_stop(world->origin);
+    asked_stop(&world->at);
     buf_release(&world->told);
     free(world);
     return 0;
@@ -151,8 +139,8 @@ static void follow(struct world *world, unsigned calls, uint64_t silence_ms, con
     struct wanted wanted = { world, calls };
     struct event_follow *following;
 
-    assert_int_equal(event_follow_start(world->client, &spec, &following, NULL), 0);
-    assert_int_equal(http_loop_run_until(world->loop, has_come, &wanted,
+    assert_int_equal(event_follow_start(world->at.client, &spec, &following, NULL), 0);
+    assert_int_equal(http_loop_run_until(world->at.loop, has_come, &wanted,
                                          clock_monotonic_ms() + 60000, NULL),
                      0);
     event_follow_stop(following);
