@@ -72,9 +72,7 @@ static int run(struct job *job, struct error *err)
     int r = parse(job, &ref, err);
 
     if (r == 0)
-        r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-    if (r == 0)
-        r = job_connect(job, err);
+        r = job_open(job, err);
     if (r < 0)
         return r;
     r = dry ? api_cleanup_look(job->session.client, ref.project, ref.app, &done, err)
@@ -88,10 +86,5 @@ static int run(struct job *job, struct error *err)
 
 int command_cleanup(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = run(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, run, err);
 }

@@ -33,7 +33,7 @@ static int copy(struct job *job, struct error *err)
     if (r == 0)
         r = parse_target(job, &to, err);
     if (r == 0)
-        r = version_act_connect(job, err);
+        r = job_open(job, err);
     if (r == 0)
         r = api_version_copy(job->session.client, &from, to.project, to.app,
                              to.kind == VERSION_REF_VERSION ? to.version : NULL, &version, &created,
@@ -47,10 +47,5 @@ static int copy(struct job *job, struct error *err)
 
 int command_copy(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = copy(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, copy, err);
 }

@@ -13,7 +13,7 @@ static int throw_away(struct job *job, struct error *err)
     int r = version_act_parse(job, ACT_ON_VERSION, &ref, err);
 
     if (r == 0)
-        r = version_act_connect(job, err);
+        r = job_open(job, err);
     if (r == 0)
         r = api_version_delete(job->session.client, ref.project, ref.app, ref.version,
                                options_has(job->command->options, "force"), &version, err);
@@ -22,10 +22,5 @@ static int throw_away(struct job *job, struct error *err)
 
 int command_delete(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = throw_away(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, throw_away, err);
 }

@@ -88,9 +88,7 @@ static int diff(struct job *job, bool *out_different, struct error *err)
     int r = parse(job, &pair, err);
 
     if (r == 0)
-        r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-    if (r == 0)
-        r = job_connect(job, err);
+        r = job_open(job, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r == 0)

@@ -210,9 +210,7 @@ static int get(struct job *job, struct error *err)
     int r = parse(job, &wanted, err);
 
     if (r == 0)
-        r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-    if (r == 0)
-        r = job_connect(job, err);
+        r = job_open(job, err);
     if (r == 0)
         r = job_show_progress(job, err);
     if (r == 0)
@@ -226,10 +224,5 @@ static int get(struct job *job, struct error *err)
 
 int command_get(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = get(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, get, err);
 }

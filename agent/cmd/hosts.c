@@ -152,9 +152,7 @@ static int hosts(struct job *job, struct table *table, struct error *err)
     int r = parse(job, &ref, err);
 
     if (r == 0)
-        r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-    if (r == 0)
-        r = job_connect(job, err);
+        r = job_open(job, err);
     if (r < 0)
         return r;
     begin(table);

@@ -7,6 +7,7 @@
 #include "agent/cli/interrupt.h"
 #include "agent/cmd/command.h"
 #include "agent/cmd/path_text.h"
+#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/options.h"
@@ -84,6 +85,13 @@ int job_connect(struct job *job, struct error *err)
         return job_failed(job, r, exit_code);
     job->transfer.client = job->session.client;
     return 0;
+}
+
+int job_open(struct job *job, struct error *err)
+{
+    int r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
+
+    return r < 0 ? r : job_connect(job, err);
 }
 
 void job_again(struct job *job)
@@ -221,4 +229,14 @@ int job_exit_resumable(const struct job *job, int r, struct error *err)
     if (exit_code == EXIT_INTERRUPTED)
         error_set(err, -ECANCELED, "interrupted: the same command goes on where this one stopped");
     return exit_code;
+}
+
+int job_run(struct command *command, job_function *function, struct error *err)
+{
+    cleanup(job_release) struct job job;
+    int r;
+
+    job_init(&job, command);
+    r = function(&job, err);
+    return job_exit(&job, r);
 }

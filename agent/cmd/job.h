@@ -33,11 +33,17 @@ struct job {
 void job_init(struct job *job, struct command *command);
 void job_release(struct job *job);
 
+/* A verb that is one job, from its beginning to its exit code. */
+typedef int job_function(struct job *job, struct error *err);
+int job_run(struct command *command, job_function *function, struct error *err);
+
 /* Configuration, found in `directory`. */
 int job_configure(struct job *job, const char *directory, enum configuration_need need,
                   struct error *err);
 /* The client. After job_configure(). */
 int job_connect(struct job *job, struct error *err);
+/* Both, for what needs no configuration of a directory. */
+int job_open(struct job *job, struct error *err);
 /* The same work once more, counted and judged anew. */
 void job_again(struct job *job);
 /* Bytes of bodies that came in this turn. */

@@ -154,9 +154,7 @@ static int list(struct job *job, struct error *err)
         r = error_set(err, -EINVAL, "list --trashed takes P/A");
     if (r < 0)
         return job_failed(job, r, EXIT_USAGE);
-    r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-    if (r == 0)
-        r = job_connect(job, err);
+    r = job_open(job, err);
     if (r < 0)
         return r;
     if (job->command->output.json) {
@@ -177,10 +175,5 @@ static int list(struct job *job, struct error *err)
 
 int command_list(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = list(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, list, err);
 }

@@ -21,7 +21,7 @@ static int promote(struct job *job, struct error *err)
     int r = version_act_parse(job, ACT_ON_VERSION_OR_CHANNEL, &ref, err);
 
     if (r == 0)
-        r = version_act_connect(job, err);
+        r = job_open(job, err);
     if (r < 0)
         return r;
     version_ref_format_version(&ref, &version);
@@ -34,10 +34,5 @@ static int promote(struct job *job, struct error *err)
 
 int command_promote(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = promote(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, promote, err);
 }

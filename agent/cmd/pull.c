@@ -26,7 +26,6 @@
 #include "common/model/version_ref.h"
 
 #define OUTPUT_MAX (1 << 30)
-#define DEFAULT_CHANNEL "live"
 
 CLEANUP_DEFINE(directory, directory_close);
 
@@ -271,7 +270,7 @@ static int turn(void *context, bool *out_again, struct error *err)
 static int follow(struct pull_job *self, struct error *err)
 {
     const char *channel =
-        self->ref.kind == VERSION_REF_CHANNEL ? self->ref.channel : DEFAULT_CHANNEL;
+        self->ref.kind == VERSION_REF_CHANNEL ? self->ref.channel : CHANNEL_DEFAULT;
     const struct follow_options options = { .job = self->job,
                                             .project = self->options.project,
                                             .app = self->options.app,

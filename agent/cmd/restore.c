@@ -12,7 +12,7 @@ static int restore(struct job *job, struct error *err)
     int r = version_act_parse(job, ACT_ON_VERSION, &ref, err);
 
     if (r == 0)
-        r = version_act_connect(job, err);
+        r = job_open(job, err);
     if (r == 0)
         r = api_version_restore(job->session.client, ref.project, ref.app, ref.version, &version,
                                 err);
@@ -21,10 +21,5 @@ static int restore(struct job *job, struct error *err)
 
 int command_restore(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = restore(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, restore, err);
 }

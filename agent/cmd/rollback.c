@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CHANNEL_DEFAULT "live"
-
 /*
  * Which one stood there before. Said with the request it may be repeated when its answer is lost:
  * a second rollback to nothing in particular would undo the first. A token that may promote and not
@@ -47,7 +45,7 @@ static int rollback(struct job *job, struct error *err)
     int r = version_act_parse(job, ACT_ON_APP, &ref, err);
 
     if (r == 0)
-        r = version_act_connect(job, err);
+        r = job_open(job, err);
     if (r == 0 && promotion.version == NULL)
         r = find_previous(job, promotion.channel, &ref, previous, err);
     if (r < 0)
@@ -60,10 +58,5 @@ static int rollback(struct job *job, struct error *err)
 
 int command_rollback(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = rollback(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, rollback, err);
 }

@@ -77,9 +77,7 @@ static int show(struct job *job, struct error *err)
     int r = parse(job, &ref, err);
 
     if (r == 0)
-        r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-    if (r == 0)
-        r = job_connect(job, err);
+        r = job_open(job, err);
     if (r < 0)
         return r;
     version_ref_format_version(&ref, &name);
@@ -101,10 +99,5 @@ static int show(struct job *job, struct error *err)
 
 int command_show(struct command *command, struct error *err)
 {
-    cleanup(job_release) struct job job;
-    int r;
-
-    job_init(&job, command);
-    r = show(&job, err);
-    return job_exit(&job, r);
+    return job_run(command, show, err);
 }

@@ -42,13 +42,6 @@ int version_act_parse(struct job *job, enum version_act kind, struct version_ref
     return job_failed(job, r, EXIT_USAGE);
 }
 
-int version_act_connect(struct job *job, struct error *err)
-{
-    int r = job_configure(job, ".", CONFIGURATION_OPTIONAL, err);
-
-    return r < 0 ? r : job_connect(job, err);
-}
-
 static void write_name(const struct version_ref *ref, const char *version, struct buf *out)
 {
     buf_format(out, "%s/%s/%s\n", ref->project, ref->app, version);

@@ -19,9 +19,6 @@ enum version_act {
 int version_act_parse(struct job *job, enum version_act kind, struct version_ref *out,
                       struct error *err);
 
-/* Configuration and client. */
-int version_act_connect(struct job *job, struct error *err);
-
 /* The version that stands on the channel now: a line P/A/V, or one JSON object. */
 int version_act_write_promoted(struct job *job, const struct version_ref *ref, const char *moved,
                                const struct api_promoted *promoted, struct error *err);

@@ -17,16 +17,6 @@
 
 CLEANUP_DEFINE(json, json_free);
 
-/* An answer that breaks the rules is the server's fault, not the caller's. */
-static int bad_answer(int r, struct error *err)
-{
-    if (r == -ENOMEM)
-        return r;
-    if (err != NULL)
-        err->code = -EBADMSG;
-    return error_prefix(err, -EBADMSG, "the server's answer");
-}
-
 static int take_name(const struct json_value *object, const char *member, enum name_kind kind,
                      bool needed, char *out, size_t size, struct error *err)
 {
@@ -118,7 +108,7 @@ int api_channels_get(struct api_client *client, const char *project, const char 
     if (r == 0)
         r = read_channels(json_member(json_root(json), "channels"), &channels, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     *out = channels;
     channels = (struct api_channels){ .items = NULL };
     return 0;
@@ -136,10 +126,31 @@ static int read_promoted(struct span text, struct api_promoted *out, struct erro
     if (r == 0)
         r = json_get_text(json_member(json_root(json), "state"), "state", &state, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     promoted.moved = strcmp(state, "current") != 0;
     *out = promoted;
     return 0;
+}
+
+/* Sends `body` to `path`; the caller reads, and names what it was about. */
+static int post(struct api_client *client, struct buf *path, struct buf *body, bool repeatable,
+                struct api_result *result, struct error *err)
+{
+    struct api_call_spec spec = { .method = HTTP_POST,
+                                  .accept = "application/json",
+                                  .content_type = "application/json",
+                                  .repeatable = repeatable,
+                                  .body_maximum = ANSWER_MAXIMUM };
+    int r = buf_check(path, err);
+
+    if (r == 0)
+        r = buf_check(body, err);
+    if (r < 0)
+        return r;
+    spec.path = buf_text(path);
+    spec.body =
+        (struct http_body){ .kind = HTTP_BODY_SPAN, .size = body->size, .span = buf_span(body) };
+    return api_call_run(client, &spec, result, err);
 }
 
 /* `member` is what the body calls the version, `step` the path's last one. */
@@ -150,11 +161,6 @@ static int move(struct api_client *client, const struct api_promotion *promotion
     cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
     cleanup(api_result_release) struct api_result result = api_result_init();
     struct json_writer writer = json_writer_init(&body);
-    struct api_call_spec spec = { .method = HTTP_POST,
-                                  .accept = "application/json",
-                                  .content_type = "application/json",
-                                  .repeatable = repeatable,
-                                  .body_maximum = ANSWER_MAXIMUM };
     int r;
 
     json_begin_object(&writer, NULL);
@@ -165,15 +171,7 @@ static int move(struct api_client *client, const struct api_promotion *promotion
     json_end(&writer);
     api_path_app(&path, promotion->project, promotion->app);
     url_add_step(&path, step);
-    r = buf_check(&path, err);
-    if (r == 0)
-        r = buf_check(&body, err);
-    if (r < 0)
-        return r;
-    spec.path = buf_text(&path);
-    spec.body =
-        (struct http_body){ .kind = HTTP_BODY_SPAN, .size = body.size, .span = buf_span(&body) };
-    r = api_call_run(client, &spec, &result, err);
+    r = post(client, &path, &body, repeatable, &result, err);
     if (r < 0)
         return api_problem_about(&result.problem, r, promotion->project, promotion->app, NULL, err);
     return read_promoted(buf_span(&result.body), out, err);
@@ -259,26 +257,13 @@ int api_version_copy(struct api_client *client, const struct version_ref *from,
     cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
     cleanup(buf_release) struct buf name = buf_init(256);
     cleanup(api_result_release) struct api_result result = api_result_init();
-    struct api_call_spec spec = { .method = HTTP_POST,
-                                  .accept = "application/json",
-                                  .content_type = "application/json",
-                                  .repeatable = true,
-                                  .body_maximum = ANSWER_MAXIMUM };
     int r;
 
     version_ref_format_version(from, &name);
     api_path_version(&path, from->project, from->app, buf_text(&name));
     url_add_step(&path, "copy");
     write_copy(to_project, to_app, to_version, &body);
-    r = buf_check(&path, err);
-    if (r == 0)
-        r = buf_check(&body, err);
-    if (r < 0)
-        return r;
-    spec.path = buf_text(&path);
-    spec.body =
-        (struct http_body){ .kind = HTTP_BODY_SPAN, .size = body.size, .span = buf_span(&body) };
-    r = api_call_run(client, &spec, &result, err);
+    r = post(client, &path, &body, true, &result, err);
     if (r < 0)
         return api_problem_about(&result.problem, r, from->project, from->app, buf_text(&name),
                                  err);

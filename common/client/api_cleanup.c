@@ -29,15 +29,6 @@ void api_cleanup_release(struct api_cleanup *cleanup)
     memset(cleanup, 0, sizeof(*cleanup));
 }
 
-static int bad_answer(int r, struct error *err)
-{
-    if (r == -ENOMEM)
-        return r;
-    if (err != NULL)
-        err->code = -EBADMSG;
-    return error_prefix(err, -EBADMSG, "the server's answer");
-}
-
 /* ------------------------------------------------------------ reading */
 
 static int read_count(const struct json_value *value, const char *what, uint64_t *out,
@@ -124,7 +115,7 @@ static int read_page(const struct json_value *object, struct api_cleanup *out, c
             r = add_version(out, version, err);
     }
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     snprintf(out->safety_limit, sizeof(out->safety_limit), "%s", limit);
     memcpy(out_cursor, cursor, strlen(cursor) + 1);
     return 0;
@@ -166,7 +157,7 @@ static int post(struct api_client *client, const char *path, const char *body, c
     if (r < 0)
         return api_problem_about(&result.problem, r, project, app, NULL, err);
     r = json_parse(buf_span(&result.body), out, err);
-    return r < 0 ? bad_answer(r, err) : 0;
+    return r < 0 ? api_bad_answer(r, err) : 0;
 }
 
 static int path_of(struct buf *out, const char *project, const char *app, struct error *err)
@@ -231,7 +222,7 @@ static int get_job(struct api_client *client, const char *id, struct json **out,
     if (r < 0)
         return r;
     r = json_parse(buf_span(&result.body), out, err);
-    return r < 0 ? bad_answer(r, err) : 0;
+    return r < 0 ? api_bad_answer(r, err) : 0;
 }
 
 /* 1: it has ended; 0: not yet. */
@@ -244,7 +235,7 @@ static int read_job(const struct json_value *job, struct api_cleanup *out, struc
     if (r == 0)
         r = json_member_text(job, "problem", &problem, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     if (strcmp(state, "queued") == 0 || strcmp(state, "running") == 0)
         return 0;
     if (strncmp(problem, SAFETY_LIMIT ":", strlen(SAFETY_LIMIT) + 1) == 0)
@@ -255,7 +246,7 @@ static int read_job(const struct json_value *job, struct api_cleanup *out, struc
     r = read_sums(result, out, err);
     if (r == 0)
         r = read_names(json_member(result, "versions"), out, err);
-    return r < 0 ? bad_answer(r, err) : 1;
+    return r < 0 ? api_bad_answer(r, err) : 1;
 }
 
 static int wait_for(struct api_client *client, const char *id, struct api_cleanup *out,
@@ -293,5 +284,5 @@ int api_cleanup_run(struct api_client *client, const char *project, const char *
     r = json_get_text(json_member(json_root(json), "id"), "id", &id, err);
     if (r == 0 && !is_id(id))
         r = error_set(err, -EINVAL, "a job without an id");
-    return r < 0 ? bad_answer(r, err) : wait_for(client, id, out, err);
+    return r < 0 ? api_bad_answer(r, err) : wait_for(client, id, out, err);
 }

@@ -25,15 +25,6 @@ static void json_release(struct json **at)
     json_free(*at);
 }
 
-static int bad_answer(int r, struct error *err)
-{
-    if (r == -ENOMEM)
-        return r;
-    if (err != NULL)
-        err->code = -EBADMSG;
-    return error_prefix(err, -EBADMSG, "the server's answer");
-}
-
 void api_push_release(struct api_push *push)
 {
     api_version_release(&push->version);
@@ -147,7 +138,7 @@ static int read_answer(struct span text, const struct api_push_spec *spec, struc
     if (r == 0)
         r = json_get_text(json_member(json_root(json), "state"), "state", &state, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     if (strcmp(state, "exists") == 0 || strcmp(state, "created") == 0) {
         out->exists = state[0] == 'e';
         return api_version_read_member(text, "version", spec->project, spec->app, spec->version,
@@ -156,7 +147,7 @@ static int read_answer(struct span text, const struct api_push_spec *spec, struc
     if (strcmp(state, "open") != 0)
         return error_set(err, -EBADMSG, "the server's answer: a push in a state that is not known");
     r = read_open(json_root(json), out, err);
-    return r < 0 ? bad_answer(r, err) : 0;
+    return r < 0 ? api_bad_answer(r, err) : 0;
 }
 
 /* Calls -------------------------------------------------------------------- */
@@ -434,7 +425,7 @@ int api_push_pack_read(const struct api_answer *answer, struct buf *out_failed, 
     if (r == 0)
         r = read_failures(json_root(json), out_failed, &named, err);
     if (r < 0)
-        return bad_answer(r, err);
+        return api_bad_answer(r, err);
     *out_all_named = failed >= 0 && (uint64_t)failed <= named;
     return 0;
 }

@@ -35,6 +35,9 @@ struct error;
 #define PATH_MAX_DEPTH 255
 #define TARGET_MAX_SIZE 4095
 
+/* The channel that is meant when nobody names one. */
+#define CHANNEL_DEFAULT "live"
+
 enum name_kind { NAME_PROJECT, NAME_APP, NAME_CHANNEL, NAME_VERSION, NAME_HOST };
 
 int name_check(enum name_kind kind, struct span name, struct error *err);

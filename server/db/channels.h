@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/model/names.h" /* CHANNEL_DEFAULT */
 #include "server/db/acts.h"
 #include "server/db/versions.h"
 
@@ -15,7 +16,6 @@
  * force stays where it is and resolves to nothing until that version is back or another one is
  * promoted. History: promotions.h.
  */
-#define CHANNEL_DEFAULT "live"
 #define CHANNELS_MAX 1000 /* of an app */
 
 struct channel {
