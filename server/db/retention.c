@@ -6,6 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/job_rows.h"
 #include "server/db/retention_rows.h"
 
 /*
@@ -111,20 +112,47 @@ static int count_verdicts(struct transaction *tx, const struct value *values,
     return r;
 }
 
+/*
+ * What makes room by itself: $9 when the last run of everything began, $10 that less the age below
+ * which nothing goes. Since then what was pushed took a place among the newest, and what was young
+ * is no longer: as many of an app are expected to go, the oldest first. More is what the limits are
+ * for: rules that were changed, a clock that jumped, leases that all ended.
+ */
+#define EXPECTED                                                                        \
+    JUDGED ", weighed AS (SELECT t.id, t.app_id, t.project, t.app, t.verdict,"          \
+           " sum(CASE WHEN t.created_at > $9 OR (t.verdict = 0 AND t.created_at > $10)" \
+           " THEN 1 ELSE 0 END) OVER (PARTITION BY t.app_id) AS expected,"              \
+           " row_number() OVER (PARTITION BY t.app_id, t.verdict"                       \
+           " ORDER BY t.created_at, t.id) AS turn FROM judged t) "
+#define EXPECTED_COUNT (JUDGED_COUNT + 2)
+
+static int expected_values(struct transaction *tx, const struct retention_judging *judging,
+                           struct value *io_values, struct error *err)
+{
+    int64_t last_s;
+    int r = job_last_done(tx, "retention", &last_s, err);
+
+    io_values[JUDGED_COUNT] = value_integer(r > 0 ? last_s : INT64_MAX);
+    io_values[JUDGED_COUNT + 1] =
+        value_integer(r > 0 ? last_s - judging->rules->min_age_s : INT64_MAX);
+    return r;
+}
+
 static int find_worst(struct transaction *tx, const struct value *values, struct retention_sum *out,
                       struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     int r =
         transaction_query(tx,
-                          JUDGED
-                          "SELECT min(project), min(app),"
-                          " sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) AS goes, count(*) AS ready"
-                          " FROM judged GROUP BY app_id"
-                          " HAVING sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) > 5"
-                          " AND sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) * 5 > count(*)"
-                          " ORDER BY goes DESC, app_id LIMIT 1",
-                          values, JUDGED_COUNT, &rows, err);
+                          EXPECTED
+                          "SELECT project, app, goes, ready FROM (SELECT min(project) AS project,"
+                          " min(app) AS app, app_id, count(*) AS ready,"
+                          " sum(CASE WHEN verdict = 0 THEN 1 ELSE 0 END) AS goes,"
+                          " sum(CASE WHEN verdict = 0 AND turn > expected THEN 1 ELSE 0 END)"
+                          " AS excess FROM weighed GROUP BY app_id) t"
+                          " WHERE excess > 5 AND excess * 5 > ready"
+                          " ORDER BY excess DESC, app_id LIMIT 1",
+                          values, EXPECTED_COUNT, &rows, err);
 
     if (r >= 0)
         r = rows_next(&rows, err);
@@ -136,21 +164,25 @@ static int find_worst(struct transaction *tx, const struct value *values, struct
     return r < 0 ? r : rows_text(&rows, 1, out->app, sizeof(out->app), err);
 }
 
+/* What no ready version would have if those went that `which` chooses. */
+#define FREED_BY(which)                                                            \
+    EXPECTED ", going AS (SELECT id FROM weighed WHERE verdict = 0 AND " which ")" \
+             " SELECT coalesce(sum(b.size), 0) FROM (SELECT DISTINCT e.blob_id"    \
+             " FROM going g CROSS JOIN version_blobs e WHERE e.version_id = g.id)" \
+             " t JOIN blobs b ON b.id = t.blob_id WHERE NOT EXISTS (SELECT 1"      \
+             " FROM version_blobs o JOIN versions v ON v.id = o.version_id"        \
+             " WHERE o.blob_id = t.blob_id AND v.state = 'ready'"                  \
+             " AND o.version_id NOT IN (SELECT id FROM going))"
+
 static int sum_bytes(struct transaction *tx, const struct value *values, struct retention_sum *out,
                      struct error *err)
 {
-    int64_t bytes = 0, all = 0;
-    int r = transaction_integer(
-        tx,
-        JUDGED ", going AS (SELECT id FROM judged WHERE verdict = 0)"
-               " SELECT coalesce(sum(b.size), 0) FROM (SELECT DISTINCT e.blob_id FROM going g"
-               " CROSS JOIN version_blobs e WHERE e.version_id = g.id) t"
-               " JOIN blobs b ON b.id = t.blob_id WHERE NOT EXISTS (SELECT 1"
-               " FROM version_blobs o JOIN versions v ON v.id = o.version_id"
-               " WHERE o.blob_id = t.blob_id AND v.state = 'ready'"
-               " AND o.version_id NOT IN (SELECT id FROM going))",
-        values, JUDGED_COUNT, &bytes, err);
+    int64_t bytes = 0, expected = 0, all = 0;
+    int r = transaction_integer(tx, FREED_BY("1 = 1"), values, EXPECTED_COUNT, &bytes, err);
 
+    if (r >= 0)
+        r = transaction_integer(tx, FREED_BY("turn <= expected"), values, EXPECTED_COUNT,
+                                &expected, err);
     if (r >= 0)
         r = transaction_integer(
             tx, "SELECT coalesce(sum(size), 0) FROM blobs WHERE state <> 'uploading'", NO_VALUES,
@@ -158,6 +190,7 @@ static int sum_bytes(struct transaction *tx, const struct value *values, struct 
     if (r < 0)
         return r;
     out->bytes = (uint64_t)bytes;
+    out->excess_bytes = (uint64_t)(bytes - expected);
     out->all_bytes = (uint64_t)all;
     return 0;
 }
@@ -165,12 +198,14 @@ static int sum_bytes(struct transaction *tx, const struct value *values, struct 
 static int sum_in(struct transaction *tx, const struct retention_judging *judging,
                   struct retention_sum *out, struct error *err)
 {
-    struct value values[JUDGED_COUNT];
+    struct value values[EXPECTED_COUNT];
     int r = judged_values(tx, judging, values, err);
 
     *out = (struct retention_sum){ .bytes = 0 };
     if (r >= 0)
         r = count_verdicts(tx, values, out, err);
+    if (r >= 0)
+        r = expected_values(tx, judging, values, err);
     if (r >= 0)
         r = find_worst(tx, values, out, err);
     return r < 0 ? r : sum_bytes(tx, values, out, err);

@@ -56,8 +56,12 @@ struct retention_sum {
     uint64_t counts[RETENTION_VERDICT_COUNT]; /* versions by verdict */
     uint64_t bytes;                           /* that no ready version would have any more */
     uint64_t all_bytes;                       /* of the whole store */
-    /* The app that would lose more than a fifth of its versions, and more than five: the one that
-     * would lose most. "" when there is none. */
+    /* An app makes room for what was pushed to it, and lets go what has come of age, since the last
+     * run of everything that was done began: so many of its versions, the oldest that go, are
+     * expected, and what is more is excess. Without such a run in the history all of it is. */
+    uint64_t excess_bytes; /* of `bytes`, what the expected ones alone would not give */
+    /* The app whose excess is more than a fifth of its versions, and more than five: the one that
+     * has most. "" when there is none. */
     char project[NAME_SIZE], app[NAME_SIZE];
     uint64_t app_goes, app_ready;
 };

@@ -21,9 +21,9 @@ struct services;
  *
  * What goes and what stays is judged by server/db/retention.h, with the numbers of policy.h. A run
  * that would take more than a fifth of an app's versions, and more than five, or more than a tenth
- * of all bytes, takes nothing unless it is forced: asking for it is refused with
- * REFUSAL_SAFETY_LIMIT, and one that runs all the same (more is too many since) fails with a
- * problem that begins with "safety-limit".
+ * of all bytes, not counting what makes room by itself, takes nothing unless it is forced: asking
+ * for it is refused with REFUSAL_SAFETY_LIMIT, and one that runs all the same (more is too many
+ * since) fails with a problem that begins with "safety-limit".
  *
  * The result is {"trashed", "bytes", "kept": {"newest", "promoted", "previous", "pinned", "leased",
  * "min-age"}, "versions"}: numbers, and the first thousand that went, as P/A/V. `bytes` is what no

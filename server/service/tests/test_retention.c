@@ -11,6 +11,7 @@
 #include "common/codec/json.h"
 #include "server/security/access.h"
 #include "server/service/jobs.h"
+#include "server/service/projects.h"
 #include "server/service/retention.h"
 #include "server/service/tests/world.h"
 
@@ -162,6 +163,78 @@ static void test_safety_limit_of_all_bytes(void **state)
     sample_release(&large);
 }
 
+/* The run of the clock, without force, and how many of an app went. */
+static unsigned run_all(const char *app)
+{
+    const struct retention_request request = { NULL, NULL, false };
+    cleanup(job_release) struct job asked = { 0 }, job = { 0 };
+    unsigned count = 0;
+    char name[16];
+
+    assert_int_equal(retention_ask(world.services, &world.caller, &request, &asked, NULL, NULL), 0);
+    work(asked.id, JOB_DONE, &job);
+    snprintf(name, sizeof(name), "\"p/%s/", app);
+    for (const char *at = job.result; (at = strstr(at, name)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void push_own(const char *app, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++) {
+        struct sample own;
+
+        sample_make(&own, 1000 + i, 1, 5000);
+        push(app, i, 1, &own);
+        sample_release(&own);
+    }
+}
+
+/* An app to which much is pushed loses as much each day, of its versions and of all bytes: what
+ * came of age since the last run. */
+static void test_a_busy_app_needs_no_force(void **state)
+{
+    assert_int_equal(run_all("busy"), 0);
+    push_own("busy", 1, 40);
+    world_sleep(DAY_S / 2);
+    assert_int_equal(run_all("busy"), 0);
+    world_sleep(DAY_S / 2);
+    push_own("busy", 41, 3);
+    assert_int_equal(run_all("busy"), 33);
+    world_sleep(DAY_S);
+    push_own("busy", 44, 20);
+    assert_int_equal(run_all("busy"), 10);
+    world_sleep(DAY_S);
+    assert_int_equal(run_all("busy"), 10);
+}
+
+/* One push a day, one that goes each day; then somebody says that two are enough. */
+static void test_safety_limit_of_changed_rules(void **state)
+{
+    const int64_t two = 2;
+    struct retention_request request = { NULL, NULL, false };
+    cleanup(job_release) struct job asked = { 0 }, job = { 0 };
+    struct refusal why = { 0 };
+    struct app_info app;
+
+    assert_int_equal(run_all("daily"), 0);
+    for (unsigned i = 1; i <= 14; i++) {
+        world_sleep(DAY_S);
+        push_own("daily", i, 1);
+        assert_int_equal(run_all("daily"), i > 10 ? 1 : 0);
+    }
+    world_sleep(DAY_S);
+    assert_int_equal(apps_put(world.services, &world.caller, "p", "daily", &two, &app, &why, NULL),
+                     0);
+    assert_int_equal(retention_ask(world.services, &world.caller, &request, &asked, &why, NULL),
+                     -EBUSY);
+    assert_int_equal(why.code, REFUSAL_SAFETY_LIMIT);
+    request.force = true;
+    assert_int_equal(retention_ask(world.services, &world.caller, &request, &asked, NULL, NULL), 0);
+    work(asked.id, JOB_DONE, &job);
+    assert_int_equal(number_of(&job, NULL, "trashed"), 8);
+}
+
 /* Several batches, and every app of the project. */
 static void test_all_of_a_project(void **state)
 {
@@ -265,6 +338,8 @@ int main(void)
         cmocka_unit_test(test_safety_limit_of_an_app),
         cmocka_unit_test(test_five_are_never_too_many_of_an_app),
         cmocka_unit_test(test_safety_limit_of_all_bytes),
+        cmocka_unit_test(test_a_busy_app_needs_no_force),
+        cmocka_unit_test(test_safety_limit_of_changed_rules),
         cmocka_unit_test(test_all_of_a_project),
         cmocka_unit_test(test_begun_again),
         cmocka_unit_test(test_who_may),
