@@ -23,7 +23,7 @@
 #include "server/storage/blob_store.h"
 #include "server/storage/blob_store_file.h"
 
-#define OUTPUT_MAX ((size_t)1 << 16)
+#define OUTPUT_MAX ((size_t)1 << 20)
 #define DATA_MODE 0700
 #define PATH_SIZE 4096
 #define LOOK_MS 200
@@ -99,13 +99,10 @@ static int tell(const struct options *options, const struct backup_result *resul
                    (unsigned long long)result->objects, (unsigned long long)result->copied_objects,
                    bytes);
         buf_format(&out, "removed objects: %llu\n", (unsigned long long)result->removed_objects);
+        backup_write_lacking(&out, result);
     }
     r = output_write(&out, err);
-    if (r < 0 || result->damaged == 0)
-        return r;
-    return error_set(err, -EIO,
-                     "the backup is complete but for %llu blobs that the store has lost: see fsck",
-                     (unsigned long long)result->damaged);
+    return r < 0 ? r : backup_outcome(result, "the backup", err);
 }
 
 int verb_backup(const struct options *options, struct settings *settings, struct error *err)
@@ -114,10 +111,11 @@ int verb_backup(const struct options *options, struct settings *settings, struct
     cleanup(blob_store_free_at) struct blob_store *store = NULL;
     cleanup(app_close) struct app app = { 0 };
     struct backup_target target = { .directory = directory };
-    struct backup_result result;
+    cleanup(backup_result_release) struct backup_result result;
     cleanup_fd int lock = -1;
     int r = check_place(settings, directory, err);
 
+    backup_result_init(&result);
     if (r == 0)
         r = app_open(settings, false, &app, err);
     if (r == 0)

@@ -45,9 +45,11 @@ static void print_lists(const struct json_value *result, struct buf *out)
 static void print_result(const struct json_value *result, struct buf *out)
 {
     print_lists(result, out);
-    buf_format(out, "%lld blobs looked at: %lld missing, %lld corrupt, %lld right after all\n",
+    buf_format(out,
+               "%lld blobs looked at: %lld missing, %lld corrupt, %lld unreadable,"
+               " %lld right after all\n",
                (long long)job_number(result, "blobs"), (long long)job_number(result, "missing"),
-               (long long)job_number(result, "corrupt"),
+               (long long)job_number(result, "corrupt"), (long long)job_number(result, "unreadable"),
                (long long)job_number(result, "recovered"));
     buf_format(out, "%lld objects looked at: %lld without a row, %lld moved aside\n",
                (long long)job_number(result, "objects"), (long long)job_number(result, "strays"),
@@ -58,10 +60,16 @@ static void print_result(const struct json_value *result, struct buf *out)
 static int outcome(const struct json_value *result, struct error *err)
 {
     const int64_t lost = job_number(result, "missing") + job_number(result, "corrupt");
+    const int64_t unreadable = job_number(result, "unreadable");
     const int64_t strays = job_number(result, "strays") - job_number(result, "moved_aside");
 
+    if (lost > 0 && unreadable > 0)
+        return error_set(err, -EIO, "%lld blobs are missing or corrupt, %lld cannot be read",
+                         (long long)lost, (long long)unreadable);
     if (lost > 0)
         return error_set(err, -EIO, "%lld blobs are missing or corrupt", (long long)lost);
+    if (unreadable > 0)
+        return error_set(err, -EIO, "%lld blobs cannot be read", (long long)unreadable);
     return strays > 0 ? error_set(err, -EIO, "%lld objects have no row", (long long)strays) : 0;
 }
 

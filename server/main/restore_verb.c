@@ -22,7 +22,7 @@
 #include "server/storage/blob_store.h"
 #include "server/storage/blob_store_file.h"
 
-#define OUTPUT_MAX ((size_t)1 << 16)
+#define OUTPUT_MAX ((size_t)1 << 20)
 #define DATA_MODE 0700
 #define PATH_SIZE 4096
 
@@ -149,12 +149,10 @@ static int tell(const struct options *options, const struct settings *settings,
                    bytes);
         buf_format(&out, "go on with: kkartifact-server serve --data %s\n",
                    settings_text(settings, "data"));
+        backup_write_lacking(&out, result);
     }
     r = output_write(&out, err);
-    if (r < 0 || result->damaged == 0)
-        return r;
-    return error_set(err, -EIO, "%llu blobs are missing or corrupt in the backup: see fsck",
-                     (unsigned long long)result->damaged);
+    return r < 0 ? r : backup_outcome(result, "what is restored", err);
 }
 
 int verb_restore(const struct options *options, struct settings *settings, struct error *err)
@@ -164,10 +162,11 @@ int verb_restore(const struct options *options, struct settings *settings, struc
                                                      .backup_store = buf_init(PATH_SIZE),
                                                      .backup_lock = -1,
                                                      .data_lock = -1 };
-    struct backup_result result;
+    cleanup(backup_result_release) struct backup_result result;
     struct restore restore;
     int r = prepare(settings, directory, &places, err);
 
+    backup_result_init(&result);
     if (r < 0)
         return r;
     restore = (struct restore){ .backup_path = buf_text(&places.backup_database),

@@ -19,6 +19,7 @@
 
 #define NAME "kkartifact.db"
 #define PATH_SIZE 4096
+#define LACKING_MAX ((size_t)256 << 10)
 
 struct making {
     struct job_run *run;
@@ -27,6 +28,7 @@ struct making {
     struct buf location; /* of the same */
     struct new_database place;
     struct object_copy copy;
+    struct backup_result *result;
 };
 
 static int go_on(void *context, struct error *err)
@@ -97,22 +99,20 @@ static int copy_all(struct making *self, struct error *err)
     return r < 0 ? r : object_copy_prune(&self->copy, err);
 }
 
-static void fill(const struct object_copy *copy, struct backup_result *out)
+void backup_result_fill(struct backup_result *out, const struct object_copy *copy)
 {
-    *out = (struct backup_result){
-        .objects = copy->objects,
-        .copied_objects = copy->copied_objects,
-        .copied_bytes = copy->copied_bytes,
-        .removed_objects = copy->removed_objects,
-        .damaged = copy->damaged,
-    };
+    out->objects = copy->objects;
+    out->copied_objects = copy->copied_objects;
+    out->copied_bytes = copy->copied_bytes;
+    out->removed_objects = copy->removed_objects;
+    out->damaged = copy->damaged;
+    out->unreadable = copy->unreadable;
 }
 
 static int make(struct job_run *run, void *context, struct error *err)
 {
     struct json_writer writer = json_writer_init(job_result(run));
     struct making *self = context;
-    struct backup_result result;
     int r;
 
     self->run = run;
@@ -123,8 +123,10 @@ static int make(struct job_run *run, void *context, struct error *err)
     if (r < 0 && self->place.directory != NULL)
         (void)new_database_remove(&self->place, NULL); /* its room is the old one's */
     new_database_release(&self->place);
-    fill(&self->copy, &result);
-    backup_write(&writer, &result);
+    if (r == 0)
+        r = buf_check(self->copy.lacking, err);
+    backup_result_fill(self->result, &self->copy);
+    backup_write(&writer, self->result);
     return r;
 }
 
@@ -135,7 +137,11 @@ int backup_make(struct services *services, const struct backup_target *target,
     struct making self = {
         .services = services,
         .location = buf_init(PATH_SIZE),
-        .copy = { .from = services->store, .to = target->store, .go_on = go_on },
+        .copy = { .from = services->store,
+                  .to = target->store,
+                  .go_on = go_on,
+                  .lacking = &out->lacking },
+        .result = out,
     };
     int r;
 
@@ -146,19 +152,57 @@ int backup_make(struct services *services, const struct backup_target *target,
     self.path = buf_text(&path);
     if (r == 0)
         r = jobs_do(services, "backup", make, &self, err);
-    if (r == 0)
-        fill(&self.copy, out);
     buf_release(&self.location);
     return r;
 }
 
+void backup_result_init(struct backup_result *result)
+{
+    *result = (struct backup_result){ .lacking = buf_init(LACKING_MAX) };
+}
+
+void backup_result_release(struct backup_result *result)
+{
+    buf_release(&result->lacking);
+}
+
 void backup_write(struct json_writer *writer, const struct backup_result *result)
 {
+    cleanup(buf_release) struct buf array = buf_init(LACKING_MAX + 2);
+
     json_begin_object(writer, NULL);
     json_integer(writer, "objects", (int64_t)result->objects);
     json_integer(writer, "copied_objects", (int64_t)result->copied_objects);
     json_integer(writer, "copied_bytes", (int64_t)result->copied_bytes);
     json_integer(writer, "removed_objects", (int64_t)result->removed_objects);
     json_integer(writer, "damaged", (int64_t)result->damaged);
+    json_integer(writer, "unreadable", (int64_t)result->unreadable);
+    buf_add_byte(&array, '[');
+    buf_add_span(&array, buf_span(&result->lacking));
+    buf_add_byte(&array, ']');
+    json_ready(writer, "lacking", buf_span(&array));
     json_end(writer);
+}
+
+void backup_write_lacking(struct buf *out, const struct backup_result *result)
+{
+    struct span rest = buf_span(&result->lacking), text;
+
+    while (rest.size > 0 && span_cut(&rest, ',', &text))
+        buf_format(out, "%.*s\n", (int)text.size - 2, (const char *)text.bytes + 1);
+}
+
+int backup_outcome(const struct backup_result *result, const char *what, struct error *err)
+{
+    if (result->unreadable > 0)
+        return error_set(err, -EIO,
+                         "%s is complete but for %llu objects that cannot be read and %llu blobs"
+                         " that are missing or corrupt: see fsck",
+                         what, (unsigned long long)result->unreadable,
+                         (unsigned long long)result->damaged);
+    if (result->damaged > 0)
+        return error_set(err, -EIO,
+                         "%s is complete but for %llu blobs that are missing or corrupt: see fsck",
+                         what, (unsigned long long)result->damaged);
+    return 0;
 }

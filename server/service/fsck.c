@@ -28,7 +28,7 @@ struct checking {
     struct job_run *run;
     struct services *services;
     bool full, repair;
-    uint64_t blobs, bytes, missing, corrupt, recovered;
+    uint64_t blobs, bytes, missing, corrupt, unreadable, recovered;
     uint64_t objects, strays, moved;
     size_t found_count;
     struct buf found; /* JSON texts with commas between */
@@ -50,21 +50,21 @@ static void note(struct checking *self, const char *what, const char *key)
 
 /* ------------------------------------------------------------ rows */
 
+static bool is_said_to_be_there(const struct blob *blob)
+{
+    return blob->state == BLOB_LIVE || blob->state == BLOB_CONDEMNED;
+}
+
 /* A store that was unmounted in the middle has lost nothing. */
 static int conclude(struct checking *self, const struct blob *blob, enum blob_state state,
                     struct error *err)
 {
     int r = blob_store_check(self->services->store, err);
 
-    if (r < 0 || !self->repair)
+    if (r < 0 || !self->repair || !is_said_to_be_there(blob))
         return r;
     blob_fact_forget(self->services, &blob->sha256);
     return blob_report(self->services->database, blob->id, blob->key, state, err);
-}
-
-static bool is_said_to_be_there(const struct blob *blob)
-{
-    return blob->state == BLOB_LIVE || blob->state == BLOB_CONDEMNED;
 }
 
 /* One that was given up and is there. Only its bytes say that it is right. */
@@ -106,11 +106,15 @@ static int check_blob(struct checking *self, const struct blob *blob, struct err
     case OBJECT_MISSING:
         self->missing++;
         note(self, "missing", blob->key);
-        return is_there ? conclude(self, blob, BLOB_MISSING, err) : 0;
+        return conclude(self, blob, BLOB_MISSING, err);
     case OBJECT_WRONG:
         self->corrupt++;
         note(self, "corrupt", blob->key);
-        return is_there ? conclude(self, blob, BLOB_CORRUPT, err) : 0;
+        return conclude(self, blob, BLOB_CORRUPT, err);
+    case OBJECT_UNREADABLE: /* what it is may be seen another time */
+        self->unreadable++;
+        note(self, "unreadable", blob->key);
+        return blob_store_check(self->services->store, err);
     case OBJECT_RIGHT:
         break;
     }
@@ -224,6 +228,7 @@ static int write_result(struct checking *self, struct error *err)
     json_integer(&writer, "bytes", (int64_t)self->bytes);
     json_integer(&writer, "missing", (int64_t)self->missing);
     json_integer(&writer, "corrupt", (int64_t)self->corrupt);
+    json_integer(&writer, "unreadable", (int64_t)self->unreadable);
     json_integer(&writer, "recovered", (int64_t)self->recovered);
     json_integer(&writer, "objects", (int64_t)self->objects);
     json_integer(&writer, "strays", (int64_t)self->strays);

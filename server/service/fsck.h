@@ -13,12 +13,13 @@ struct job_run;
  * `full`: the bytes too), and every object that is older than a day is looked for in the database.
  * Without `repair` nothing is changed. With it: a row without object becomes `missing`, one with
  * wrong bytes `corrupt` (a push of the same bytes heals both, under a new key), one whose object is
- * right after all `live`; an object without row is moved aside, and stays there. No row is ever
+ * right after all `live`; an object without row is moved aside, and stays there. One that the disk
+ * fails at is counted and named, and nothing is concluded of it: the run goes on. No row is ever
  * deleted. Records of versions stay, whatever the database says: it can be made from them.
  *
- * The result is {"blobs", "bytes", "missing", "corrupt", "recovered", "objects", "strays",
- * "moved_aside", "broken_versions": [{"project", "app", "version", "blobs"}], "found": [texts]};
- * the lists are bounded. A store that does not show its sentinel, or an error of a disk or the
- * database, ends the run before anything is concluded from it.
+ * The result is {"blobs", "bytes", "missing", "corrupt", "unreadable", "recovered", "objects",
+ * "strays", "moved_aside", "broken_versions": [{"project", "app", "version", "blobs"}], "found":
+ * [texts]}; the lists are bounded. A store that does not show its sentinel, or cannot be listed,
+ * and an error of the database end the run before anything is concluded from it.
  */
 int fsck_run(struct job_run *run, struct error *err);

@@ -20,10 +20,35 @@ struct checking {
     void *context;
     struct blob_reader merkle;
     bool merkle_differs;
+    bool is_ended; /* by go_on */
     struct digest_stream stream;
     struct merkle_builder builder;
     uint8_t piece[READ_PIECE];
 };
+
+bool object_is_unreadable(int result)
+{
+    switch (result) {
+    case -EIO:
+    case -EBADMSG:
+    case -EINVAL:
+    case -ENOENT:
+    case -EACCES:
+    case -EPERM:
+    case -ELOOP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int go_on(struct checking *self, struct error *err)
+{
+    int r = self->go_on(self->context, err);
+
+    self->is_ended |= r < 0;
+    return r;
+}
 
 /* 1: an object of that size; 0: none, or another size (*out says which). */
 static int open_object(struct blob_store *store, const char *key, uint64_t size,
@@ -74,7 +99,7 @@ static int read_all(struct checking *self, struct blob_reader *reader, struct er
         const uint64_t left = self->blob->size - at;
         const size_t size = left < READ_PIECE ? (size_t)left : READ_PIECE;
 
-        r = self->go_on(self->context, err);
+        r = go_on(self, err);
         if (r == 0)
             r = blob_reader_read(reader, at, self->piece, size, err);
         if (r == 0) {
@@ -149,32 +174,47 @@ bool object_row_key(const char *name, char out[BLOB_STORAGE_KEY_SIZE])
     return true;
 }
 
-int object_check(struct blob_store *store, const struct blob *blob, bool whole,
-                 object_check_go_on *go_on, void *context, enum object_verdict *out,
-                 struct error *err)
+static int look(struct checking *self, bool whole, enum object_verdict *out, struct error *err)
 {
-    cleanup_memory struct checking *self = memory_new(sizeof(*self));
     cleanup(blob_reader_release) struct blob_reader reader = { 0 };
-    int r;
+    const struct blob *blob = self->blob;
+    int r = go_on(self, err);
 
-    if (self == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    *self = (struct checking){ .store = store, .blob = blob, .go_on = go_on, .context = context };
-    r = go_on(context, err);
     if (r == 0)
-        r = open_object(store, blob->key, blob->size, &reader, out, err);
+        r = open_object(self->store, blob->key, blob->size, &reader, out, err);
     if (r == 1)
         r = open_merkle(self, out, err);
     if (r == 1) {
         *out = OBJECT_RIGHT;
         r = whole ? compare_all(self, &reader, out, err) : 0;
     }
+    return r;
+}
+
+int object_check(struct blob_store *store, const struct blob *blob, bool whole,
+                 object_check_go_on *step, void *context, enum object_verdict *out,
+                 struct error *err)
+{
+    cleanup_memory struct checking *self = memory_new(sizeof(*self));
+    struct error fault;
+    int r;
+
+    if (self == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *self = (struct checking){ .store = store, .blob = blob, .go_on = step, .context = context };
+    r = look(self, whole, out, &fault);
     blob_reader_release(&self->merkle);
+    if (r < 0 && !self->is_ended && object_is_unreadable(r)) {
+        *out = OBJECT_UNREADABLE;
+        r = 0;
+    }
+    if (r < 0 && err != NULL)
+        *err = fault;
     return r;
 }
 
 int object_measure(struct blob_store *store, const char *key, uint64_t size,
-                   object_check_go_on *go_on, void *context, struct blob *out_blob,
+                   object_check_go_on *step, void *context, struct blob *out_blob,
                    enum object_verdict *out, struct error *err)
 {
     cleanup_memory struct checking *self = memory_new(sizeof(*self));
@@ -185,7 +225,7 @@ int object_measure(struct blob_store *store, const char *key, uint64_t size,
     if (self == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     memcpy(blob.key, key, strlen(key) + 1);
-    *self = (struct checking){ .store = store, .blob = &blob, .go_on = go_on, .context = context };
+    *self = (struct checking){ .store = store, .blob = &blob, .go_on = step, .context = context };
     r = open_object(store, key, size, &reader, out, err);
     if (r == 1)
         r = open_merkle(self, out, err);

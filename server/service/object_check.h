@@ -17,14 +17,24 @@ struct error;
  * verity digest of the row, and the merkle object is the one that they give. `go_on` is called
  * between pieces; what it returns below 0 ends the check.
  */
-enum object_verdict { OBJECT_RIGHT, OBJECT_MISSING, OBJECT_WRONG };
+enum object_verdict {
+    OBJECT_RIGHT,
+    OBJECT_MISSING,
+    OBJECT_WRONG,
+    OBJECT_UNREADABLE, /* the store fails at this one: others may be fine, and it may be, too */
+};
 
 typedef int object_check_go_on(void *context, struct error *err);
 
-/* 0 and the verdict. Negative: it cannot be known now (the disk fails, the store is away). */
+/* 0 and the verdict. Negative: it cannot be known now (the store is away, memory is out), or go_on
+ * said so. */
 int object_check(struct blob_store *store, const struct blob *blob, bool whole,
                  object_check_go_on *go_on, void *context, enum object_verdict *out,
                  struct error *err);
+
+/* Of a failure of a store at one object: whether that may say nothing of the next one (a bad
+ * sector), as long as the store shows its sentinel. */
+bool object_is_unreadable(int result);
 
 /* What an object's bytes give, when nothing is known of them. OBJECT_WRONG: it needs a merkle
  * object, and that is another or not there. */

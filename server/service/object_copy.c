@@ -17,11 +17,13 @@
 #define PAGE 200
 #define PIECE ((size_t)256 << 10)
 #define BATCH 64 /* objects that are made durable together */
+#define LACKING_MAX 1000
 
 struct copying {
     struct object_copy *copy;
     struct blob_writer *writers[BATCH];
     size_t count;
+    bool is_from; /* the last failure was that of reading */
     uint8_t piece[PIECE];
 };
 
@@ -31,6 +33,23 @@ static int flush(struct copying *self, struct error *err)
 
     self->count = 0;
     return count == 0 ? 0 : blob_writers_commit(self->writers, count, err);
+}
+
+static void name_lacking(struct object_copy *copy, const char *what, const char *key)
+{
+    if (copy->lacking_count == LACKING_MAX)
+        return;
+    buf_format(copy->lacking, "%s\"%s: %s\"", copy->lacking_count++ > 0 ? "," : "", what, key);
+}
+
+/* A store that was unmounted in the middle has lost nothing. */
+static int note_unreadable(struct object_copy *copy, const char *name, struct error *err)
+{
+    int r = blob_store_check(copy->from, err);
+
+    copy->unreadable++;
+    name_lacking(copy, "unreadable", name);
+    return r;
 }
 
 /* 1: `to` has it, in that size. A shorter one is no object of ours: it goes. */
@@ -67,8 +86,10 @@ static int copy_bytes(struct copying *self, struct blob_reader *reader, struct b
         const size_t size = left < PIECE ? (size_t)left : PIECE;
 
         r = copy->go_on(copy->context, err);
-        if (r == 0)
+        if (r == 0) {
             r = blob_reader_read(reader, at, self->piece, size, err);
+            self->is_from = r < 0;
+        }
         if (r == 0)
             r = blob_writer_write(writer, self->piece, size, err);
         at += size;
@@ -84,6 +105,7 @@ static int copy_object(struct copying *self, const char *name, struct error *err
     struct object_copy *copy = self->copy;
     int r = blob_store_open(copy->from, name, 0, UINT64_MAX, &reader, err);
 
+    self->is_from = r < 0;
     if (r == 0)
         r = is_there(copy, name, reader.size, err);
     if (r != 0) {
@@ -102,16 +124,30 @@ static int copy_object(struct copying *self, const char *name, struct error *err
     return self->count == BATCH ? flush(self, err) : 0;
 }
 
+/* Of what copy_object() returned. */
+static bool is_unreadable(const struct copying *self, int r)
+{
+    return r < 0 && self->is_from && object_is_unreadable(r);
+}
+
 /* ------------------------------------------------------------ blobs */
 
-/* A store that was unmounted in the middle has lost nothing. */
 static int note_damage(struct object_copy *copy, const struct blob *blob, enum blob_state state,
                        struct error *err)
 {
     int r = blob_store_check(copy->from, err);
 
     copy->damaged++;
+    name_lacking(copy, state == BLOB_MISSING ? "missing" : "corrupt", blob->key);
     return r < 0 ? r : blob_report(copy->rows, blob->id, blob->key, state, err);
+}
+
+static int note_unreadable_blob(struct object_copy *copy, const struct blob *blob,
+                                struct error *err)
+{
+    int r = note_unreadable(copy, blob->key, err);
+
+    return r < 0 ? r : blob_report(copy->rows, blob->id, blob->key, BLOB_MISSING, err);
 }
 
 /* 1: the blob is there, and its merkle object if it needs one; *out_count of objects. */
@@ -146,13 +182,22 @@ static int copy_blob(struct copying *self, const struct blob *blob, struct error
     r = object_check(copy->from, blob, true, copy->go_on, copy->context, &verdict, err);
     if (r < 0)
         return error_prefix(err, r, "%s", blob->key);
+    if (verdict == OBJECT_UNREADABLE)
+        return note_unreadable_blob(copy, blob, err);
     if (verdict != OBJECT_RIGHT)
         return note_damage(copy, blob, verdict == OBJECT_MISSING ? BLOB_MISSING : BLOB_CORRUPT,
                            err);
     r = copy_object(self, blob->key, err);
     if (r == 0 && blob->size > MERKLE_PIECE_SIZE)
         r = copy_object(self, merkle_key, err);
-    return r;
+    return is_unreadable(self, r) ? note_unreadable_blob(copy, blob, err) : r;
+}
+
+/* It is known to be lost. */
+static void pass_over(struct object_copy *copy, const struct blob *blob)
+{
+    copy->damaged++;
+    name_lacking(copy, blob->state == BLOB_MISSING ? "missing" : "corrupt", blob->key);
 }
 
 static int copy_blobs(struct copying *self, struct error *err)
@@ -170,7 +215,7 @@ static int copy_blobs(struct copying *self, struct error *err)
             if (page[i].state == BLOB_LIVE || page[i].state == BLOB_CONDEMNED)
                 r = copy_blob(self, &page[i], err);
             else
-                self->copy->damaged++;
+                pass_over(self->copy, &page[i]);
             after = page[i].id;
         }
         if (r < 0 || count < PAGE)
@@ -181,15 +226,17 @@ static int copy_blobs(struct copying *self, struct error *err)
 
 /* ------------------------------------------------------------ records */
 
-/* 1: of a version that `rows` has. One that cannot be read, or is of a later version, is not. */
-static int is_wanted(struct object_copy *copy, const char *name, struct error *err)
+/* 1: of a version that `rows` has. One that is none, or of a later version, is not. */
+static int is_wanted(struct copying *self, const char *name, struct error *err)
 {
+    struct object_copy *copy = self->copy;
     cleanup(version_release) struct version version = version_empty();
     cleanup(record_release) struct record record;
     int r;
 
     record_init(&record);
     r = record_store_read(copy->from, name, &record, err);
+    self->is_from = r < 0;
     if (r == 0)
         r = version_get(copy->rows, record.project, record.app, record.version, &version, err);
     if (r == -ENOENT || r == -ESTALE || r == -EBADMSG)
@@ -209,10 +256,12 @@ static int copy_record(void *context, const char *name, uint64_t size, int64_t c
 
     if (r < 0 || kind == RECORD_NONE)
         return r;
-    r = kind == RECORD_PURGED ? 1 : is_wanted(self->copy, name, err);
+    r = kind == RECORD_PURGED ? 1 : is_wanted(self, name, err);
     if (r > 0)
         r = copy_object(self, name, err);
-    return r == -ENOENT ? 0 : r; /* it went since it was listed */
+    if (r == -ENOENT) /* it went since it was listed */
+        return 0;
+    return is_unreadable(self, r) ? note_unreadable(self->copy, name, err) : r;
 }
 
 int object_copy_run(struct object_copy *copy, struct error *err)

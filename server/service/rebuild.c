@@ -35,8 +35,7 @@ static void tell(struct rebuilding *self, enum rebuild_found kind, const char *n
 /* What may be wrong with one object and says nothing of the next; the store itself answers. */
 static bool is_of_one(struct rebuilding *self, int r)
 {
-    return (r == -EIO || r == -EBADMSG || r == -EINVAL || r == -ENOENT) &&
-           blob_store_check(self->store, NULL) == 0;
+    return object_is_unreadable(r) && blob_store_check(self->store, NULL) == 0;
 }
 
 /* ------------------------------------------------------------ blobs */

@@ -96,15 +96,16 @@ int restore_run(const struct restore *restore, struct backup_result *out, struct
 {
     struct restoring self = {
         .restore = restore,
-        .copy = { .from = restore->from, .to = restore->to, .go_on = go_on },
+        .copy = { .from = restore->from,
+                  .to = restore->to,
+                  .go_on = go_on,
+                  .lacking = &out->lacking },
     };
     int r = run(&self, err);
 
     new_database_release(&self.place);
     if (r == 0)
-        *out = (struct backup_result){ .objects = self.copy.objects,
-                                       .copied_objects = self.copy.copied_objects,
-                                       .copied_bytes = self.copy.copied_bytes,
-                                       .damaged = self.copy.damaged };
+        r = buf_check(&out->lacking, err);
+    backup_result_fill(out, &self.copy);
     return r;
 }

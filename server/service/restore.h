@@ -17,5 +17,6 @@ struct restore {
     struct blob_store *from, *to; /* of one id */
 };
 
-/* -EBUSY: the backup's database was not closed. -EBADMSG: it belongs to another store. */
+/* `out` is init'ed by the caller. 0 also when something lacks. -EBUSY: the backup's database was
+ * not closed. -EBADMSG: it belongs to another store. */
 int restore_run(const struct restore *restore, struct backup_result *out, struct error *err);

@@ -315,6 +315,7 @@ def test_what_is_damaged_is_not_copied(world):
     victim.write_bytes(data)
     done = backup(server, place, code=1)
     assert "complete but for 1 blobs" in done.stderr and json.loads(done.stdout)["damaged"] == 1
+    assert json.loads(done.stdout)["lacking"] == [f"corrupt: {key}"]
     assert key not in objects(place) and versions(place) == {"one", "two"}
     verb(restored, "restore", place, code=1)
     with Server(restored) as again:

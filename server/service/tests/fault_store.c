@@ -20,7 +20,9 @@ struct fault_store {
     int for_ever;
     int failed;
     int removal_error; /* 0: none */
-    uint64_t left;     /* UINT64_MAX: as the inner store says */
+    int object_error;  /* 0: none */
+    char object[64];
+    uint64_t left; /* UINT64_MAX: as the inner store says */
 };
 
 struct fault_writer {
@@ -146,6 +148,8 @@ static int fault_open(struct blob_store *store, const char *key, uint64_t offset
     struct blob_reader *inner;
     int r = strike(store, err);
 
+    if (r == 0 && cast(store)->object_error < 0 && strcmp(cast(store)->object, key) == 0)
+        r = error_set(err, cast(store)->object_error, "an object that cannot be read");
     if (r < 0)
         return r;
     inner = memory_new(sizeof(*inner));
@@ -282,6 +286,18 @@ void fault_store_heal(struct blob_store *store)
     pthread_mutex_lock(&self->lock);
     self->fail_at = -1;
     self->removal_error = 0;
+    self->object_error = 0;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void fault_store_fail_object(struct blob_store *store, const char *key, int error)
+{
+    struct fault_store *self = cast(store);
+
+    assert(strlen(key) < sizeof(self->object));
+    pthread_mutex_lock(&self->lock);
+    memcpy(self->object, key, strlen(key) + 1);
+    self->object_error = error;
     pthread_mutex_unlock(&self->lock);
 }
 

@@ -18,7 +18,9 @@
 #include "server/service/backup.h"
 #include "server/service/jobs.h"
 #include "server/service/record_store.h"
+#include "server/service/tests/fault_store.h"
 #include "server/service/tests/world.h"
+#include "server/service/version_record.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/blob_store_file.h"
 
@@ -77,9 +79,10 @@ static int make(struct backup_result *out, struct error *err)
 
 static struct backup_result made(void)
 {
-    struct backup_result result = { 0 };
+    struct backup_result result;
     struct error err = { 0 };
 
+    backup_result_init(&result);
     if (make(&result, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(access(database_path, F_OK), 0);
@@ -165,8 +168,80 @@ static void test_what_is_lost(void **state)
     assert_int_equal(blob_store_remove(world.store, tree.key, NULL), 0);
     result = made();
     assert_int_equal(result.damaged, 1);
+    assert_int_equal(backup_outcome(&result, "it", NULL), -EIO);
     assert_int_equal(state_of("v1", &copied), 0);
     assert_int_equal(copied, BLOB_MISSING);
+    backup_result_release(&result);
+}
+
+/* A bad sector of one object keeps no other one out, is named, and the next backup has it. */
+static void test_what_cannot_be_read(void **state)
+{
+    const struct blob tree = blob_of("v1");
+    struct backup_result result;
+    struct error err = { 0 };
+    enum blob_state copied;
+    char expected[64];
+
+    push("v2", &other);
+    fault_store_fail_object(world.store, tree.key, -EIO);
+    result = made();
+    assert_int_equal(result.unreadable, 1);
+    assert_int_equal(result.damaged, 0);
+    assert_true(result.objects >= world_object_count(&world) - 2); /* and its merkle object */
+    snprintf(expected, sizeof(expected), "\"unreadable: %s\"", tree.key);
+    assert_string_equal(buf_text(&result.lacking), expected);
+    assert_int_equal(backup_outcome(&result, "it", &err), -EIO);
+    assert_non_null(strstr(err.text, "it is complete but for 1 objects that cannot be read"));
+    assert_int_equal(state_of("v1", &copied), 0);
+    assert_int_equal(copied, BLOB_MISSING);
+    assert_int_equal(state_of("v2", &copied), 0);
+    assert_int_equal(copied, BLOB_LIVE);
+    backup_result_release(&result);
+    fault_store_heal(world.store);
+    result = made();
+    assert_int_equal(result.unreadable, 0);
+    assert_int_equal(backup_outcome(&result, "it", NULL), 0);
+    assert_int_equal(state_of("v1", &copied), 0);
+    assert_int_equal(copied, BLOB_LIVE);
+}
+
+/* A record, too: the version is in the database. */
+static void test_a_record_that_cannot_be_read(void **state)
+{
+    cleanup(version_release) struct version version = version_empty();
+    struct backup_result result;
+    struct record record;
+    char key[RECORD_KEY_SIZE];
+
+    assert_int_equal(version_get(world.database, "p", "a", "v1", &version, NULL), 0);
+    record_init(&record);
+    assert_int_equal(version_record_of(&version, &record, NULL), 0);
+    record_key(&record, key);
+    record_release(&record);
+    fault_store_fail_object(world.store, key, -EIO);
+    result = made();
+    assert_int_equal(result.unreadable, 1);
+    assert_non_null(strstr(buf_text(&result.lacking), key));
+    assert_int_equal(result.objects, world_object_count(&world) - 1);
+    backup_result_release(&result);
+}
+
+/* Nothing is made of a store that is not there, and what was made before stays. */
+static void test_a_store_that_goes_away(void **state)
+{
+    struct backup_result result = made();
+    enum blob_state copied;
+
+    push("v2", &other);
+    backup_result_init(&result);
+    fault_store_fail(world.store, 3, -EIO, 1);
+    assert_int_equal(make(&result, NULL), -EIO);
+    backup_result_release(&result);
+    fault_store_heal(world.store);
+    assert_int_equal(state_of("v2", NULL), -ENOENT);
+    assert_int_equal(state_of("v1", &copied), 0);
+    assert_int_equal(copied, BLOB_LIVE);
 }
 
 static void test_what_was_copied_before_is_kept(void **state)
@@ -192,6 +267,7 @@ static void test_one_that_died(void **state)
     struct error err = { 0 };
     size_t count;
 
+    backup_result_init(&result);
     assert_int_equal(job_begin(world.database, &actor_host, &draft, "dead", 60, &dead, NULL), 0);
     assert_int_equal(make(&result, &err), -EBUSY);
     assert_int_equal(jobs_work(world.services, &count, NULL), 0);
@@ -225,6 +301,9 @@ int main(void)
         CASE(test_the_second_copies_what_is_new),
         CASE(test_what_the_snapshot_does_not_know_goes),
         CASE(test_what_is_lost),
+        CASE(test_what_cannot_be_read),
+        CASE(test_a_record_that_cannot_be_read),
+        CASE(test_a_store_that_goes_away),
         CASE(test_what_was_copied_before_is_kept),
         CASE(test_one_that_died),
         CASE(test_it_is_not_asked_for),

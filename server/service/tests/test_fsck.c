@@ -76,7 +76,7 @@ static int64_t number_of(const struct json *json, const char *name)
 }
 
 struct expected {
-    int64_t missing, corrupt, recovered, strays, moved_aside;
+    int64_t missing, corrupt, unreadable, recovered, strays, moved_aside;
     size_t broken;
 };
 
@@ -87,6 +87,7 @@ static void expect(const char *params, struct expected expected)
     assert_non_null(json);
     assert_int_equal(number_of(json, "missing"), expected.missing);
     assert_int_equal(number_of(json, "corrupt"), expected.corrupt);
+    assert_int_equal(number_of(json, "unreadable"), expected.unreadable);
     assert_int_equal(number_of(json, "recovered"), expected.recovered);
     assert_int_equal(number_of(json, "strays"), expected.strays);
     assert_int_equal(number_of(json, "moved_aside"), expected.moved_aside);
@@ -258,6 +259,41 @@ static void test_a_store_that_is_away(void **state)
     expect(FULL, (struct expected){ 0 });
 }
 
+/* A bad sector is named, and nothing is concluded; the others are looked at all the same. */
+static void test_an_object_that_cannot_be_read(void **state)
+{
+    const struct blob bad = row_of(0), lost = row_of(1);
+    char merkle_key[BLOB_MERKLE_KEY_SIZE], found[80];
+    struct json *json;
+    const char *text;
+
+    blob_merkle_key(&bad, merkle_key);
+    assert_int_equal(blob_store_remove(world.inner, lost.key, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        fault_store_fail_object(world.store, i == 0 ? bad.key : merkle_key, -EIO);
+        expect(FULL, (struct expected){ .unreadable = 1, .missing = 1 });
+    }
+    snprintf(found, sizeof(found), "unreadable: %s", bad.key);
+    json = run(FULL_REPAIR);
+    assert_non_null(json);
+    text = NULL;
+    for (const struct json_value *at = NULL;
+         (at = json_next(json_member(json_root(json), "found"), at)) != NULL;) {
+        assert_int_equal(json_get_text(at, "found", &text, NULL), 0);
+        if (strcmp(text, found) == 0)
+            break;
+        text = NULL;
+    }
+    assert_non_null(text);
+    json_free(json);
+    assert_int_equal(state_of(0), BLOB_LIVE);
+    assert_int_equal(state_of(1), BLOB_MISSING);
+    fault_store_heal(world.store);
+    push_again();
+    expect(FULL, (struct expected){ 0 });
+    sample_check(&world, "p", "a", "v", &sample);
+}
+
 static void test_params_that_are_none(void **state)
 {
     assert_null(run("{\"full\":7}"));
@@ -266,9 +302,13 @@ static void test_params_that_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well),           cmocka_unit_test(test_a_lost_object),
-        cmocka_unit_test(test_other_bytes),           cmocka_unit_test(test_the_merkle_object),
-        cmocka_unit_test(test_objects_without_a_row), cmocka_unit_test(test_a_store_that_is_away),
+        cmocka_unit_test(test_all_is_well),
+        cmocka_unit_test(test_a_lost_object),
+        cmocka_unit_test(test_other_bytes),
+        cmocka_unit_test(test_the_merkle_object),
+        cmocka_unit_test(test_objects_without_a_row),
+        cmocka_unit_test(test_a_store_that_is_away),
+        cmocka_unit_test(test_an_object_that_cannot_be_read),
         cmocka_unit_test(test_params_that_are_none),
     };
 
