@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,8 @@
 #define SEND_BUFFER (64 * 1024)
 /* A peer that is gone without a word is noticed by what is not acknowledged. */
 #define UNACKNOWLEDGED_MS 45000u
+/* Connections that one call of the kernel looks at. */
+#define LOOK_BATCH 64
 
 struct http_feed {
     struct http_server *server;
@@ -69,6 +72,40 @@ void http_feeds_end(struct http_server *server, const struct map *actors)
         at->ended = true;
         wake(at);
     }
+    pthread_mutex_unlock(&server->feeds.lock);
+}
+
+/* Under the lock: nobody in the list has a descriptor that is somebody else's by now. */
+static void end_closed(struct http_feed **feeds, struct pollfd *looks, nfds_t count)
+{
+    if (count == 0 || poll(looks, count, 0) <= 0)
+        return;
+    for (nfds_t i = 0; i < count; i++) {
+        if (looks[i].revents == 0)
+            continue;
+        feeds[i]->ended = true;
+        wake(feeds[i]);
+    }
+}
+
+void http_feeds_end_closed(struct http_server *server)
+{
+    struct http_feed *feeds[LOOK_BATCH];
+    struct pollfd looks[LOOK_BATCH];
+    nfds_t count = 0;
+
+    pthread_mutex_lock(&server->feeds.lock);
+    for (struct http_feed *at = server->feeds.first; at != NULL; at = at->next) {
+        if (!at->waiting)
+            continue;
+        feeds[count] = at;
+        looks[count++] = (struct pollfd){ .fd = at->fd, .events = POLLRDHUP };
+        if (count == LOOK_BATCH) {
+            end_closed(feeds, looks, count);
+            count = 0;
+        }
+    }
+    end_closed(feeds, looks, count);
     pthread_mutex_unlock(&server->feeds.lock);
 }
 

@@ -30,5 +30,8 @@ void http_feeds_release(struct http_feeds *feeds);
 
 /* Ends those whose actor is a key of `actors`. */
 void http_feeds_end(struct http_server *server, const struct map *actors);
+/* Ends those that wait and whose peer has closed: the library does not look at the connection of
+ * one that is suspended, and it would keep its place until there is something to send. */
+void http_feeds_end_closed(struct http_server *server);
 /* Ends all: one that waits with the end of its body, one whose peer does not read by cutting. */
 void http_feeds_stop(struct http_server *server);

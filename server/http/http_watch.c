@@ -114,6 +114,7 @@ static void *watch_run(void *context)
             continue;
         collect_actors(watch, &actors);
         pthread_mutex_unlock(&server->lock);
+        http_feeds_end_closed(server);
         ask(server, &actors);
         pthread_mutex_lock(&server->lock);
         if (actors.count == 0)

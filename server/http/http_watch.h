@@ -15,6 +15,8 @@ struct http_server;
  * a second about each actor in it (http_server.h, alive). The connection of a dead
  * one is reset: what waits in the socket is thrown away with it.
  *
+ * In each round it also ends feeds whose peer is gone (http_feed.h).
+ *
  * An exchange is in the list only while its connection is open.
  */
 struct http_watch {

@@ -243,6 +243,26 @@ static void ends_with_its_actor(void **state)
     fixture_stop(&fixture);
 }
 
+/* Its place is free at once, also when there is nothing to send for long. */
+static void one_whose_peer_is_gone_ends(void **state)
+{
+    struct fixture fixture = { .admit = admit };
+    int gone, other;
+
+    start(&fixture, &(struct fixture_options){ .alive = alive });
+    gone = ask(&fixture, "/plain");
+    wait_for(&waits, 1);
+    other = ask(&fixture, "/plain");
+    wait_for(&waits, 2);
+    close(gone);
+    wait_for(&closed, 1);
+    say("still there");
+    expect(other, "still there");
+    assert_int_equal(closed, 1);
+    close(other);
+    fixture_stop(&fixture);
+}
+
 static void one_that_does_not_read_is_closed(void **state)
 {
     struct fixture fixture = { 0 };
@@ -284,6 +304,7 @@ int main(void)
         cmocka_unit_test(wakes_race_with_waits),
         cmocka_unit_test(loads_on_a_worker),
         cmocka_unit_test(ends_with_its_actor),
+        cmocka_unit_test(one_whose_peer_is_gone_ends),
         cmocka_unit_test(one_that_does_not_read_is_closed),
         cmocka_unit_test(stop_does_not_wait),
     };
