@@ -8,7 +8,7 @@
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
 #include "server/http/url.h"
-#include "server/service/event_hub.h"
+#include "server/service/event_listener.h"
 
 static enum http_feed_turn take(void *context, void *out, size_t size, size_t *out_size)
 {

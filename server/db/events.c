@@ -111,9 +111,77 @@ int event_bounds(struct database *database, struct event_bounds *out, struct err
     return 0;
 }
 
-static int event_read(struct rows *rows, void *out_item, struct error *err)
+/* ------------------------------------------------------------ of a place */
+
+#define COLUMNS "SELECT number, at, type, project, app, version, actor, data FROM events"
+#define BEHIND " WHERE number > $1"
+#define UPWARDS " ORDER BY number LIMIT $2"
+#define NUMBERED "SELECT number, type, project, app FROM events WHERE number IS NOT NULL"
+#define DOWNWARDS " ORDER BY number DESC"
+
+#define FORGOTTEN "SELECT number, type, project, app FROM events_forgotten"
+
+/* Everything, a project, an app: each with a way of its own through the tables. */
+static const struct {
+    const char *list;      /* after, limit, project, app */
+    const char *last;      /* project, app */
+    const char *forgotten; /* project, app */
+} texts[] = {
+    { COLUMNS BEHIND UPWARDS, NUMBERED DOWNWARDS, FORGOTTEN DOWNWARDS },
+    { COLUMNS BEHIND " AND project = $3" UPWARDS, NUMBERED " AND project = $1" DOWNWARDS,
+      FORGOTTEN " WHERE project = $1" DOWNWARDS },
+    { COLUMNS BEHIND " AND project = $3 AND app = $4" UPWARDS,
+      NUMBERED " AND project = $1 AND app = $2" DOWNWARDS,
+      FORGOTTEN " WHERE project = $1 AND app = $2" DOWNWARDS },
+};
+
+static size_t depth_of(const struct event_part *part)
 {
-    struct event *event = out_item;
+    return (part->project[0] != '\0') + (part->app[0] != '\0');
+}
+
+static int is_in(struct rows *rows, const struct event_part *part, bool *out, struct error *err)
+{
+    struct event event;
+    int r = rows_text(rows, 1, event.type, sizeof(event.type), err);
+
+    if (r >= 0)
+        r = rows_text(rows, 2, event.project, sizeof(event.project), err);
+    if (r >= 0)
+        r = rows_text(rows, 3, event.app, sizeof(event.app), err);
+    if (r >= 0)
+        *out = part->has == NULL || event.type[0] == '\0' ||
+               part->has(part->context, event.type, event.project, event.app);
+    return r;
+}
+
+/* The first number of the part among these; 0: none. From the newest on that is as a rule near. */
+static int find_first(struct transaction *tx, const char *sql, const struct event_part *part,
+                      int64_t *out, struct error *err)
+{
+    cleanup(rows_release) struct rows rows = { 0 };
+    const struct value values[] = { value_text(part->project), value_text(part->app) };
+    bool found = false;
+    int r = transaction_query(tx, sql, values, depth_of(part), &rows, err);
+
+    while (r >= 0 && !found && (r = rows_next(&rows, err)) > 0)
+        r = is_in(&rows, part, &found, err);
+    if (r >= 0)
+        *out = found ? rows_integer(&rows, 0) : 0;
+    return r < 0 ? r : 0;
+}
+
+struct listing {
+    const struct event_part *part;
+    int64_t after;
+    size_t limit;
+    struct event *items;
+    size_t count;
+    int64_t forgotten;
+};
+
+static int event_read(struct rows *rows, struct event *event, struct error *err)
+{
     int r;
 
     event->number = rows_integer(rows, 0);
@@ -132,51 +200,140 @@ static int event_read(struct rows *rows, void *out_item, struct error *err)
     return r;
 }
 
-static void event_release(void *item)
+static int list(struct transaction *tx, void *context, struct error *err)
 {
-    struct event *event = item;
+    cleanup(rows_release) struct rows rows = { 0 };
+    struct listing *listing = context;
+    const struct event_part *part = listing->part;
+    const size_t depth = depth_of(part);
+    const struct value values[] = { value_integer(listing->after),
+                                    value_integer((int64_t)listing->limit),
+                                    value_text(part->project), value_text(part->app) };
+    int r = find_first(tx, texts[depth].forgotten, part, &listing->forgotten, err);
 
-    memory_free(event->actor);
-    memory_free(event->data);
+    if (r >= 0)
+        r = transaction_query(tx, texts[depth].list, values, 2 + depth, &rows, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) > 0)
+        r = event_read(&rows, &listing->items[listing->count++], err);
+    return r;
+}
+
+int event_list_of(struct database *database, const struct event_part *part, int64_t after,
+                  size_t limit, struct event **out_items, size_t *out_count, int64_t *out_forgotten,
+                  struct error *err)
+{
+    struct listing listing = { .part = part, .after = after, .limit = limit };
+    int r;
+
+    listing.items = memory_array(limit, sizeof(*listing.items));
+    if (listing.items == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    r = transaction_read(database, list, &listing, err);
+    if (r < 0) {
+        event_list_free(listing.items, listing.count);
+        return r;
+    }
+    *out_items = listing.items;
+    *out_count = listing.count;
+    *out_forgotten = listing.forgotten;
+    return 0;
 }
 
 int event_list(struct database *database, int64_t after, size_t limit, struct event **out_items,
                size_t *out_count, struct error *err)
 {
-    static const struct row_shape shape = { .size = sizeof(struct event),
-                                            .read = event_read,
-                                            .release = event_release };
-    void *items;
-    int r = transaction_list(database,
-                             "SELECT number, at, type, project, app, version, actor, data"
-                             " FROM events WHERE number > $1 ORDER BY number LIMIT $2",
-                             VALUES(value_integer(after), value_integer((int64_t)limit)), &shape,
-                             limit, &items, out_count, err);
+    static const struct event_part everything = { .project = "", .app = "" };
+    int64_t ignored;
 
-    if (r == 0)
-        *out_items = items;
-    return r;
+    return event_list_of(database, &everything, after, limit, out_items, out_count, &ignored, err);
 }
 
 struct event *event_list_free(struct event *items, size_t count)
 {
-    for (size_t i = 0; items != NULL && i < count; i++)
-        event_release(&items[i]);
+    for (size_t i = 0; items != NULL && i < count; i++) {
+        memory_free(items[i].actor);
+        memory_free(items[i].data);
+    }
     return memory_free(items);
 }
 
-/* A piece of the beginning: numbers have no gaps behind the oldest. */
-int event_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
-                 struct error *err)
+struct viewing {
+    const struct event_part *seen, *wanted;
+    struct event_view view;
+};
+
+static int view(struct transaction *tx, void *context, struct error *err)
 {
-    int r = transaction_run_alone(
-        database,
-        "DELETE FROM events WHERE number <= (SELECT max(f.number) FROM (SELECT number, at"
-        " FROM events WHERE number IS NOT NULL ORDER BY number LIMIT $2) f WHERE f.at < $1)",
-        VALUES(value_integer(before_s), value_integer((int64_t)limit)), err);
+    struct viewing *self = context;
+    const size_t depth = depth_of(self->seen);
+    int r = transaction_integer(tx, "SELECT last_number FROM sequencer WHERE one = 1", NO_VALUES,
+                                &self->view.last, err);
+
+    if (r >= 0)
+        r = find_first(tx, texts[depth].last, self->seen, &self->view.seen_last, err);
+    if (r >= 0 && self->view.seen_last == 0)
+        r = find_first(tx, texts[depth].forgotten, self->seen, &self->view.seen_last, err);
+    if (r >= 0)
+        r = find_first(tx, texts[depth_of(self->wanted)].forgotten, self->wanted,
+                       &self->view.forgotten, err);
+    return r;
+}
+
+int event_view(struct database *database, const struct event_part *seen,
+               const struct event_part *wanted, struct event_view *out, struct error *err)
+{
+    struct viewing self = { .seen = seen, .wanted = wanted };
+    int r = transaction_read(database, view, &self, err);
 
     if (r < 0)
         return r;
-    *out_count = (size_t)r;
+    *out = self.view;
     return 0;
+}
+
+/* ------------------------------------------------------------ age */
+
+struct forgetting {
+    int64_t before_s;
+    size_t limit;
+    int count;
+};
+
+/* A piece of the beginning: numbers have no gaps behind the oldest. */
+static int forget(struct transaction *tx, void *context, struct error *err)
+{
+    struct forgetting *self = context;
+    int64_t last = 0;
+    int r =
+        transaction_integer(tx,
+                            "SELECT coalesce(max(f.number), 0) FROM (SELECT number, at FROM events"
+                            " WHERE number IS NOT NULL ORDER BY number LIMIT $2) f WHERE f.at < $1",
+                            VALUES(value_integer(self->before_s),
+                                   value_integer((int64_t)self->limit)),
+                            &last, err);
+
+    if (r >= 0)
+        r = transaction_run(tx,
+                            "INSERT INTO events_forgotten (project, app, type, number)"
+                            " SELECT coalesce(project, ''), coalesce(app, ''), type, max(number)"
+                            " FROM events WHERE number <= $1 GROUP BY 1, 2, 3"
+                            " ON CONFLICT (project, app, type)"
+                            " DO UPDATE SET number = excluded.number",
+                            VALUES(value_integer(last)), err);
+    if (r >= 0)
+        r = transaction_run(tx, "DELETE FROM events WHERE number <= $1",
+                            VALUES(value_integer(last)), err);
+    self->count = r;
+    return r;
+}
+
+int event_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
+                 struct error *err)
+{
+    struct forgetting self = { .before_s = before_s, .limit = limit };
+    int r = transaction_write(database, forget, &self, err);
+
+    if (r == 0)
+        *out_count = (size_t)self.count;
+    return r;
 }

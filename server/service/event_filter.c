@@ -82,8 +82,8 @@ static bool is_for_admins(const char *type, const char *project)
     return false;
 }
 
-static bool may_see(const struct event_filter *filter, const char *type, const char *project,
-                    const char *app)
+bool event_filter_sees(const struct event_filter *filter, const char *type, const char *project,
+                       const char *app)
 {
     if (filter->seen_project[0] != '\0' && strcmp(filter->seen_project, project) != 0)
         return false;
@@ -110,5 +110,5 @@ bool event_filter_takes(const struct event_filter *filter, const char *type, con
         return false;
     for (size_t i = 0; i < filter->type_count && !fits; i++)
         fits = type_fits(filter->types[i], type);
-    return fits && may_see(filter, type, project, app);
+    return fits && event_filter_sees(filter, type, project, app);
 }

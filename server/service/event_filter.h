@@ -38,6 +38,9 @@ void event_filter_release(struct event_filter *filter);
 /* One or more types, with commas between. -EINVAL: no type can be called so; -EFBIG: too many. */
 int event_filter_add_types(struct event_filter *filter, struct span list, struct error *err);
 
-/* "" where the event has none. */
+/* May it be known of? "" where the event has none. */
+bool event_filter_sees(const struct event_filter *filter, const char *type, const char *project,
+                       const char *app);
+/* And is it wanted? */
 bool event_filter_takes(const struct event_filter *filter, const char *type, const char *project,
                         const char *app);

@@ -19,8 +19,7 @@ struct event;
 #define EVENT_TEXT_MAX ((size_t)1 << 20)
 
 void event_text_write(struct buf *out, const struct event *event);
-/* A sign of life. It also tells up to where the stream has come, so that who comes back with that
- * number is not sent through what was not for him. */
+/* A sign of life, and the number to come back with. */
 void event_text_write_beat(struct buf *out, int64_t number);
 /* What was behind `after` is not kept any more; the stream goes on behind `number`. */
 void event_text_write_gone(struct buf *out, int64_t after, int64_t number);

@@ -18,7 +18,7 @@ API = "/api/v1"
 def own(tmp_path_factory):
     """A server whose events are this file's alone, with short times."""
     environment = {"KKARTIFACT_EVENT_HEARTBEAT": "1s", "KKARTIFACT_IDLE_TIMEOUT": "2s",
-                   "KKARTIFACT_EVENT_LISTENERS": "20", "KKARTIFACT_EVENT_LISTENERS_PER_TOKEN": "8"}
+                   "KKARTIFACT_EVENT_LISTENERS": "40", "KKARTIFACT_EVENT_LISTENERS_PER_TOKEN": "99"}
     with Server(tmp_path_factory.mktemp("events") / "data", environment=environment) as running:
         running.admin = running.token("admin", name="admin")
         yield running
@@ -161,23 +161,37 @@ def test_signs_of_life(own):
 
 
 def test_limits(own):
-    token, other = own.token("pull", name="one"), own.token("pull", name="two")
+    """A token has a quarter of the 40 places at most, whatever the setting says."""
+    tokens = [own.token("pull", name=name) for name in ("one", "two", "three", "four")]
     until(lambda: metric(own, "kkartifact_event_listeners") == 0)
-    open_ones = [Listener(own, token) for _ in range(8)]
-    answer = own.request("GET", API + "/events", token=token)
+    open_ones = [Listener(own, tokens[0]) for _ in range(10)]
+    answer = own.request("GET", API + "/events", token=tokens[0])
     assert (answer.status, answer.code) == (429, "rate-limited"), answer
     assert int(answer.headers["retry-after"]) > 0
-    open_ones += [Listener(own, other) for _ in range(8)]
-    open_ones += [Listener(own, own.admin) for _ in range(4)]
-    assert metric(own, "kkartifact_event_listeners") == 20
+    open_ones += [Listener(own, token) for token in tokens[1:] for _ in range(10)]
+    assert metric(own, "kkartifact_event_listeners") == 40
     answer = own.request("GET", API + "/events", token=own.admin)
     assert (answer.status, answer.code) == (503, "not-ready"), answer
     assert int(answer.headers["retry-after"]) > 0
     for listener in open_ones:
         listener.close()
     until(lambda: metric(own, "kkartifact_event_listeners") == 0)
-    with Listener(own, token) as listener:
+    with Listener(own, tokens[0]) as listener:
         assert listener.status == 200
+
+
+def test_one_that_was_closed_leaves_its_place(tmp_path):
+    """At once, not when there is something to tell it at last."""
+    environment = {"KKARTIFACT_EVENT_HEARTBEAT": "40s", "KKARTIFACT_EVENT_LISTENERS": "4"}
+    with Server(tmp_path / "data", environment=environment) as server:
+        token = server.token("pull")
+        began = time.monotonic()
+        for _ in range(5):
+            until(lambda: metric(server, "kkartifact_event_listeners") == 0)
+            listener = Listener(server, token)
+            assert listener.status == 200
+            listener.close()
+        assert time.monotonic() - began < 40
 
 
 def test_revoked_and_expired_tokens_end_their_streams(own):

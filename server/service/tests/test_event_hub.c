@@ -10,9 +10,11 @@
 
 #include "common/base/buf.h"
 #include "common/base/memory.h"
+#include "server/db/events.h"
 #include "server/db/events_outbox.h"
 #include "server/db/transaction.h"
 #include "server/service/event_hub.h"
+#include "server/service/event_listener.h"
 #include "server/service/event_sequence.h"
 #include "server/service/tests/world.h"
 
@@ -67,10 +69,19 @@ static void step(void)
     assert_int_equal(event_hub_step(world.services, &count, NULL), 0);
 }
 
-static int forget(struct transaction *tx, void *context, struct error *err)
+static void number(void)
 {
-    return transaction_run(tx, "DELETE FROM events WHERE number <= $1",
-                           VALUES(value_integer(*(int64_t *)context)), err);
+    size_t count;
+
+    assert_int_equal(event_sequence_step(world.services, &count, NULL), 0);
+}
+
+static void forget(size_t count)
+{
+    size_t forgotten;
+
+    assert_int_equal(event_forget(world.database, INT64_MAX, count, &forgotten, NULL), 0);
+    assert_int_equal(forgotten, count);
 }
 
 static void count_wake(void *context)
@@ -127,6 +138,16 @@ static size_t check_numbers(struct buf *out, int64_t from)
         count++;
     }
     return count;
+}
+
+static int64_t first_number(struct buf *out)
+{
+    const char *at = strstr(buf_text(out), "{\"number\":");
+    long long number = 0;
+
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "{\"number\":%lld", &number), 1);
+    return number;
 }
 
 static void test_only_new_ones(void **state)
@@ -206,8 +227,7 @@ static void test_a_ring_that_begins_anew(void **state)
     assert_true(wakes > 0);
     drain(listener, &out);
     assert_null(strstr(buf_text(&out), "event: gone"));
-    sscanf(strstr(buf_text(&out), "{\"number\":"), "{\"number\":%zu", &numbered);
-    assert_int_equal(check_numbers(&out, (int64_t)numbered), 5000);
+    assert_int_equal(check_numbers(&out, first_number(&out)), 5000);
     event_listener_close(listener);
     buf_release(&out);
 }
@@ -217,12 +237,11 @@ static void test_what_is_gone_is_told(void **state)
     struct buf out = buf_init(BUF_UNLIMITED);
     struct event_listener *listener;
     const int64_t early = 5, edge = 10, future = 1000000;
-    int64_t cut = 10;
 
     write_events("version.created", "p", "a", 20);
     listener = listen_as(&world.caller.identity, NULL, NULL, NULL);
     event_listener_close(listener);
-    assert_true(transaction_write(world.database, forget, &cut, NULL) >= 0);
+    forget(10);
     listener = listen_as(&world.caller.identity, NULL, &early, NULL);
     drain(listener, &out);
     assert_non_null(strstr(buf_text(&out), "event: gone\ndata: {\"after\":5,"));
@@ -240,35 +259,151 @@ static void test_what_is_gone_is_told(void **state)
     buf_release(&out);
 }
 
+/* The last number that a stream told, of whatever kind of line. */
+static int64_t last_id(struct buf *out)
+{
+    const char *at = buf_text(out);
+    long long id = -1;
+
+    while ((at = strstr(at, "id: ")) != NULL) {
+        assert_int_equal(sscanf(at, "id: %lld", &id), 1);
+        at++;
+    }
+    return id;
+}
+
+static struct event_listener *listen_in(const char *project, uint32_t permissions,
+                                        const int64_t *after, struct buf *out)
+{
+    struct event_listener *listener;
+    struct caller caller;
+    char text[64];
+
+    world_token(&world, project, NULL, permissions, &caller, text);
+    listener = listen_as(&caller.identity, NULL, after, NULL);
+    drain(listener, out);
+    return listener;
+}
+
+/* What happens in the projects of others, and who administers one's own, is not to be read from
+ * numbers: not from the first one, not from signs of life, and not by asking. */
+static void test_numbers_tell_nothing_of_others(void **state)
+{
+    struct buf out = buf_init(BUF_UNLIMITED);
+    struct event_listener *listener;
+    int64_t mine, between, after;
+
+    world.beat_ms = 1;
+    world_restart(&world);
+    write_events("version.created", "mine", "a", 1);
+    number();
+    listener = listen_in("mine", ACCESS_PULL, NULL, &out);
+    mine = last_id(&out);
+    event_listener_close(listener);
+    write_events("version.created", "theirs", "a", 5);
+    write_events("token.created", "mine", NULL, 1);
+    number();
+    listener = listen_in("mine", ACCESS_PULL, NULL, &out);
+    assert_int_equal(last_id(&out), mine);
+    write_events("version.created", "theirs", "a", 7);
+    do {
+        step();
+        drain(listener, &out);
+    } while (out.size == 0);
+    assert_non_null(strstr(buf_text(&out), ": beat"));
+    assert_int_equal(last_id(&out), mine);
+    event_listener_close(listener);
+    between = mine + 3; /* given, but not to it: as one that was never given */
+    after = mine + 1000000;
+    for (int i = 0; i < 2; i++) {
+        listener = listen_in("mine", ACCESS_PULL, i == 0 ? &between : &after, &out);
+        assert_non_null(strstr(buf_text(&out), "event: gone"));
+        assert_int_equal(last_id(&out), mine);
+        event_listener_close(listener);
+    }
+    listener = listen_in("mine", ACCESS_ALL, NULL, &out);
+    assert_true(last_id(&out) > mine); /* its administrator knows of its tokens */
+    event_listener_close(listener);
+    listener = listen_in(NULL, ACCESS_PULL, NULL, &out);
+    assert_true(last_id(&out) >= mine + 12);
+    event_listener_close(listener);
+    buf_release(&out);
+}
+
+/* Where nothing happens for long: who comes back with the number of before has lost nothing,
+ * however much of others is forgotten in between, and what comes then is told once. */
+static void test_a_quiet_project_loses_nothing(void **state)
+{
+    struct buf out = buf_init(BUF_UNLIMITED);
+    struct event_listener *listener;
+    struct event_bounds bounds;
+    int64_t mine, before;
+
+    write_events("version.created", "mine", "a", 2);
+    number();
+    listener = listen_in("mine", ACCESS_PULL, NULL, &out);
+    mine = last_id(&out);
+    before = mine - 1;
+    event_listener_close(listener);
+    write_events("version.created", "theirs", "a", 6000);
+    number();
+    assert_int_equal(event_bounds(world.database, &bounds, NULL), 0);
+    forget((size_t)(mine + 3000 - bounds.oldest + 1));
+    for (int i = 0; i < 2; i++) {
+        listener = listen_in("mine", ACCESS_PULL, &mine, &out);
+        assert_null(strstr(buf_text(&out), "event: gone"));
+        assert_int_equal(last_id(&out), mine);
+        event_listener_close(listener);
+    }
+    listener = listen_in("mine", ACCESS_PULL, NULL, &out);
+    assert_int_equal(last_id(&out), mine);
+    event_listener_close(listener);
+    listener = listen_in("mine", ACCESS_PULL, &before, &out); /* of its own something is gone */
+    assert_non_null(strstr(buf_text(&out), "event: gone"));
+    event_listener_close(listener);
+    write_events("version.created", "mine", "a", 3);
+    number();
+    listener = listen_in("mine", ACCESS_PULL, &mine, &out);
+    assert_null(strstr(buf_text(&out), "event: gone"));
+    step();
+    drain(listener, &out);
+    assert_null(strstr(buf_text(&out), "event: gone"));
+    assert_int_equal(check_numbers(&out, first_number(&out)), 3);
+    event_listener_close(listener);
+    buf_release(&out);
+}
+
 static void test_limits(void **state)
 {
-    struct event_listener *listeners[4];
+    struct event_listener *listeners[8], *none;
     struct event_filter filter;
     struct caller other;
     struct event_wish wish = { .filter = &filter };
     struct refusal why = { 0 };
     char text[64];
 
-    world.listeners_max = 3;
-    world.listeners_per_token_max = 2;
+    world.listeners_max = 8;
+    world.listeners_per_token_max = 4; /* more than its share */
     world_restart(&world);
+    for (int i = 3; i < 8; i++) {
+        world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
+        listeners[i] = listen_as(&other.identity, NULL, NULL, NULL);
+    }
     world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
     listeners[0] = listen_as(&other.identity, NULL, NULL, NULL);
     listeners[1] = listen_as(&other.identity, NULL, NULL, NULL);
     wish.identity = &other.identity;
     event_filter_init(&filter, &other.identity);
-    assert_int_equal(event_listener_open(world.services, &wish, &listeners[2], &why, NULL),
-                     -EAGAIN);
+    assert_int_equal(event_listener_open(world.services, &wish, &none, &why, NULL), -EAGAIN);
     assert_int_equal(why.code, REFUSAL_RATE_LIMITED);
     listeners[2] = listen_as(&world.caller.identity, NULL, NULL, NULL);
     wish.identity = &world.caller.identity;
     event_filter_init(&filter, &world.caller.identity);
-    assert_int_equal(event_listener_open(world.services, &wish, &listeners[3], &why, NULL),
-                     -EAGAIN);
+    assert_int_equal(event_listener_open(world.services, &wish, &none, &why, NULL), -EAGAIN);
     assert_int_equal(why.code, REFUSAL_NOT_READY);
     event_listener_close(listeners[0]);
     listeners[0] = listen_as(&other.identity, NULL, NULL, NULL);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 8; i++)
         event_listener_close(listeners[i]);
 }
 
@@ -279,6 +414,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_catching_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_ring_that_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_gone_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_numbers_tell_nothing_of_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_quiet_project_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
     };
 

@@ -86,6 +86,7 @@ static void open_services(struct world *world)
         .delta_cache_size = 64u << 20,
         .event_listeners_max = world->listeners_max,
         .event_listeners_per_token_max = world->listeners_per_token_max,
+        .event_beat_ms = world->beat_ms,
     };
     struct error err = { 0 };
     int r;

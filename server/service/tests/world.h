@@ -30,8 +30,10 @@ struct world {
     struct blob_store *store; /* the fault store around `inner` */
     struct blob_store *inner;
     struct services *services;
-    struct caller caller;                          /* a global token with everything */
-    size_t listeners_max, listeners_per_token_max; /* from the next restart on; 0: the default */
+    struct caller caller; /* a global token with everything */
+    /* From the next restart on; 0: the default. */
+    size_t listeners_max, listeners_per_token_max;
+    uint32_t beat_ms;
 };
 
 void world_open(struct world *world, enum world_kind kind);
