@@ -293,13 +293,18 @@ void request_fail(struct http_exchange *exchange, void *context, const struct er
     const struct request *request = request_of(exchange);
     const struct refusal *why = request != NULL ? &request->why : &none;
     struct failed failed = { why, failure->text };
-    char offset[24];
+    char number[24];
 
     if (store_header(exchange, context, NULL) < 0)
         return;
     if (why->code == REFUSAL_OFFSET_MISMATCH) {
-        snprintf(offset, sizeof(offset), "%llu", (unsigned long long)why->expected_offset);
-        if (http_answer_header(exchange, "Upload-Offset", offset, NULL) < 0)
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)why->expected_offset);
+        if (http_answer_header(exchange, "Upload-Offset", number, NULL) < 0)
+            return;
+    }
+    if (why->retry_after_s > 0) {
+        snprintf(number, sizeof(number), "%u", (unsigned)why->retry_after_s);
+        if (http_answer_header(exchange, "Retry-After", number, NULL) < 0)
             return;
     }
     if (why->code == REFUSAL_NONE)

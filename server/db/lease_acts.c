@@ -4,14 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/buf.h"
-#include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/codec/json.h"
+#include "server/db/lease_telling.h"
 #include "server/db/transaction.h"
-
-/* A place may be of bytes that are six each in JSON. */
-#define DATA_MAX ((size_t)16 << 10)
 
 static const char *const mode_names[] = {
     [LEASE_PULL] = "pull",
@@ -19,15 +14,6 @@ static const char *const mode_names[] = {
     [LEASE_ATTACH] = "attach",
 };
 #define MODE_COUNT (sizeof(mode_names) / sizeof(mode_names[0]))
-
-static const struct {
-    const char *operation, *event, *word;
-} changes[] = {
-    [LEASE_BEGAN] = { "lease.begin", "lease.changed", "began" },
-    [LEASE_ENDED] = { "lease.end", "lease.changed", "ended" },
-    [LEASE_EXPIRED] = { "lease.expire", "lease.changed", "expired" },
-    [LEASE_REMOVED] = { "lease.remove", "lease.removed", "removed" },
-};
 
 const char *lease_mode_name(enum lease_mode mode)
 {
@@ -43,32 +29,6 @@ int lease_mode_parse(const char *text, enum lease_mode *out)
         }
     }
     return -EINVAL;
-}
-
-int lease_tell(struct transaction *tx, enum lease_change change, const struct lease_told *told,
-               const struct actor *by, struct error *err)
-{
-    cleanup(buf_release) struct buf data = buf_init(DATA_MAX);
-    struct json_writer writer = json_writer_init(&data);
-    struct act act = { .operation = changes[change].operation,
-                       .event = changes[change].event,
-                       .project = told->project,
-                       .app = told->app,
-                       .version = told->version };
-    int r;
-
-    json_begin_object(&writer, NULL);
-    json_text(&writer, "change", changes[change].word);
-    json_text(&writer, "host", told->host);
-    json_text(&writer, "place", told->place);
-    json_text(&writer, "mode", lease_mode_name(told->mode));
-    json_text(&writer, "token", told->token_id);
-    json_end(&writer);
-    r = buf_check(&data, err);
-    if (r < 0)
-        return r;
-    act.data = buf_text(&data);
-    return act_write(tx, by, &act, err);
 }
 
 int lease_read(struct rows *rows, struct lease *out, struct error *err)
@@ -104,7 +64,7 @@ int lease_read(struct rows *rows, struct lease *out, struct error *err)
 }
 
 int lease_take_away(struct transaction *tx, const struct lease *lease, enum lease_change change,
-                    const struct actor *by, struct error *err)
+                    struct lease_telling *telling, struct error *err)
 {
     const struct lease_told told = { .project = lease->project,
                                      .app = lease->app,
@@ -119,5 +79,5 @@ int lease_take_away(struct transaction *tx, const struct lease *lease, enum leas
                                value_text(lease->place)),
                         err);
 
-    return r < 0 ? r : lease_tell(tx, change, &told, by, err);
+    return r < 0 ? r : lease_telling_add(telling, change, &told, err);
 }

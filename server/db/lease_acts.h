@@ -6,7 +6,8 @@
 struct error;
 struct transaction;
 
-/* lease_acts - that a lease began or went, for the files of this folder that make it so. */
+/* lease_acts - that a lease began or went, for the files of this folder that make it so. What was
+ * done is told by lease_telling.h. */
 enum lease_change {
     LEASE_BEGAN,
     LEASE_ENDED,   /* by its holder */
@@ -21,9 +22,6 @@ struct lease_told {
     enum lease_mode mode;
 };
 
-int lease_tell(struct transaction *tx, enum lease_change change, const struct lease_told *told,
-               const struct actor *by, struct error *err);
-
 /* `transaction_query` of leases with what lease_read() wants, up to and without WHERE. */
 #define LEASE_SELECT                                                               \
     "SELECT l.host, l.place, p.name, a.name, v.name, l.state, t.name, l.token_id," \
@@ -34,6 +32,7 @@ int lease_tell(struct transaction *tx, enum lease_change change, const struct le
 struct rows;
 int lease_read(struct rows *rows, struct lease *out, struct error *err);
 
-/* Deletes that row, which was read, and tells it. */
+/* Deletes that row, which was read; it is to be told. */
+struct lease_telling;
 int lease_take_away(struct transaction *tx, const struct lease *lease, enum lease_change change,
-                    const struct actor *by, struct error *err);
+                    struct lease_telling *telling, struct error *err);

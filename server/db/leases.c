@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/lease_acts.h"
+#include "server/db/lease_telling.h"
 #include "server/db/transaction.h"
 
 /* Rows that are taken away together are read first, so many at a time. */
@@ -115,6 +116,7 @@ struct taking {
     size_t limit;
     enum lease_change change;
     const struct actor *by;
+    struct lease_telling telling;
     struct lease *items; /* TAKE_MAX */
     size_t count;
 };
@@ -153,15 +155,18 @@ static int take_some(struct transaction *tx, struct taking *taking, size_t *out_
         r = read_all(&rows, taking->items, taking->limit, out_count, err);
     rows_release(&rows);
     for (size_t i = 0; r >= 0 && i < *out_count; i++)
-        r = lease_take_away(tx, &taking->items[i], taking->change, taking->by, err);
+        r = lease_take_away(tx, &taking->items[i], taking->change, &taking->telling, err);
     return r < 0 ? r : 0;
 }
 
 static int take_batch(struct transaction *tx, void *context, struct error *err)
 {
     struct taking *taking = context;
+    int r;
 
-    return take_some(tx, taking, &taking->count, err);
+    lease_telling_release(&taking->telling);
+    r = take_some(tx, taking, &taking->count, err);
+    return r < 0 ? r : lease_telling_write(&taking->telling, tx, taking->by, err);
 }
 
 static int take_all(struct transaction *tx, void *context, struct error *err)
@@ -171,15 +176,23 @@ static int take_all(struct transaction *tx, void *context, struct error *err)
     int r;
 
     taking->count = 0;
+    lease_telling_release(&taking->telling);
     do {
         r = take_some(tx, taking, &count, err);
         taking->count += count;
     } while (r == 0 && count == taking->limit);
-    return r;
+    return r < 0 ? r : lease_telling_write(&taking->telling, tx, taking->by, err);
+}
+
+static void taking_release(struct taking *taking)
+{
+    lease_telling_release(&taking->telling);
+    memory_free(taking->items);
 }
 
 static int taking_room(struct taking *taking, struct error *err)
 {
+    lease_telling_init(&taking->telling);
     if (taking->limit == 0 || taking->limit > TAKE_MAX)
         taking->limit = TAKE_MAX;
     taking->items = memory_array(taking->limit, sizeof(*taking->items));
@@ -194,7 +207,7 @@ int lease_remove(struct database *database, const char *host, const char *place,
 
     if (r >= 0)
         r = transaction_write(database, take_all, &taking, err);
-    memory_free(taking.items);
+    taking_release(&taking);
     if (r >= 0)
         *out_count = taking.count;
     return r;
@@ -207,7 +220,7 @@ int lease_expire(struct database *database, size_t limit, size_t *out_count, str
 
     if (r >= 0)
         r = transaction_write(database, take_batch, &taking, err);
-    memory_free(taking.items);
+    taking_release(&taking);
     if (r >= 0)
         *out_count = taking.count;
     return r;
@@ -221,7 +234,7 @@ int lease_drop_version(struct transaction *tx, int64_t version_id, const struct 
 
     if (r >= 0)
         r = take_all(tx, &taking, err);
-    memory_free(taking.items);
+    taking_release(&taking);
     return r;
 }
 

@@ -14,8 +14,8 @@
  * A lease is what a token said of one place of one host; nobody else's token writes it. It ends
  * with its time (an expired row counts nowhere, and lease_expire() takes it away), by its holder,
  * or by an administrator; a version that is leased is not purged. When one begins or goes that is
- * an act, with its event `lease.changed` (`lease.removed` when an administrator did it); a renewal
- * is none, and costs one statement for all places together.
+ * an act (lease_telling.h), with its event `lease.changed` (`lease.removed` when an administrator
+ * did it); a renewal is none, and costs one statement for all places together.
  */
 #define LEASE_HOST_SIZE 129
 #define LEASE_PLACE_SIZE 1025
@@ -47,17 +47,19 @@ struct lease_put {
     const char *within;
     uint64_t life_s;
     uint64_t token_max; /* so many at once on all hosts of the token */
+    size_t changes_max; /* so many may begin or go now; renewals do not count */
     struct actor by;
 };
 
 struct lease_put_result {
-    size_t failed;  /* of an error -ESTALE: the item */
-    size_t changes; /* leases that began or went: there are events of them */
+    size_t failed;    /* of an error -ESTALE: the item */
+    size_t changes;   /* leases that began or went, or would have: */
+    bool is_too_much; /* of an error -EAGAIN: that are more than changes_max */
     int64_t expires_at_s;
 };
 
 /* One transaction. -ESTALE: the version of items[out->failed] is gone for ever; -EBUSY: more than
- * token_max. */
+ * token_max; -EAGAIN with out->is_too_much: more than changes_max. */
 int lease_put(struct database *database, const struct lease_put *put, struct lease_put_result *out,
               struct error *err);
 

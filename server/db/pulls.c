@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/db/pulls.h"
 
+#include <errno.h>
+
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
@@ -84,6 +86,8 @@ int pull_add(struct database *database, const struct pull *pull, const struct ac
         *out_counted = false;
         return 0;
     }
+    if (r >= 0 && pull->known_only)
+        return error_set(err, -EBUSY, "no new host is counted now");
     if (r >= 0)
         r = transaction_write(database, add, &adding, err);
     if (r < 0)

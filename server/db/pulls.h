@@ -19,8 +19,10 @@ struct error;
 
 struct pull {
     const char *project, *app, *version, *host;
+    bool known_only; /* a host that is not known yet is refused */
 };
 
-/* The first report of that host writes the event `version.pulled`. *out_counted: it was. */
+/* The first report of that host writes the event `version.pulled`. *out_counted: it was. -EBUSY: it
+ * would have been, and known_only is said. */
 int pull_add(struct database *database, const struct pull *pull, const struct actor *by,
              bool *out_counted, struct error *err);

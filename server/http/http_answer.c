@@ -216,6 +216,15 @@ static void problem_text(struct buf *out, const struct problem *problem, const c
     json_end(&writer);
 }
 
+static bool has_header(const struct http_pending_answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcasecmp(answer->headers[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int problem_headers(struct http_exchange *exchange, const struct problem *problem,
                            struct error *err)
 {
@@ -227,7 +236,8 @@ static int problem_headers(struct http_exchange *exchange, const struct problem 
                                    ? "Bearer"
                                    : "Bearer error=\"invalid_token\"",
                                err);
-    if (r == 0 && (problem->status == 429 || problem->status == 503))
+    if (r == 0 && (problem->status == 429 || problem->status == 503) &&
+        !has_header(&exchange->answer, "Retry-After"))
         r = http_answer_header(exchange, "Retry-After", "1", err);
     return r;
 }

@@ -40,7 +40,8 @@ int http_answer_empty(struct http_exchange *exchange, unsigned status, struct er
 /*
  * problem: RFC 9457, application/problem+json. `code` is one of common/model/problem.h's table,
  * which gives status and title. detail may be NULL; it is sent for 4xx only. `extra` (may be NULL)
- * writes further members. WWW-Authenticate (401), Retry-After (429, 503) are added here.
+ * writes further members. WWW-Authenticate (401) and Retry-After (429, 503: a second, unless the
+ * handler has set it) are added here.
  */
 int http_answer_problem(struct http_exchange *exchange, const char *code, const char *detail,
                         void (*extra)(void *context, struct json_writer *writer), void *context,

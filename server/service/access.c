@@ -18,6 +18,14 @@
 
 #define USED_MAX 4096 /* ids remembered between two flushes */
 
+struct identity identity_with_trash(const struct identity *identity)
+{
+    struct identity seeing = *identity;
+
+    seeing.sees_trash = true;
+    return seeing;
+}
+
 struct actor caller_actor(const struct caller *caller)
 {
     if (caller == NULL)

@@ -44,6 +44,9 @@ struct caller {
     char address[48];
 };
 
+/* The same, and it asks for what is in the trash, too. */
+struct identity identity_with_trash(const struct identity *identity);
+
 /* As the database's functions want it: lives as long as the caller's texts. NULL: the host. */
 struct actor caller_actor(const struct caller *caller);
 

@@ -15,6 +15,7 @@
 struct busy;
 struct delta_later;
 struct error;
+struct act_budget;
 struct event_hub;
 struct file_cache;
 struct gate;
@@ -60,6 +61,7 @@ struct services {
     struct busy *busy;                 /* what one request works on alone */
 
     struct event_hub *events; /* who listens to events */
+    struct act_budget *acts;  /* how much tokens may still have told */
 
     pthread_mutex_t lock;   /* the maps below */
     struct map merkles;     /* of unfinished uploads (upload_merkle.h) */

@@ -15,6 +15,8 @@
  * of 1 to 1024 bytes, its path as a rule; the state is a short word in lower case (a mount says
  * `remote`, `partial` or `complete`, a pull `complete`). Versions are named exactly: neither
  * `latest` nor a channel says which one is there.
+ *
+ * What begins, goes or is counted costs the token of its budget (act_budget.h); renewals do not.
  */
 #define LEASES_PUT_MAX 1000 /* in one request */
 #define LEASES_TOKEN_MAX 10000
@@ -36,7 +38,8 @@ struct leases_request {
 };
 
 /* All or nothing. *out_expires_at_s: when they end if nobody renews them. -EINVAL; -ENOENT,
- * -ESTALE with the item's pointer; -EBUSY (REFUSAL_TOO_MANY_LEASES). Blocks. */
+ * -ESTALE with the item's pointer; -EBUSY (REFUSAL_TOO_MANY_LEASES); -EAGAIN
+ * (REFUSAL_RATE_LIMITED): the budget is used up. Blocks. */
 int leases_put(struct services *services, const struct caller *caller,
                const struct leases_request *request, int64_t *out_expires_at_s, struct refusal *why,
                struct error *err);
@@ -63,6 +66,7 @@ struct pull_report {
     bool counted; /* the first of this host for this version */
 };
 
+/* -EAGAIN as above, of a host that would be new. */
 int leases_report_pull(struct services *services, const struct caller *caller, const char *project,
                        const char *app, const char *reference, const char *host,
                        struct pull_report *out, struct refusal *why, struct error *err);

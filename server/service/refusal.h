@@ -52,6 +52,7 @@ enum refusal_code {
 struct refusal {
     enum refusal_code code;
     uint64_t expected_offset;
+    uint32_t retry_after_s; /* of -EAGAIN; 0: soon */
     uint64_t missing;
     struct digest expected, actual;
     struct digest existing_content;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "server/service/act_budget.h"
 #include "server/service/services.h"
 
 #include <errno.h>
@@ -166,6 +167,8 @@ int services_new(const struct services_settings *settings, struct services **out
     if (r == 0)
         r = make_events(services, settings, err);
     if (r == 0)
+        r = act_budget_new(&services->acts, err);
+    if (r == 0)
         r = make_memos(services, settings, err);
     if (r == 0)
         r = make_delta_parts(services, settings, err);
@@ -188,6 +191,7 @@ struct services *services_free(struct services *services)
     if (services == NULL)
         return NULL;
     event_hub_free(services->events);
+    act_budget_free(services->acts);
     memo_free(services->trees);
     memo_free(services->objects);
     memo_free(services->blobs);

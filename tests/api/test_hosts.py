@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import json
+import time
 import urllib.parse
 
 import pytest
@@ -265,3 +266,25 @@ def test_the_body_is_json(server, admin, versions):
     answer = server.request("PUT", f"{API}/hosts/web1/leases", token=admin, body=large,
                             headers={"Content-Type": "application/json"})
     assert (answer.status, answer.code) == (413, "too-large")
+
+
+def test_one_that_flaps_is_told_when_to_come_again(server, put, hosts):
+    """What it holds stays, and is renewed; others are not hindered."""
+    token = server.token("pull", name="flapping")
+    many = [lease(f"/flap/{i}") for i in range(1000)]
+    for _ in range(10):
+        assert put("flap", *many, token=token).status == 200
+        assert put("flap", token=token, replace=True).status == 200
+    few = [lease(f"/few/{i}") for i in range(3)]
+    answer = put("flap", *many, token=token)
+    assert (answer.status, answer.code) == (429, "rate-limited"), answer
+    assert 300 < int(answer.headers["retry-after"]) <= 500
+    deadline = time.monotonic() + 60
+    while (answer := put("flap", *few, token=token)).status == 429:
+        assert int(answer.headers["retry-after"]) <= 2
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answer.status == 200
+    assert put("flap", *few, token=token, replace=True).status == 200
+    assert len(of(hosts(token=token), "flap")) == 3
+    assert put("flap", lease("/flap/1")).status == 200

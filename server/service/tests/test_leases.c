@@ -11,11 +11,15 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/purge.h"
+#include "server/db/transaction.h"
 #include "server/db/versions.h"
+#include "server/service/act_budget.h"
 #include "server/service/leases.h"
 #include "server/service/tests/world.h"
 
 #define LIFE_S ((int64_t)30 * 24 * 3600)
+#define EVENTS "SELECT count(*) FROM events"
+#define AUDIT "SELECT count(*) FROM audit"
 
 static struct world world;
 
@@ -146,6 +150,66 @@ static void a_lease_lives_for_thirty_days(void **state)
     assert_int_equal(counts.leases, 0);
     assert_int_equal(leases_expire(world.services, &count, NULL), 0);
     assert_int_equal(count, 1);
+}
+
+struct counting {
+    const char *sql;
+    int64_t count;
+};
+
+static int count_rows(struct transaction *tx, void *context, struct error *err)
+{
+    struct counting *counting = context;
+
+    return transaction_integer(tx, counting->sql, NO_VALUES, &counting->count, err);
+}
+
+static int64_t rows_of(const char *sql)
+{
+    struct counting counting = { sql, 0 };
+
+    assert_int_equal(transaction_read(world.database, count_rows, &counting, NULL), 0);
+    return counting.count;
+}
+
+/* Who lets a thousand leases come and go writes little, and not for long; what he holds he keeps,
+ * and others are not hindered. */
+static void one_that_flaps_is_bounded(void **state)
+{
+    struct lease_said *items = memory_array(LEASES_PUT_MAX, sizeof(*items));
+    char(*places)[16] = memory_array(LEASES_PUT_MAX, sizeof(*places));
+    const int64_t events = rows_of(EVENTS), audit = rows_of(AUDIT);
+    struct refusal why = { 0 };
+    struct pull_report report;
+    struct caller other;
+    size_t flaps = 0;
+    char text[64];
+    int r;
+
+    for (unsigned i = 0; i < LEASES_PUT_MAX; i++) {
+        snprintf(places[i], sizeof(places[i]), "/repos/%u", i);
+        items[i] = said_of("shop", "api", i % 2 == 0 ? "1" : "2", places[i]);
+    }
+    for (; (r = put(&world.caller, "web", items, LEASES_PUT_MAX, &why)) == 0; flaps++)
+        end_all("web");
+    assert_int_equal(r, -EAGAIN);
+    assert_int_equal(flaps, ACT_BUDGET_MAX / LEASES_PUT_MAX / 2);
+    assert_int_equal(why.code, REFUSAL_RATE_LIMITED);
+    assert_int_equal(why.retry_after_s, LEASES_PUT_MAX / ACT_BUDGET_PER_S);
+    assert_int_equal(rows_of(EVENTS) - events, (int64_t)flaps * 4); /* two versions each time */
+    assert_int_equal(rows_of(AUDIT) - audit, (int64_t)flaps * 2);
+    assert_int_equal(leases_report_pull(world.services, &world.caller, "shop", "api", "1",
+                                        "made-up", &report, &why, NULL),
+                     -EAGAIN);
+    assert_int_equal(why.code, REFUSAL_RATE_LIMITED);
+    world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
+    assert_int_equal(put(&other, "web", items, LEASES_PUT_MAX, NULL), 0);
+    world_sleep(LEASES_PUT_MAX / ACT_BUDGET_PER_S);
+    assert_int_equal(put(&world.caller, "web", items, LEASES_PUT_MAX, NULL), 0);
+    assert_int_equal(put(&world.caller, "web", items, LEASES_PUT_MAX, NULL), 0); /* renewed */
+    assert_int_equal(put(&world.caller, "web2", items, 1, NULL), -EAGAIN);
+    memory_free(items);
+    memory_free(places);
 }
 
 static void at_most_ten_thousand_of_a_token(void **state)
@@ -438,6 +502,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(stale_after_two_missed_renewals),
         CASE(a_lease_lives_for_thirty_days),
+        CASE(one_that_flaps_is_bounded),
         CASE(at_most_ten_thousand_of_a_token),
         CASE(a_version_that_may_not_be_pulled_is_absent_by_name),
         CASE(the_trash_may_be_leased_and_the_purged_not),
