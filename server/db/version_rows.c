@@ -200,7 +200,7 @@ int version_restore_in(struct transaction *tx, struct version *version, const st
     if (version->state == VERSION_READY)
         return 0;
     if (version->state == VERSION_PURGING)
-        return error_set(err, -EBUSY, "version %s is being purged", version->name);
+        return error_set(err, -ESTALE, "version %s is being purged", version->name);
     r = transaction_run(tx,
                         "UPDATE versions SET state = 'ready', trashed_at = NULL, trashed_by = NULL,"
                         " trash_reason = NULL WHERE id = $1",

@@ -36,7 +36,7 @@ int version_is_broken(struct transaction *tx, int64_t id, struct error *err);
 int version_find_named(struct transaction *tx, const char *project, const char *app,
                        const char *name, struct version *out, struct error *err);
 
-/* Out of the trash, with the event; *version is changed too. Nothing when it is ready. -EBUSY:
+/* Out of the trash, with the event; *version is changed too. Nothing when it is ready. -ESTALE:
  * purging. After the commit the caller moves database_version_epoch(). */
 int version_restore_in(struct transaction *tx, struct version *version, const struct actor *by,
                        struct error *err);

@@ -107,7 +107,8 @@ struct protection {
 };
 
 /* To the trash and back, with the event. Trash of a trashed one, restore of a ready one: 0.
- * Protected: -EBUSY with *out_protection (which may be NULL) unless forced. */
+ * -ENOENT, -ESTALE: it was purged since it was found. Protected: -EBUSY with *out_protection (which
+ * may be NULL) unless forced. */
 int version_trash(struct database *database, int64_t id, const struct actor *by, const char *reason,
                   bool force, struct protection *out_protection, struct error *err);
 int version_restore(struct database *database, int64_t id, const struct actor *by,

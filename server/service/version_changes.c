@@ -24,10 +24,10 @@ static int enter(struct services *services, const struct caller *caller, const c
     return r < 0 ? r : version_resolve_exact(services, project, app, name, out, why, err);
 }
 
-/* It was purged since it was found. */
+/* It was purged since it was found; whatever else went wrong says nothing of that. */
 static int gone(int r, struct refusal *why, struct error *err)
 {
-    if (r == -ENOENT)
+    if (r == -ENOENT || r == -ESTALE)
         return refusal_set(why, REFUSAL_PURGED,
                            error_set(err, -ESTALE, "this version was removed for ever"));
     return r;
@@ -133,9 +133,6 @@ int versions_restore(struct services *services, const struct caller *caller, con
 
     if (r < 0)
         return r;
-    r = version_restore(services->database, version.id, &by, err);
-    if (r == -EBUSY) /* it is being purged */
-        r = -ENOENT;
-    r = gone(r, why, err);
+    r = gone(version_restore(services->database, version.id, &by, err), why, err);
     return r < 0 ? r : answer_state(services, project, app, name, out, why, err);
 }

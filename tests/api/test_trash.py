@@ -2,6 +2,8 @@
 """What a version may be changed in, the trash, and who reads in it: LIFECYCLE "States", and the
 explicit delete of "Who protects it"."""
 
+import concurrent.futures
+import contextlib
 import datetime
 import hashlib
 import itertools
@@ -302,6 +304,24 @@ def test_delete_and_restore_may_be_repeated(app):
         for reference in ("latest", "@live"):
             assert app.ask(method, f"/versions/{reference}{path}").status == 422
         assert app.ask(method, f"/versions/absent{path}").status == 404
+
+
+def test_a_database_that_is_locked_is_503_and_no_loss(app):
+    """Another process has it for longer than anybody waits: what that means of the version is not
+    known, and least of all that it was purged."""
+    assert app.ask("DELETE", "/versions/v1").status == 200
+    with contextlib.closing(sqlite3.connect(app.server.data / "kkartifact.db", timeout=30,
+                                            isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            asked = [pool.submit(app.ask, "POST", "/versions/v1/restore"),
+                     pool.submit(app.ask, "DELETE", "/versions/v1"),
+                     pool.submit(app.ask, "PATCH", "/versions/v1", json_body={"note": "n"})]
+            answers = [one.result() for one in asked]
+        database.execute("ROLLBACK")
+    assert [answer.status for answer in answers] == [503, 503, 404]  # it is in the trash
+    assert int(answers[0].headers["retry-after"]) > 0
+    assert app.ask("POST", "/versions/v1/restore").status == 200
 
 
 def test_only_an_administrator_throws_away(app):
