@@ -162,7 +162,8 @@ static int purge(struct transaction *tx, void *context, struct error *err)
         r = transaction_run(tx, "DELETE FROM versions WHERE id = $1",
                             VALUES(value_integer(version.id)), err);
     if (r >= 0)
-        r = name_mark_purged(tx, version.project, version.app, version.name, err);
+        r = name_mark_purged(tx, version.project, version.app, version.name, version.created_at_s,
+                             transaction_now_s(tx), err);
     if (r >= 0)
         r = note_record(tx, &version, err);
     act.project = version.project;

@@ -63,8 +63,8 @@ static int missing_count(struct transaction *tx, struct committing *self, struct
     return 0;
 }
 
-static int insert(struct transaction *tx, struct committing *self, int64_t *out_id,
-                  struct error *err)
+static int insert(struct transaction *tx, struct committing *self, int64_t created_at_s,
+                  int64_t *out_id, struct error *err)
 {
     const struct push_commit *commit = self->commit;
     const struct push *push = &self->push;
@@ -78,7 +78,7 @@ static int insert(struct transaction *tx, struct committing *self, int64_t *out_
                                .listing_blob_id = push->listing_blob_id,
                                .times_blob_id = push->times_blob_id,
                                .tree_blob_id = push->tree_blob_id,
-                               .created_at_s = transaction_now_s(tx) };
+                               .created_at_s = created_at_s };
 
     if (commit->metadata != NULL)
         version.metadata = *commit->metadata;
@@ -107,11 +107,12 @@ static int create(struct transaction *tx, struct committing *self, struct error 
 {
     const struct push *push = &self->push;
     int64_t id;
+    int64_t created_at_s;
     int r = name_spend(tx, push->project, push->app, self->commit->version, &self->commit->content,
-                       err);
+                       &created_at_s, err);
 
     if (r >= 0)
-        r = insert(tx, self, &id, err);
+        r = insert(tx, self, created_at_s, &id, err);
     if (r >= 0)
         r = transaction_run(tx,
                             "INSERT INTO version_blobs (version_id, blob_id, app_id)"

@@ -99,10 +99,11 @@ int rebuilding_blobs(struct database *database, const struct blob *blobs, size_t
 static int spend(struct transaction *tx, const char *project, const char *app, const char *version,
                  const struct digest *content, int64_t *out_app_id, struct error *err)
 {
+    int64_t created_at_s; /* the record says it */
     bool created;
     int r = place_app(tx, project, app, &actor_host, out_app_id, &created, err);
 
-    return r < 0 ? r : name_spend(tx, project, app, version, content, err);
+    return r < 0 ? r : name_spend(tx, project, app, version, content, &created_at_s, err);
 }
 
 static int add_purged(struct transaction *tx, void *context, struct error *err)
@@ -114,12 +115,8 @@ static int add_purged(struct transaction *tx, void *context, struct error *err)
 
     if (r < 0)
         return r;
-    return transaction_run(tx,
-                           "UPDATE names SET purged_at = $4"
-                           " WHERE project = $1 AND app = $2 AND version = $3",
-                           VALUES(value_text(record->project), value_text(record->app),
-                                  value_text(record->version), value_integer(record->purged_at_s)),
-                           err);
+    return name_mark_purged(tx, record->project, record->app, record->version, record->created_at_s,
+                            record->purged_at_s, err);
 }
 
 int rebuilding_purged(struct database *database, const struct purged_record *record,

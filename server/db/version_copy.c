@@ -78,13 +78,13 @@ static int tell(struct transaction *tx, const struct copying *self, struct error
 }
 
 /* The strings stay those of self->from. */
-static int insert(struct transaction *tx, const struct copying *self, int64_t *out_id,
-                  struct error *err)
+static int insert(struct transaction *tx, const struct copying *self, int64_t created_at_s,
+                  int64_t *out_id, struct error *err)
 {
     struct version version = self->from;
 
     version.app_id = self->app_id;
-    version.created_at_s = transaction_now_s(tx);
+    version.created_at_s = created_at_s;
     version.signatures = NULL;
     return version_insert(tx, &version, self->copy->version, self->copy->by.name, out_id, err);
 }
@@ -93,10 +93,12 @@ static int create(struct transaction *tx, struct copying *self, struct error *er
 {
     const struct version_copy *copy = self->copy;
     int64_t id;
-    int r = name_spend(tx, copy->project, copy->app, copy->version, &self->from.content, err);
+    int64_t created_at_s;
+    int r = name_spend(tx, copy->project, copy->app, copy->version, &self->from.content,
+                       &created_at_s, err);
 
     if (r >= 0)
-        r = insert(tx, self, &id, err);
+        r = insert(tx, self, created_at_s, &id, err);
     /* What has an edge is not condemned, and will not be while this has the database. */
     if (r >= 0)
         r = transaction_run(tx,

@@ -10,9 +10,13 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/database.h"
+#include "server/db/names.h"
+#include "server/db/purge.h"
 #include "server/db/store.h"
+#include "server/db/transaction.h"
 #include "server/db/versions.h"
 #include "server/service/rebuild.h"
+#include "server/service/record_store.h"
 #include "server/service/tests/world.h"
 #include "server/storage/blob_store.h"
 
@@ -107,6 +111,71 @@ static void test_all_is_there(void **state)
     compare("v2");
 }
 
+static void purge(const char *name)
+{
+    cleanup(version_release) struct version version = version_empty();
+
+    assert_int_equal(version_get(world.database, "p", "a", name, &version, NULL), 0);
+    assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL, NULL),
+                     0);
+    assert_int_equal(version_purge(world.database, version.id, INT64_MAX, &actor_host, NULL), 0);
+}
+
+/* Purged and pushed again, all within a second: that the old one went says nothing of the new one,
+ * whenever it is written. */
+static void test_pushed_again_within_a_second(void **state)
+{
+    struct rebuild_result result;
+    size_t count;
+
+    for (int i = 0; i < 3; i++) {
+        purge("v1");
+        if (i == 1)
+            assert_int_equal(record_store_tell_purged(world.services, &count, NULL), 0);
+        push("v1", &sample);
+    }
+    assert_int_equal(record_store_tell_purged(world.services, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    result = run();
+    assert_int_equal(result.versions, 2);
+    assert_int_equal(result.purged, 3);
+    compare("v1");
+    compare("v2");
+}
+
+struct spending {
+    struct digest content;
+    int64_t created_at_s;
+};
+
+static int spend(struct transaction *tx, void *context, struct error *err)
+{
+    struct spending *spending = context;
+
+    return name_spend(tx, "p", "a", "v1", &spending->content, &spending->created_at_s, err);
+}
+
+/* What the store says of a name is enough to go on without such a mix-up. */
+static void test_pushed_again_after_a_rebuild(void **state)
+{
+    cleanup(version_release) struct version version = version_empty();
+    struct spending spending;
+    size_t count;
+
+    for (int i = 0; i < 3; i++) {
+        purge("v1");
+        push("v1", &sample);
+    }
+    assert_int_equal(version_get(world.database, "p", "a", "v1", &version, NULL), 0);
+    assert_true(version.created_at_s > world_now());
+    purge("v1");
+    assert_int_equal(record_store_tell_purged(world.services, &count, NULL), 0);
+    assert_int_equal(run().versions, 1);
+    spending.content = version.content;
+    assert_int_equal(transaction_write(made, spend, &spending, NULL), 0);
+    assert_true(spending.created_at_s > version.created_at_s);
+}
+
 static struct blob tree_of(const char *name)
 {
     cleanup(version_release) struct version version = version_empty();
@@ -176,6 +245,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         CASE(test_all_is_there),
+        CASE(test_pushed_again_within_a_second),
+        CASE(test_pushed_again_after_a_rebuild),
         CASE(test_what_is_lost_is_named),
         CASE(test_what_is_wrong_is_named_and_not_used),
         CASE(test_only_into_a_new_database),
