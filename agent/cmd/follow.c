@@ -27,8 +27,10 @@ CLEANUP_DEFINE(json, json_free);
 struct following {
     const struct follow_options *options;
     bool is_wanted; /* a turn, for something that was told */
+    bool is_known;  /* the wait knows of it */
     bool is_retry;  /* or because the last one failed, at due_ms */
     uint64_t due_ms;
+    uint64_t calm_ms;  /* no turn before that time */
     uint32_t failures; /* in a row */
     bool has_ended;
     struct error why;
@@ -88,7 +90,8 @@ static bool is_time(void *context)
 {
     const struct following *following = context;
 
-    return following->is_wanted || following->has_ended || atomic_load(interrupt_flag());
+    return (following->is_wanted && !following->is_known) || following->has_ended ||
+           atomic_load(interrupt_flag());
 }
 
 static void pause_after(struct following *following)
@@ -114,6 +117,7 @@ static int turn(struct following *following, struct error *err)
 
     following->is_wanted = false;
     following->is_retry = false;
+    following->calm_ms = clock_monotonic_ms() + PAUSE_MIN_MS;
     job_again(options->job);
     r = options->turn(options->context, &again, err);
     exit_code = job_exit(options->job, r);
@@ -129,12 +133,30 @@ static int turn(struct following *following, struct error *err)
     return 0;
 }
 
-static int wait_for_turn(struct following *following, struct error *err)
+static bool is_turn_due(const struct following *following, uint64_t now_ms)
 {
-    const struct job *job = following->options->job;
-    const uint64_t deadline_ms = following->is_retry ? following->due_ms : UINT64_MAX;
-    int r = http_loop_run_until(job->session.loop, is_time, following, deadline_ms, err);
+    return (following->is_wanted && now_ms >= following->calm_ms) ||
+           (following->is_retry && now_ms >= following->due_ms);
+}
 
+static uint64_t min_ms(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Until something happens that was not known, or the time has come for what was. */
+static int wait_once(struct following *following, struct error *err)
+{
+    const struct follow_options *options = following->options;
+    uint64_t deadline_ms = options->renewal_ms(options->context);
+    int r;
+
+    if (following->is_retry)
+        deadline_ms = min_ms(deadline_ms, following->due_ms);
+    if (following->is_wanted)
+        deadline_ms = min_ms(deadline_ms, following->calm_ms);
+    following->is_known = following->is_wanted;
+    r = http_loop_run_until(options->job->session.loop, is_time, following, deadline_ms, err);
     if (r == -ETIMEDOUT)
         r = 0;
     if (r == 0 && atomic_load(interrupt_flag()))
@@ -142,6 +164,19 @@ static int wait_for_turn(struct following *following, struct error *err)
     if (r == 0 && following->has_ended) {
         *err = following->why;
         return following->why.code;
+    }
+    return r;
+}
+
+static int wait_for_turn(struct following *following, struct error *err)
+{
+    const struct follow_options *options = following->options;
+    int r = wait_once(following, err);
+
+    while (r == 0 && !is_turn_due(following, clock_monotonic_ms())) {
+        if (clock_monotonic_ms() >= options->renewal_ms(options->context))
+            options->renew(options->context);
+        r = wait_once(following, err);
     }
     return r;
 }

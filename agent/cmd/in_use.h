@@ -1,14 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdint.h>
+
+#include "common/model/names.h"
+
 struct job;
 
 /*
  * in_use - the server is told that a version was pulled and is in use here: who cleans up there
- * then leaves it alone, and `hosts` and `wait` know.
+ * then leaves it alone, and `hosts` and `wait` know. Who goes on (pull --follow) says it again
+ * each time that the server wants to hear it, an hour as a rule: otherwise it would be taken for
+ * abandoned.
  *
- * The pull is done: what fails is a warning at most. A server that knows nothing of this is no
- * failure.
+ * The pull is done: what fails is a warning at most, and is tried again. A server that knows
+ * nothing of this is no failure.
  */
-void in_use_say(struct job *job, const char *project, const char *app, const char *version,
-                const char *path);
+struct in_use {
+    struct job *job;
+    const char *project, *app, *path;
+    char version[VERSION_TEXT_SIZE]; /* "": nothing was said yet */
+    uint64_t due_ms;                 /* clock_monotonic_ms of the next time; UINT64_MAX: never */
+    uint64_t renew_ms;               /* between two times, as the server said last */
+    uint32_t failures;               /* in a row */
+};
+
+struct in_use in_use_of(struct job *job, const char *project, const char *app, const char *path);
+
+/* That version was pulled. */
+void in_use_say(struct in_use *self, const char *version);
+/* The one that was said last is still there. */
+void in_use_renew(struct in_use *self);

@@ -158,6 +158,7 @@ struct pull_job {
     struct buf version;     /* the same as the API takes it */
     struct dest made;
     char *path; /* of DEST */
+    struct in_use in_use;
     bool follow;
 };
 
@@ -211,11 +212,10 @@ static int after(struct pull_job *self, const struct pull_result *result, struct
     return result->current || self->options.dry_run ? 0 : hooks_after(&self->hooks, &change, err);
 }
 
-static void say_in_use(const struct pull_job *self, const struct pull_result *result)
+static void say_in_use(struct pull_job *self, const struct pull_result *result)
 {
     if (!self->options.dry_run)
-        in_use_say(self->job, self->options.project, self->options.app, result->version,
-                   self->path);
+        in_use_say(&self->in_use, result->version);
 }
 
 /* `quiet`: of one that found nothing to do nothing is said. */
@@ -266,6 +266,16 @@ static int turn(void *context, bool *out_again, struct error *err)
     return r;
 }
 
+static uint64_t renewal_ms(void *context)
+{
+    return ((const struct pull_job *)context)->in_use.due_ms;
+}
+
+static void renew(void *context)
+{
+    in_use_renew(&((struct pull_job *)context)->in_use);
+}
+
 /* What is followed is the channel, also where `latest` began with what was pushed last. */
 static int follow(struct pull_job *self, struct error *err)
 {
@@ -276,6 +286,8 @@ static int follow(struct pull_job *self, struct error *err)
                                             .app = self->options.app,
                                             .channel = channel,
                                             .turn = turn,
+                                            .renewal_ms = renewal_ms,
+                                            .renew = renew,
                                             .context = self };
     int r;
 
@@ -320,6 +332,7 @@ static int pull(struct pull_job *self, struct error *err)
     if (r < 0)
         return r;
     self->hooks.dest = self->path;
+    self->in_use = in_use_of(job, self->options.project, self->options.app, self->path);
     r = pull_once(self, false, err);
     if (r < 0)
         dest_unmake(&self->made);

@@ -14,6 +14,7 @@
 #define PATH_MAXIMUM (64 * 1024)
 #define BODY_MAXIMUM (64 * 1024)
 #define SAY_TIMEOUT_MS 10000
+#define RENEW_MAX_S (30 * 86400)
 
 struct walk {
     api_lease_each *each;
@@ -104,15 +105,31 @@ struct saying {
     struct buf path, body;
     struct json_writer writer;
     int result;
+    uint32_t renew_in_s; /* of a lease that was taken; 0: not said */
     struct error err;
     bool done;
 };
+
+/* What cannot be read was not said. */
+static uint32_t read_renewal(struct span body)
+{
+    struct json *json = NULL;
+    int64_t said = 0;
+
+    if (json_parse(body, &json, NULL) < 0)
+        return 0;
+    json_member_integer(json_root(json), "renew_in_s", &said, NULL);
+    json_free(json);
+    return said > 0 && said <= RENEW_MAX_S ? (uint32_t)said : 0;
+}
 
 static void said(void *context, const struct api_answer *answer)
 {
     struct saying *saying = context;
 
     saying->result = answer->code;
+    if (answer->code == 0)
+        saying->renew_in_s = read_renewal(answer->body);
     saying->err = answer->err;
     saying->done = true;
 }
@@ -186,7 +203,7 @@ static int start(struct api_client *client, enum http_method method, struct sayi
 
 struct both {
     const struct api_client *client;
-    struct saying lease, pull;
+    struct saying lease, pull; /* one that is not said is done */
 };
 
 static bool both_done(void *context)
@@ -202,7 +219,7 @@ static int say_both(struct api_client *client, struct both *both, struct error *
     struct api_call *lease = NULL, *pull = NULL;
     int r = start(client, HTTP_PUT, &both->lease, &lease, err);
 
-    if (r == 0)
+    if (r == 0 && !both->pull.done)
         r = start(client, HTTP_POST, &both->pull, &pull, err);
     if (r == 0)
         r = http_loop_run_until(client->loop, both_done, both, UINT64_MAX, err);
@@ -213,8 +230,8 @@ static int say_both(struct api_client *client, struct both *both, struct error *
     return r;
 }
 
-int api_hosts_say_pulled(struct api_client *client, const struct api_in_use *what,
-                         struct error *err)
+static int say(struct api_client *client, const struct api_in_use *what, bool is_pulled,
+               uint32_t *out_renew_in_s, struct error *err)
 {
     struct both both = { .client = client };
     const struct saying *failed;
@@ -223,12 +240,29 @@ int api_hosts_say_pulled(struct api_client *client, const struct api_in_use *wha
     saying_init(&both.lease);
     saying_init(&both.pull);
     write_lease(&both.lease, what);
-    write_pull(&both.pull, what);
+    if (is_pulled)
+        write_pull(&both.pull, what);
+    else
+        both.pull.done = true;
     r = say_both(client, &both, err);
     failed = both.lease.result < 0 ? &both.lease : &both.pull;
     if (r == 0 && failed->result < 0)
         r = error_set(err, failed->result, "%s", failed->err.text);
+    if (r == 0)
+        *out_renew_in_s = both.lease.renew_in_s;
     saying_release(&both.lease);
     saying_release(&both.pull);
     return r;
+}
+
+int api_hosts_say_pulled(struct api_client *client, const struct api_in_use *what,
+                         uint32_t *out_renew_in_s, struct error *err)
+{
+    return say(client, what, true, out_renew_in_s, err);
+}
+
+int api_hosts_renew(struct api_client *client, const struct api_in_use *what,
+                    uint32_t *out_renew_in_s, struct error *err)
+{
+    return say(client, what, false, out_renew_in_s, err);
 }

@@ -31,5 +31,10 @@ int api_hosts_list(struct api_client *client, const char *project, const char *a
 struct api_in_use {
     const char *host, *place, *project, *app, *version;
 };
+/* *out_renew_in_s: when the server wants to hear of the lease again; 0: it did not say. */
 int api_hosts_say_pulled(struct api_client *client, const struct api_in_use *what,
-                         struct error *err);
+                         uint32_t *out_renew_in_s, struct error *err);
+
+/* The lease alone: it is still there. */
+int api_hosts_renew(struct api_client *client, const struct api_in_use *what,
+                    uint32_t *out_renew_in_s, struct error *err);

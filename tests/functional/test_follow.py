@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """pull --follow, and the commands around a pull."""
 
+import contextlib
 import json
 import os
 import queue
 import signal
+import sqlite3
 import threading
 import time
 
@@ -12,6 +14,7 @@ import pytest
 
 from agent import Agent
 from events import promote
+from proxies import Handler, LyingProxy
 from server import Server
 
 WITHIN_S = 90
@@ -291,6 +294,106 @@ def test_an_interrupted_command_ends_it(own, follow, tmp_path):
         time.sleep(0.02)
     assert follower.end() == 130
     assert follow.file.read_text() == "v1\n"
+
+
+class Events(Handler):
+    """Events as a test has them told; the rest is passed on. `turns`: when a version was asked for,
+    `renewals`: when a lease was."""
+
+    def do_GET(self):
+        server = self.server
+        if not self.path.startswith("/api/v1/events"):
+            if self.path.endswith("/versions/@live"):
+                server.turns.append(time.monotonic())
+            self._pass_on()
+            return
+        self.send_response_only(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        number = 1
+        with contextlib.suppress(OSError):
+            while not server.ending.wait(server.pause):
+                number += 1
+                event = {"number": number, "data": {"channel": "live"}}
+                kind = "event: version.promoted\n" if server.floods else ": beat\n"
+                told = f"data: {json.dumps(event)}\n" if server.floods else ""
+                self.wfile.write(f"{kind}id: {number}\n{told}\n".encode())
+                self.wfile.flush()
+
+    def do_PUT(self):
+        if self.path.endswith("/leases"):
+            self.server.renewals.append(time.monotonic())
+        self._pass_on()
+
+
+class EventProxy(LyingProxy):
+    handler = Events
+
+    def __init__(self, server, *, pause, floods):
+        self.turns, self.renewals = [], []
+        self.ending = threading.Event()
+        self.pause, self.floods = pause, floods
+        super().__init__(server)
+
+    def __exit__(self, *what):
+        self.ending.set()
+        super().__exit__(*what)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_flood_of_promotions_is_one_pull_a_second(own, follow, tmp_path):
+    promote(own, "p", "a", "v1")
+    with EventProxy(own, pause=0.002, floods=True) as proxy:
+        agent = Agent(tmp_path / "flooded", proxy.url, own.token("pull"))
+        follower = follow(by=agent)
+        assert follower.next() == "p/a/v1"
+        wait_until(lambda: len(proxy.turns) >= 5)
+        promote(own, "p", "a", "v2")
+        promote(own, "p", "a", "v3")
+        assert follower.until_version("v3") in (["v3"], ["v2", "v3"])
+        turns = proxy.turns[1:]  # behind the pull that it begins with
+        assert follower.end() == 130
+    assert min(later - earlier for earlier, later in zip(turns, turns[1:])) > 0.9, turns
+
+
+def test_a_lease_is_renewed_while_nothing_is_promoted(own, follow, tmp_path):
+    """As often as the server says; one that cannot be renewed is tried again."""
+    def often(reply):
+        reply.body = json.dumps({**json.loads(reply.body), "renew_in_s": 1}).encode()
+
+    def away(reply):
+        reply.status = 503
+
+    promote(own, "p", "a", "v1")
+    with EventProxy(own, pause=0.2, floods=False) as proxy:
+        proxy.lie("/leases$", often, method="PUT")
+        agent = Agent(tmp_path / "renewing", proxy.url, own.token("pull"), host="renewing")
+        follower = follow(by=agent)
+        assert follower.next() == "p/a/v1"
+        wait_until(lambda: len(proxy.renewals) >= 4)
+        with contextlib.closing(sqlite3.connect(own.data / "kkartifact.db",
+                                                timeout=30)) as database:
+            database.execute("UPDATE leases SET renewed_at = 5")
+            database.commit()
+            proxy.lie("/leases$", away, method="PUT", times=1)
+            count = len(proxy.renewals)
+            wait_until(lambda: len(proxy.renewals) >= count + 3)
+            [(renewed_at,)] = database.execute("SELECT renewed_at FROM leases").fetchall()
+        assert renewed_at > 5
+        assert len(proxy.turns) <= 3
+        assert follower.end() == 130
+        told = [line for line in follower.errors if "was not told" in line]
+        assert len(told) == 1, follower.errors
+        times = proxy.renewals[2:]
+        assert 0.4 < min(later - earlier for earlier, later in zip(times, times[1:]))
 
 
 def test_a_dead_line_is_noticed(own, follow):

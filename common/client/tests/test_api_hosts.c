@@ -39,7 +39,7 @@ static bool answer(void *context, struct origin_request *request)
         memcpy(world->bodies[n], request->body, request->body_size);
     if (strcmp(request->method, "GET") != 0) {
         status = strcmp(request->method, "PUT") == 0 ? world->lease_status : world->pull_status;
-        page = "{}";
+        page = world->body != NULL ? world->body : "{}";
     } else if (page == NULL) {
         page = world->requests == 1
                    ? "{\"items\":[" LEASE("h1", "/a", "false") "],"
@@ -126,6 +126,8 @@ static void answers_that_break_the_rules(void **state)
     assert_int_equal(seen.count, 0);
 }
 
+static uint32_t renew_in_s;
+
 static const struct api_in_use in_use = { "web 1", "/srv/\xc3\xa4", "p", "a", "1" };
 
 /* The one whose path ends so. */
@@ -146,7 +148,7 @@ static void what_is_in_use_is_said_in_two_requests(void **state)
     struct world *world = *state;
     unsigned lease, pull;
 
-    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), 0);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, &renew_in_s, NULL), 0);
     assert_int_equal(world->requests, 2);
     lease = request_of(world, "/leases");
     assert_string_equal(world->paths[lease], "/api/v1/hosts/web%201/leases");
@@ -158,16 +160,45 @@ static void what_is_in_use_is_said_in_two_requests(void **state)
     assert_string_equal(world->bodies[pull], "{\"host\":\"web 1\"}");
 }
 
+static void a_renewal_is_one_request(void **state)
+{
+    static const struct {
+        const char *body;
+        uint32_t renew_in_s;
+    } cases[] = {
+        { "{\"renew_in_s\":3600,\"expires_at\":\"2024-01-02T03:04:05Z\"}", 3600 },
+        { "{}", 0 },
+        { "no", 0 },
+        { "{\"renew_in_s\":-5}", 0 },
+        { "{\"renew_in_s\":99999999999}", 0 },
+        { "{\"renew_in_s\":\"60\"}", 0 },
+    };
+    struct world *world = *state;
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        renew_in_s = 7;
+        world->body = cases[i].body;
+        assert_int_equal(api_hosts_renew(world->at.client, &in_use, &renew_in_s, NULL), 0);
+        assert_int_equal(renew_in_s, cases[i].renew_in_s);
+        assert_int_equal(world->requests, i + 1);
+    }
+    assert_string_equal(world->paths[0], "/api/v1/hosts/web%201/leases");
+    renew_in_s = 7;
+    world->lease_status = 503;
+    assert_int_equal(api_hosts_renew(world->at.client, &in_use, &renew_in_s, NULL), -EAGAIN);
+    assert_int_equal(renew_in_s, 7);
+}
+
 static void one_that_is_refused_does_not_keep_the_other_back(void **state)
 {
     struct world *world = *state;
 
     world->lease_status = 404;
-    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -ENOENT);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, &renew_in_s, NULL), -ENOENT);
     assert_int_equal(world->requests, 2);
     world->lease_status = 200;
     world->pull_status = 403;
-    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -EACCES);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, &renew_in_s, NULL), -EACCES);
     assert_int_equal(world->requests, 4);
 }
 
@@ -176,7 +207,7 @@ static void a_server_that_is_away_is_asked_once(void **state)
     struct world *world = *state;
 
     world->lease_status = world->pull_status = 503;
-    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -EAGAIN);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, &renew_in_s, NULL), -EAGAIN);
     assert_int_equal(world->requests, 2);
 }
 
@@ -185,7 +216,7 @@ static void an_interrupt_ends_it(void **state)
     struct world *world = *state;
 
     api_client_interrupt(world->at.client);
-    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, NULL), -ECANCELED);
+    assert_int_equal(api_hosts_say_pulled(world->at.client, &in_use, &renew_in_s, NULL), -ECANCELED);
 }
 
 static void lack_of_memory_is_told(void **state)
@@ -196,7 +227,7 @@ static void lack_of_memory_is_told(void **state)
 
     for (int64_t n = 0;; n++) {
         memory_fail_after(n);
-        r = api_hosts_say_pulled(world->at.client, &in_use, NULL);
+        r = api_hosts_say_pulled(world->at.client, &in_use, &renew_in_s, NULL);
         failed = memory_failed();
         memory_fail_after(-1);
         if (!failed)
@@ -214,6 +245,7 @@ int main(void)
         CASE(every_page_is_walked),
         CASE(answers_that_break_the_rules),
         CASE(what_is_in_use_is_said_in_two_requests),
+        CASE(a_renewal_is_one_request),
         CASE(one_that_is_refused_does_not_keep_the_other_back),
         CASE(a_server_that_is_away_is_asked_once),
         CASE(an_interrupt_ends_it),
