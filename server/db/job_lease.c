@@ -44,15 +44,20 @@ static int find_next(struct transaction *tx, void *context, struct error *err)
 static int take(struct transaction *tx, struct working *self, struct error *err)
 {
     const int64_t now_s = transaction_now_s(tx);
-    int r = transaction_run(tx,
-                            "UPDATE jobs SET state = 'running', holder = $2, leased_until = $3,"
-                            " started_at = coalesce(started_at, $4), done = 0, total = 0"
-                            " WHERE number = $1",
-                            VALUES(value_integer(self->number), value_text(self->holder),
-                                   value_integer(now_s + self->lease_s), value_integer(now_s)),
-                            err);
+    int64_t begun;
+    int r = transaction_integer(tx,
+                                "UPDATE jobs SET state = 'running', holder = $2, leased_until = $3,"
+                                " started_at = coalesce(started_at, $4), done = 0, total = 0,"
+                                " begun = begun + 1 WHERE number = $1 RETURNING begun",
+                                VALUES(value_integer(self->number), value_text(self->holder),
+                                       value_integer(now_s + self->lease_s), value_integer(now_s)),
+                                &begun, err);
 
-    return r < 0 ? r : job_find_number(tx, self->number, &self->job, err);
+    if (r >= 0)
+        r = job_find_number(tx, self->number, &self->job, err);
+    if (r >= 0)
+        self->job.begun = begun;
+    return r;
 }
 
 static int claim(struct transaction *tx, void *context, struct error *err)
@@ -160,10 +165,11 @@ int job_renew(struct database *database, int64_t number, const char *holder, int
 static int put_back(struct transaction *tx, void *context, struct error *err)
 {
     struct working *self = context;
-    int r = transaction_run(tx,
-                            "UPDATE jobs SET state = 'queued', holder = NULL, leased_until = NULL"
-                            " WHERE number = $1 AND state = 'running' AND holder = $2",
-                            VALUES(value_integer(self->number), value_text(self->holder)), err);
+    int r = transaction_run(
+        tx,
+        "UPDATE jobs SET state = 'queued', holder = NULL, leased_until = NULL,"
+        " begun = begun - 1 WHERE number = $1 AND state = 'running' AND holder = $2",
+        VALUES(value_integer(self->number), value_text(self->holder)), err);
 
     return r == 0 ? lost(err) : r;
 }

@@ -32,6 +32,7 @@ struct job {
     char *params, *result;                   /* JSON or NULL */
     char *problem;                           /* why it failed, or NULL */
     char *actor;                             /* or NULL */
+    int64_t begun;       /* of one that was just taken: how often, this time included */
     int64_t done, total; /* progress, in the kind's own unit; total 0: unknown */
     int64_t created_at_s, started_at_s, finished_at_s; /* 0: not yet */
 };
@@ -70,7 +71,8 @@ int job_begin(struct database *database, const struct actor *by, const struct jo
 int job_renew(struct database *database, int64_t number, const char *holder, int64_t lease_s,
               int64_t done, int64_t total, struct error *err);
 
-/* Back into the queue, for whoever comes next. -EBUSY as above, here and in the next. */
+/* Back into the queue, for whoever comes next, as if it had not been taken. -EBUSY as above, here
+ * and in the next. */
 int job_put_back(struct database *database, int64_t number, const char *holder, struct error *err);
 
 struct job_end {

@@ -223,19 +223,24 @@ static int finish(struct job_run *run, int outcome, const struct error *reason, 
     return r;
 }
 
-/* One that only its own process could do, and that is taken for its lease is over. */
-static int give_up(struct job_run *run, struct error *reason)
+static int attempt(struct job_run *run, struct error *reason)
 {
-    return error_set(reason, -EIO, "the process that did it ended before its end");
+    const struct job_kind *kind = find_kind(run->job.kind);
+
+    if (kind == NULL)
+        return error_set(reason, -EINVAL, "this server knows no such job");
+    if (kind->run == NULL) /* only that process could do it, and its lease is over */
+        return error_set(reason, -EIO, "the process that did it ended before its end");
+    if (run->job.begun > JOBS_BEGUN_MAX)
+        return error_set(reason, -EIO, "it was begun %d times and never came to an end",
+                         JOBS_BEGUN_MAX);
+    return kind->run(run, reason);
 }
 
 static int work(struct job_run *run, struct error *err)
 {
-    const struct job_kind *kind = find_kind(run->job.kind);
     struct error reason = { 0 };
-    int r = kind == NULL        ? error_set(&reason, -EINVAL, "this server knows no such job")
-            : kind->run == NULL ? give_up(run, &reason)
-                                : kind->run(run, &reason);
+    int r = attempt(run, &reason);
 
     if (r == -EBUSY)
         return error_set(err, r, "%s", reason.text); /* it is another's */

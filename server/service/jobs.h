@@ -69,6 +69,10 @@ int jobs_list(struct services *services, const struct identity *identity,
               struct error *err);
 void job_page_release(struct job_page *page);
 
+/* A job whose server ends in the middle of it is begun again, but not for ever: it may be what ends
+ * the server. */
+#define JOBS_BEGUN_MAX 5
+
 /* Does the next job of each lane, to its end, in this thread. *out_count of them. */
 int jobs_work(struct services *services, size_t *out_count, struct error *err);
 

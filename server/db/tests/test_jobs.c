@@ -102,6 +102,23 @@ static void a_lease_that_is_over(void **state)
     assert_int_equal(state_of(DB(state), mine.id), JOB_DONE);
 }
 
+/* Each time that it is taken counts, but not when it is given back. */
+static void how_often_it_was_begun(void **state)
+{
+    cleanup(job_release) struct job first;
+
+    add(DB(state), &sweep, 0, &first);
+    for (int i = 1; i <= 4; i++) {
+        cleanup(job_release) struct job taken = { 0 };
+
+        assert_int_equal(job_claim(DB(state), "delete", "me", LEASE_S, &taken, NULL), 1);
+        assert_int_equal(taken.begun, i < 3 ? i : i - 1);
+        if (i == 2)
+            assert_int_equal(job_put_back(DB(state), taken.number, "me", NULL), 0);
+        fixture_now += LEASE_S;
+    }
+}
+
 /* It passes what is queued, and waits for what runs; also when that runs no more. */
 static void one_that_is_begun_at_once(void **state)
 {
@@ -234,6 +251,7 @@ int main(void)
         CASE(one_that_runs_is_asked_for_again),
         CASE(of_a_lane_one_at_a_time),
         CASE(a_lease_that_is_over),
+        CASE(how_often_it_was_begun),
         CASE(one_that_is_begun_at_once),
         CASE(what_came_of_it),
         CASE(cancelling),

@@ -64,6 +64,52 @@ static void test_asked_for_and_done(void **state)
     assert_int_equal(count, 0);
 }
 
+/* One that ends its server each time is given up, and what is asked for then is not. */
+static void test_one_that_never_ends(void **state)
+{
+    cleanup(job_release) struct job asked, next, ended = { 0 };
+    enum job_state found;
+    size_t count;
+
+    ask(NULL, NULL, &asked);
+    for (int i = 0; i < JOBS_BEGUN_MAX; i++) {
+        cleanup(job_release) struct job taken = { 0 };
+
+        assert_int_equal(job_claim(world.database, "delete", "one that crashes", 60, &taken, NULL),
+                         1);
+        world_sleep(61);
+    }
+    assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+    assert_int_equal(jobs_get(world.services, &world.caller.identity, asked.id, &ended, NULL, NULL),
+                     0);
+    assert_int_equal(ended.state, JOB_FAILED);
+    assert_string_equal(ended.problem, "it was begun 5 times and never came to an end");
+    ask(NULL, NULL, &next);
+    assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+    assert_int_equal(look(&world.caller, next.id, &found), 0);
+    assert_int_equal(found, JOB_DONE);
+}
+
+/* Four times is no reason. */
+static void test_one_that_ends_at_last(void **state)
+{
+    cleanup(job_release) struct job asked;
+    enum job_state found;
+    size_t count;
+
+    ask(NULL, NULL, &asked);
+    for (int i = 1; i < JOBS_BEGUN_MAX; i++) {
+        cleanup(job_release) struct job taken = { 0 };
+
+        assert_int_equal(job_claim(world.database, "delete", "one that crashes", 60, &taken, NULL),
+                         1);
+        world_sleep(61);
+    }
+    assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+    assert_int_equal(look(&world.caller, asked.id, &found), 0);
+    assert_int_equal(found, JOB_DONE);
+}
+
 static void test_what_nobody_knows(void **state)
 {
     struct job job = { 0 };
@@ -234,6 +280,8 @@ int main(void)
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_a_server_that_stops),
         cmocka_unit_test(test_a_page_of_long_results_ends_early),
+        cmocka_unit_test(test_one_that_never_ends),
+        cmocka_unit_test(test_one_that_ends_at_last),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
