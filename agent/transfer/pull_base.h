@@ -42,7 +42,7 @@ struct pull_base {
     bool is_known;      /* what follows is set: there is a base */
     bool is_changed;    /* it is not what the last pull has put there; or it is the blob itself */
     bool is_made;       /* not a base any more: PULL_FETCH_MADE is to be mended */
-    bool is_late;       /* the server had no turn: to be asked for again (pull_fetch.c) */
+    bool is_late;       /* the server had no turn: to be asked for again (pull_queue.h) */
     uint8_t times_late; /* so often it had none */
     struct digest sha256;
     struct digest noted; /* changed: what the last pull has put there; or the blob */

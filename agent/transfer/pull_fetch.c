@@ -6,8 +6,7 @@
 
 #include "agent/transfer/hash_behind.h"
 #include "agent/transfer/pull_base.h"
-#include "agent/transfer/pull_body.h"
-#include "agent/transfer/pull_patch.h"
+#include "agent/transfer/pull_lane.h"
 #include "agent/transfer/transfer.h"
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -17,59 +16,11 @@
 #include "common/base/memory.h"
 #include "common/base/workers.h"
 #include "common/client/api_client.h"
-#include "common/model/delta.h"
 #include "common/model/problem.h"
-#include "common/net/http_loop.h"
 
 #define TURN_MS 200
-/* Questions for a delta at a time: whoever finds no room at the server (services.c) gets the whole
- * blob. They keep the two busy that it makes at a time, also over a line that is long. */
-#define TURNS 4
-#define TURNS_GOOD 8            /* deltas that came, after which there may be room for one more */
-#define LATER_MS 500            /* so long nothing is asked for again that there was no turn for */
-#define LATER_TIMES 4           /* then the whole is taken for an answer */
 #define WRONG_MAX 2             /* times that a blob may come wrong */
 #define GO_ON_BYTES (64 * 1024) /* a try that gave fewer counts as a failed one */
-
-/* One blob on its way at a time. */
-struct lane {
-    struct fetching *fetching;
-    struct pull_blob *blob; /* NULL: idle */
-    struct api_call *call;
-    struct pull_body body;
-    uint64_t from;    /* bytes there were when it was asked for */
-    int wrong;        /* times it came wrong */
-    uint32_t poor;    /* tries in a row that gave little */
-    bool disk_failed; /* the failure is the disk's, not the server's */
-    char part[PULL_FETCH_NAME_SIZE], made[PULL_FETCH_NAME_SIZE];
-    bool asks_delta;
-    bool may_come_later;      /* and says that it may be told to ask again */
-    bool has_turn;            /* it asks for a delta, and nothing came yet */
-    struct http_post hashed;  /* a thread is through with the bytes in `part`... */
-    struct http_post patched; /* ...or with the delta there */
-    int patch_result;
-    struct error patch_error;
-};
-
-struct fetching {
-    const struct pull_fetch_options *options;
-    struct http_loop *loop;
-    struct lane *lanes;
-    size_t lane_count;
-    size_t next[2];          /* of those that come whole, and of those that come as deltas */
-    size_t turns, turns_max; /* lanes that have one, and may */
-    size_t good;             /* deltas that came since turns_max was set */
-    size_t late;             /* blobs that are to be asked for again */
-    bool is_again;           /* next[true] is at those */
-    bool is_paused;
-    struct http_timer pause;
-    struct http_post filler; /* to lanes that wait for one */
-    bool is_posted;
-    struct workers *workers; /* where deltas are applied; NULL: no blob has a base */
-    size_t at_threads;       /* lanes that are there, or whose bytes are hashed on one */
-    int result;
-    struct error error;
-};
 
 struct pull_blob *pull_blob_find(struct pull_blob *blobs, size_t count, const struct digest *sha256)
 {
@@ -88,11 +39,7 @@ struct pull_blob *pull_blob_find(struct pull_blob *blobs, size_t count, const st
     return NULL;
 }
 
-static void start_fetch(struct lane *lane);
-static void ask(struct lane *lane);
-
-/* The part of a whole blob stays for the next pull, unless it fills the disk. */
-static void lane_end(struct lane *lane)
+void lane_end(struct lane *lane)
 {
     if (lane->blob != NULL && (lane->wrong > 0 || lane->disk_failed || lane->body.offset == 0))
         directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
@@ -100,7 +47,7 @@ static void lane_end(struct lane *lane)
     lane->blob = NULL;
 }
 
-static void fail(struct lane *lane, int r, const struct error *err)
+void lane_fail(struct lane *lane, int r, const struct error *err)
 {
     struct fetching *fetching = lane->fetching;
     char hex[DIGEST_HEX_SIZE];
@@ -114,7 +61,7 @@ static void fail(struct lane *lane, int r, const struct error *err)
     lane_end(lane);
 }
 
-static void restart(struct lane *lane)
+void lane_restart(struct lane *lane)
 {
     transfer_done(lane->fetching->options->transfer, 0, (uint64_t)0 - lane->body.offset);
     pull_body_rewind(&lane->body);
@@ -128,7 +75,7 @@ static void leave_turn(struct lane *lane)
     if (!lane->has_turn)
         return;
     lane->has_turn = false;
-    fetching->turns--;
+    pull_queue_leave_turn(&fetching->queue);
     if (!fetching->is_posted)
         http_loop_post_at(fetching->loop, &fetching->filler);
     fetching->is_posted = true;
@@ -145,76 +92,25 @@ static int on_body(void *context, struct span bytes, struct error *err)
     return r;
 }
 
-static bool is_to_come(const struct pull_blob *blob)
-{
-    return !blob->is_here && (blob->base == NULL || !blob->base->is_made);
-}
-
-static bool comes_as_delta(const struct pull_blob *blob)
-{
-    return blob->base != NULL && blob->base->is_known;
-}
-
-static bool is_next(const struct fetching *fetching, const struct pull_blob *blob, bool as_delta)
-{
-    return is_to_come(blob) && comes_as_delta(blob) == as_delta &&
-           (!as_delta || blob->base->is_late == fetching->is_again);
-}
-
-static struct pull_blob *next_blob(struct fetching *fetching, bool as_delta)
-{
-    const struct pull_fetch_options *options = fetching->options;
-    size_t *next = &fetching->next[as_delta];
-
-    while (*next < options->count && !is_next(fetching, &options->blobs[*next], as_delta))
-        ++*next;
-    return *next < options->count ? &options->blobs[(*next)++] : NULL;
-}
-
-/* Those that there was no turn for come behind the others, after a pause. */
-static struct pull_blob *next_delta(struct fetching *fetching)
-{
-    struct pull_blob *blob = NULL;
-
-    if (!fetching->is_again)
-        blob = next_blob(fetching, true);
-    if (blob != NULL || fetching->late == 0 || fetching->is_paused)
-        return blob;
-    if (fetching->is_again)
-        blob = next_blob(fetching, true);
-    if (blob == NULL) {
-        fetching->is_again = true;
-        fetching->next[true] = 0;
-        blob = next_blob(fetching, true);
-    }
-    blob->base->is_late = false;
-    fetching->late--;
-    return blob;
-}
-
-/* One that comes as a delta, if there is a turn for it: the server takes longest for those. */
-static void fill_lane(struct lane *lane)
+void lane_fill(struct lane *lane)
 {
     struct fetching *fetching = lane->fetching;
 
     if (fetching->result != 0)
         return;
-    if (fetching->turns < fetching->turns_max)
-        lane->blob = next_delta(fetching);
-    if (lane->blob == NULL)
-        lane->blob = next_blob(fetching, false);
+    lane->blob = pull_queue_next(&fetching->queue, !fetching->is_paused);
     if (lane->blob == NULL)
         return;
     lane->wrong = 0;
     lane->poor = 0;
-    start_fetch(lane);
+    lane_fetch(lane);
 }
 
-static void fill_idle(struct fetching *fetching)
+void lanes_fill(struct fetching *fetching)
 {
     for (size_t i = 0; i < fetching->lane_count; i++)
         if (fetching->lanes[i].blob == NULL)
-            fill_lane(&fetching->lanes[i]);
+            lane_fill(&fetching->lanes[i]);
 }
 
 static void turn_is_left(void *context)
@@ -222,11 +118,10 @@ static void turn_is_left(void *context)
     struct fetching *fetching = context;
 
     fetching->is_posted = false;
-    fill_idle(fetching);
+    lanes_fill(fetching);
 }
 
-/* The bytes are right: they get their name. */
-static int keep_blob(struct lane *lane, const char *name, struct error *err)
+int lane_keep(struct lane *lane, const char *name, struct error *err)
 {
     struct directory *stage = lane->fetching->options->stage;
     char hex[DIGEST_HEX_SIZE];
@@ -239,11 +134,11 @@ static int keep_blob(struct lane *lane, const char *name, struct error *err)
     return transfer_local(lane->fetching->options->transfer, r);
 }
 
-static void blob_is_here(struct lane *lane)
+void lane_is_done(struct lane *lane)
 {
     transfer_done(lane->fetching->options->transfer, 1, 0);
     lane->blob = NULL;
-    fill_lane(lane);
+    lane_fill(lane);
 }
 
 static void finish_blob(struct lane *lane, int r, const struct error *cause)
@@ -258,8 +153,8 @@ static void finish_blob(struct lane *lane, int r, const struct error *cause)
     if (r == -EBADMSG && ++lane->wrong < WRONG_MAX) {
         if (lane->asks_delta) /* something else than a delta or the blob came */
             lane->blob->base->is_known = false;
-        restart(lane);
-        start_fetch(lane);
+        lane_restart(lane);
+        lane_fetch(lane);
         return;
     }
     if (r == -EBADMSG)
@@ -267,172 +162,22 @@ static void finish_blob(struct lane *lane, int r, const struct error *cause)
     else if (r < 0 && lane->disk_failed)
         transfer_local(transfer, r);
     if (r == 0)
-        r = keep_blob(lane, lane->part, &err);
+        r = lane_keep(lane, lane->part, &err);
     if (r < 0) {
-        fail(lane, r, &err);
+        lane_fail(lane, r, &err);
         return;
     }
     if (lane->blob->base != NULL)
         transfer_detail(transfer, "%s: whole, %llu bytes", lane->blob->base->path,
                         (unsigned long long)lane->blob->size);
-    blob_is_here(lane);
-}
-
-/* Deltas -------------------------------------------------------------------- */
-
-static bool is_delta(const struct api_answer *answer)
-{
-    const char *type = http_headers_get(answer->headers, "Content-Type");
-
-    return type != NULL && strcmp(type, DELTA_MEDIA_TYPE) == 0;
-}
-
-/* Failures that are not those of the delta alone. */
-static bool is_fatal(int r)
-{
-    return r == -ECANCELED || r == -ENOMEM || r == -EAGAIN || r == -ETIMEDOUT || r == -EPERM;
-}
-
-static void come_whole(struct lane *lane, const struct error *cause)
-{
-    transfer_detail(lane->fetching->options->transfer, "%s: no delta: %s", lane->blob->base->path,
-                    cause->text);
-    lane->blob->base->is_known = false;
-    directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
-    restart(lane);
-    start_fetch(lane);
-}
-
-static void apply_delta(void *context)
-{
-    struct lane *lane = context;
-    const struct pull_fetch_options *options = lane->fetching->options;
-    const struct pull_patch patch = { .transfer = options->transfer,
-                                      .dest = options->dest,
-                                      .stage = options->stage,
-                                      .blob = lane->blob,
-                                      .delta = lane->part,
-                                      .made = lane->made };
-
-    lane->patch_result = pull_patch_apply(&patch, &lane->disk_failed, &lane->patch_error);
-    http_loop_post_at(lane->fetching->loop, &lane->patched);
-}
-
-/* The delta was right, its base not quite. */
-static void leave_to_mend(struct lane *lane)
-{
-    lane->blob->base->is_made = true;
-    lane->blob->base->is_known = false;
-    directory_remove_file(lane->fetching->options->stage, lane->part, NULL);
-    restart(lane);
-    lane->blob = NULL;
-    fill_lane(lane);
-}
-
-static void delta_is_applied(void *context)
-{
-    struct lane *lane = context;
-    struct fetching *fetching = lane->fetching;
-    struct transfer *transfer = fetching->options->transfer;
-    struct error err = lane->patch_error;
-    int r = lane->patch_result;
-
-    fetching->at_threads--;
-    if (fetching->result != 0) {
-        directory_remove_file(fetching->options->stage, lane->made, NULL);
-        lane_end(lane);
-        return;
-    }
-    if (r == PULL_PATCH_CHANGED) {
-        leave_to_mend(lane);
-        return;
-    }
-    if (r < 0 && !is_fatal(r) && !lane->disk_failed) {
-        come_whole(lane, &err);
-        return;
-    }
-    if (r < 0 && lane->disk_failed)
-        transfer_local(transfer, r);
-    if (r == 0)
-        r = keep_blob(lane, lane->made, &err);
-    if (r < 0) {
-        fail(lane, r, &err);
-        return;
-    }
-    directory_remove_file(fetching->options->stage, lane->part, NULL);
-    transfer_detail(transfer, "%s: delta, %llu bytes of %llu", lane->blob->base->path,
-                    (unsigned long long)lane->body.offset, (unsigned long long)lane->blob->size);
-    transfer_done(transfer, 0, lane->blob->size - lane->body.offset);
-    blob_is_here(lane);
-}
-
-static void pause_is_over(void *context)
-{
-    struct fetching *fetching = context;
-
-    fetching->is_paused = false;
-    fill_idle(fetching);
-}
-
-/* There was no turn for it: others are there as well. */
-static void come_later(struct lane *lane)
-{
-    struct fetching *fetching = lane->fetching;
-
-    transfer_detail(fetching->options->transfer, "%s: the server has no turn for a delta",
-                    lane->blob->base->path);
-    lane->blob->base->is_late = true;
-    lane->blob->base->times_late++;
-    fetching->late++;
-    fetching->turns_max = fetching->turns > 0 ? fetching->turns : 1;
-    fetching->good = 0;
-    if (!fetching->is_paused)
-        fetching->is_paused =
-            http_timer_set(fetching->loop, &fetching->pause, clock_monotonic_ms() + LATER_MS) == 0;
-    directory_remove_file(fetching->options->stage, lane->part, NULL);
-    restart(lane);
-    pull_body_close(&lane->body);
-    lane->blob = NULL;
-    fill_lane(lane);
-}
-
-static void count_delta(struct fetching *fetching)
-{
-    if (++fetching->good < TURNS_GOOD || fetching->turns_max >= TURNS)
-        return;
-    fetching->good = 0;
-    fetching->turns_max++;
-}
-
-/* An answer to the question for a delta: true when it was taken care of. */
-static bool take_delta(struct lane *lane, const struct api_answer *answer)
-{
-    if (!lane->asks_delta)
-        return false;
-    if (answer->code == 0 && answer->status == 202 && lane->may_come_later) {
-        come_later(lane);
-        return true;
-    }
-    if (answer->code == 0 && is_delta(answer)) {
-        count_delta(lane->fetching);
-        pull_body_close(&lane->body);
-        lane->fetching->at_threads++;
-        workers_submit(lane->fetching->workers, apply_delta, lane);
-        return true;
-    }
-    if (answer->code == 0 || lane->disk_failed ||
-        (is_fatal(answer->code) &&
-         answer->status != 500)) /* 500: deltas may be all that is broken */
-        return false;
-    come_whole(lane, &answer->err);
-    return true;
+    lane_is_done(lane);
 }
 
 /* It broke off behind bytes that are good as far as anyone knows: a blob goes on there, also one
  * that came where a delta was asked for; a delta begins anew, for as many tries as there are. */
 static bool goes_on(struct lane *lane, const struct api_answer *answer)
 {
-    const bool delta = lane->asks_delta && answer->headers != NULL && is_delta(answer);
+    const bool delta = lane->asks_delta && answer->headers != NULL && lane_is_delta(answer);
     uint64_t got = lane->body.offset - lane->from;
     int r = answer->code;
 
@@ -440,7 +185,7 @@ static bool goes_on(struct lane *lane, const struct api_answer *answer)
         return false;
     lane->poor = got < GO_ON_BYTES || delta ? lane->poor + 1 : 0;
     if (delta)
-        restart(lane);
+        lane_restart(lane);
     else if (answer->headers != NULL)
         lane->asks_delta = false;
     if (lane->poor < lane->fetching->options->transfer->retry.tries)
@@ -477,6 +222,8 @@ static void end_body(struct lane *lane, const struct api_answer *answer)
     hash_behind_close(lane->body.hash, lane->fetching->loop, &lane->hashed);
 }
 
+static void ask(struct lane *lane);
+
 static void on_done(void *context, const struct api_answer *answer)
 {
     struct lane *lane = context;
@@ -487,7 +234,7 @@ static void on_done(void *context, const struct api_answer *answer)
         lane_end(lane);
     else if (goes_on(lane, answer))
         ask(lane);
-    else if (!take_delta(lane, answer))
+    else if (!lane_take_delta(lane, answer))
         end_body(lane, answer);
 }
 
@@ -539,7 +286,8 @@ static void ask(struct lane *lane)
     buf_format(&range, "bytes=%llu-", (unsigned long long)lane->body.offset);
     if (lane->body.offset > 0)
         headers[spec.header_count++] = (struct http_header){ "Range", buf_text(&range) };
-    lane->may_come_later = lane->asks_delta && lane->blob->base->times_late < LATER_TIMES;
+    lane->may_come_later =
+        lane->asks_delta && lane->blob->base->times_late < PULL_DELTA_LATER_TIMES;
     if (lane->may_come_later)
         headers[spec.header_count++] = (struct http_header){ "Prefer", "respond-async" };
     spec.path = buf_text(&path);
@@ -550,13 +298,13 @@ static void ask(struct lane *lane)
         r = api_call_start(options->transfer->client, &spec, &lane->call, &err);
     if (r == 0 && lane->asks_delta) {
         lane->has_turn = true;
-        lane->fetching->turns++;
+        pull_queue_take_turn(&lane->fetching->queue);
     }
     if (r < 0)
-        fail(lane, r, &err);
+        lane_fail(lane, r, &err);
 }
 
-static void start_fetch(struct lane *lane)
+void lane_fetch(struct lane *lane)
 {
     struct error err;
     int r;
@@ -565,7 +313,7 @@ static void start_fetch(struct lane *lane)
     lane->asks_delta = lane->blob->base != NULL && lane->blob->base->is_known;
     r = open_part(lane, &err);
     if (r < 0)
-        fail(lane, r, &err);
+        lane_fail(lane, r, &err);
     else
         ask(lane);
 }
@@ -578,7 +326,7 @@ static bool is_over(void *context)
         if (fetching->lanes[i].blob != NULL)
             return fetching->result != 0;
     }
-    return fetching->result != 0 || (fetching->late == 0 && !fetching->is_posted);
+    return fetching->result != 0 || (fetching->queue.late == 0 && !fetching->is_posted);
 }
 
 static void run(struct fetching *fetching)
@@ -622,12 +370,13 @@ static bool has_bases(const struct pull_fetch_options *options)
 
 int pull_fetch(const struct pull_fetch_options *options, struct error *err)
 {
-    struct fetching fetching = { .options = options, .turns_max = TURNS };
+    struct fetching fetching = { .options = options };
     cleanup_memory struct lane *lanes = NULL;
     int r = 0;
 
     fetching.loop = api_client_loop(options->transfer->client);
-    fetching.pause = (struct http_timer){ .function = pause_is_over, .context = &fetching };
+    fetching.queue = pull_queue_init(options->blobs, options->count);
+    fetching.pause = (struct http_timer){ .function = lanes_pause_is_over, .context = &fetching };
     fetching.filler = (struct http_post){ .function = turn_is_left, .context = &fetching };
     fetching.lane_count = options->transfer->concurrency;
     fetching.lanes = lanes = memory_array(fetching.lane_count, sizeof(*lanes));
@@ -637,7 +386,8 @@ int pull_fetch(const struct pull_fetch_options *options, struct error *err)
         lanes[i].fetching = &fetching;
         lanes[i].body.fd = -1;
         lanes[i].hashed = (struct http_post){ .function = body_is_hashed, .context = &lanes[i] };
-        lanes[i].patched = (struct http_post){ .function = delta_is_applied, .context = &lanes[i] };
+        lanes[i].patched =
+            (struct http_post){ .function = lane_delta_is_applied, .context = &lanes[i] };
     }
     /* One thread, so that one patch's memory is what they take. */
     if (has_bases(options))
@@ -645,7 +395,7 @@ int pull_fetch(const struct pull_fetch_options *options, struct error *err)
     if (r < 0)
         return r;
     for (size_t i = 0; i < fetching.lane_count; i++)
-        fill_lane(&lanes[i]);
+        lane_fill(&lanes[i]);
     run(&fetching);
     workers_free(fetching.workers);
     return fetching.result < 0 ? error_set(err, fetching.result, "%s", fetching.error.text) : 0;
