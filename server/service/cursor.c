@@ -56,16 +56,26 @@ int page_limit(const struct page_request *request, uint32_t *out_limit, struct r
     return 0;
 }
 
+/* The limit, and the key of the cursor. */
+static int read_request(enum cursor_list list, const struct page_request *request,
+                        uint32_t *out_limit, uint8_t out_key[CURSOR_KEY_MAX], size_t *out_size,
+                        struct refusal *why, struct error *err)
+{
+    int r = page_limit(request, out_limit, why, err);
+
+    return r < 0 ? r
+                 : cursor_parse(list, request != NULL ? request->cursor : NULL, out_key, out_size,
+                                why, err);
+}
+
 int page_start(enum cursor_list list, const struct page_request *request, uint32_t *out_limit,
                char name[CURSOR_KEY_MAX + 1], const char **out_after, struct refusal *why,
                struct error *err)
 {
     uint8_t key[CURSOR_KEY_MAX];
     size_t size;
-    int r = page_limit(request, out_limit, why, err);
+    int r = read_request(list, request, out_limit, key, &size, why, err);
 
-    if (r == 0)
-        r = cursor_parse(list, request != NULL ? request->cursor : NULL, key, &size, why, err);
     if (r < 0)
         return r;
     memcpy(name, key, size);
@@ -80,10 +90,8 @@ int page_start_behind(enum cursor_list list, const struct page_request *request,
 {
     uint8_t key[CURSOR_KEY_MAX];
     size_t size;
-    int r = page_limit(request, out_limit, why, err);
+    int r = read_request(list, request, out_limit, key, &size, why, err);
 
-    if (r == 0)
-        r = cursor_parse(list, request != NULL ? request->cursor : NULL, key, &size, why, err);
     if (r < 0)
         return r;
     if (size != 0 && size != count * sizeof(*out_numbers))
