@@ -46,12 +46,11 @@ static int read_name(struct http_exchange *exchange, const char *key, enum name_
                      char out[NAME_TEXT_SIZE], struct error *err)
 {
     const char *value = http_exchange_query(exchange, key);
-    struct span ignored;
     int r;
 
-    if (value == NULL && !url_query(http_exchange_url(exchange), key, &ignored))
+    if (value == NULL)
         return 0;
-    r = name_check(kind, value != NULL ? span_text(value) : span_of("", 0), err);
+    r = name_check(kind, span_text(value), err);
     if (r < 0)
         return refuse(request_of(exchange), error_prefix(err, r, "%s", key));
     memcpy(out, value, strlen(value) + 1);

@@ -185,7 +185,17 @@ static void copy_text(char *out, size_t size, const char *text)
     out[length] = '\0';
 }
 
-static int check(struct request *request, struct error *err)
+/* Else a handler would take the value for one that is not there. */
+static bool query_is_text(const struct url *url)
+{
+    for (size_t i = 0; i < url->query_count; i++) {
+        if (memchr(url->query[i].value.bytes, '\0', url->query[i].value.size) != NULL)
+            return false;
+    }
+    return true;
+}
+
+static int check(struct request *request, const struct url *url, struct error *err)
 {
     static const struct {
         uint32_t permissions;
@@ -206,6 +216,9 @@ static int check(struct request *request, struct error *err)
     if (request->name_impossible)
         return refusal_set(&request->why, REFUSAL_NOT_FOUND,
                            error_set(err, -ENOENT, "there is nothing at this path"));
+    if (!query_is_text(url))
+        return refusal_at(&request->why, "",
+                          error_set(err, -EINVAL, "a value of the query holds a NUL"));
     return access_check(request->api->options.services, &request->caller.identity,
                         needs[permit].permissions, needs[permit].reach,
                         request->project[0] != '\0' ? request->project : NULL,
@@ -229,7 +242,7 @@ int request_admit(struct http_exchange *exchange, void *context, struct error *e
               http_exchange_request_id(exchange));
     copy_text(request->caller.address, sizeof(request->caller.address),
               http_exchange_peer(exchange));
-    return check(request, err);
+    return check(request, http_exchange_url(exchange), err);
 }
 
 bool request_flag(struct http_exchange *exchange, const char *name)

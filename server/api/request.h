@@ -18,7 +18,8 @@ struct json_value;
  *
  * The state of the exchange (http_exchange_state). Lives as long as that. A name in
  * the path that can be no name at all (a NUL or a '/' in it, too long) is answered
- * 404 by the admission, after the token was looked at, so that handlers never see one.
+ * 404 by the admission, after the token was looked at, so that handlers never see one; a value of
+ * the query that holds a NUL is answered 422 there.
  */
 struct request {
     struct api *api;

@@ -81,8 +81,6 @@ void http_exchange_free(struct http_exchange *exchange)
     http_answer_forget(exchange);
     http_upload_release(&exchange->upload);
     buf_release(&exchange->body);
-    for (size_t i = 0; i < exchange->query_text_count; i++)
-        memory_free(exchange->query_text[i]);
     url_release(&exchange->url);
     memory_free(exchange->target);
     memory_free(exchange);
@@ -195,25 +193,13 @@ const char *http_exchange_header(const struct http_exchange *exchange, const cha
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
-const char *http_exchange_query(struct http_exchange *exchange, const char *name)
+const char *http_exchange_query(const struct http_exchange *exchange, const char *name)
 {
-    const size_t room = sizeof(exchange->query_text) / sizeof(exchange->query_text[0]);
     struct span value;
-    char *text;
 
-    if (!url_query(&exchange->url, name, &value) ||
-        (value.size > 0 && memchr(value.bytes, '\0', value.size) != NULL))
+    if (!url_query(&exchange->url, name, &value) || memchr(value.bytes, '\0', value.size) != NULL)
         return NULL;
-    for (size_t i = 0; i < exchange->query_text_count; i++) {
-        if (span_equal_text(value, exchange->query_text[i]))
-            return exchange->query_text[i];
-    }
-    if (exchange->query_text_count == room)
-        return NULL;
-    text = memory_copy(value.bytes, value.size);
-    if (text != NULL)
-        exchange->query_text[exchange->query_text_count++] = text;
-    return text;
+    return (const char *)value.bytes;
 }
 
 const char *http_exchange_request_id(const struct http_exchange *exchange)

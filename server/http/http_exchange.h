@@ -41,7 +41,7 @@ const struct url *http_exchange_url(const struct http_exchange *exchange);
 const char *http_exchange_header(const struct http_exchange *exchange, const char *name);
 
 /* The query value as text; NULL when the key is absent or its value holds a NUL. */
-const char *http_exchange_query(struct http_exchange *exchange, const char *name);
+const char *http_exchange_query(const struct http_exchange *exchange, const char *name);
 
 /* X-Request-Id of the request when it is 1 to 64 of [A-Za-z0-9._-], else one made here. */
 const char *http_exchange_request_id(const struct http_exchange *exchange);

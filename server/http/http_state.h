@@ -106,8 +106,6 @@ struct http_exchange {
     uint64_t sent_size;
     uint64_t started_ns;
     struct error failure; /* behind a 5xx: for the log */
-    char *query_text[4];  /* made by http_exchange_query */
-    size_t query_text_count;
 
     struct http_exchange *watch_previous, *watch_next; /* http_watch.h; under the server's lock */
     int watch_fd;

@@ -88,6 +88,7 @@ static int query_decode(struct url *url, struct span query, uint8_t **at, struct
             r = text_decode(pair, true, at, &out->value, err);
         if (r < 0)
             return r;
+        *(*at)++ = '\0'; /* where the '&' was, or the end */
         url->query_count++;
     }
     return 0;

@@ -15,7 +15,7 @@ struct error;
  * so that %2F and %00 arrive inside a segment, where the matcher can see and
  * refuse them. `+` is itself in a path and a space in a query. No normalisation:
  * "." and ".." and empty segments are segments like others. A path that is just
- * "/" has no segment. Decoded bytes live in the struct url.
+ * "/" has no segment. Decoded bytes live in the struct url; a NUL follows each value of the query.
  *
  * Errors: -EINVAL (no leading '/', '%' without two hex digits), -EFBIG (more than
  * URL_SEGMENTS_MAX segments or URL_QUERY_MAX query keys), -ENOMEM.

@@ -239,6 +239,16 @@ def test_strange_paths_are_not_found(get, path):
     assert (answer.status, answer.code) == (404, "not-found")
 
 
+@pytest.mark.parametrize("path", [
+    "/hosts?project=%00", "/hosts?version=v1%00", "/projects/demo/apps/app/promotions?channel=%00",
+    "/projects/demo/apps/app/versions?state=%00", "/projects?limit=1%00", "/projects?cursor=%00",
+    "/projects/demo/apps/app/versions/v1/files?prefix=%00", "/events?project=%00",
+])
+def test_a_question_that_cannot_be_one_is_refused(get, path):
+    answer = get(API + path)
+    assert (answer.status, answer.code) == (422, "validation")
+
+
 def test_methods(get):
     answer = get(f"{API}/projects/demo", "PATCH")
     assert (answer.status, answer.code) == (405, "method-not-allowed")

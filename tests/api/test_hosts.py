@@ -69,6 +69,20 @@ def test_several_leases_and_their_renewal_in_one_request(put, hosts):
     assert [item["since"] for item in after] == [item["since"] for item in before]
 
 
+def test_every_part_of_a_question_counts(put, hosts, server, admin):
+    put("asked", *(lease(f"/asked/{i}", state="loading") for i in range(4)))
+    query = {"project": "demo", "app": "app", "version": "v1", "state": "loading", "limit": 1}
+    seen = []
+    while True:
+        page = hosts(**query)
+        seen += [item["place"] for item in page["items"]]
+        assert len(page["items"]) == 1 and len(seen) < 10
+        if "next_cursor" not in page:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert seen == [f"/asked/{i}" for i in range(4)]
+
+
 def test_the_whole_set_and_an_addition(put, hosts):
     def places():
         return [item["place"] for item in of(hosts(), "sets")]

@@ -50,6 +50,16 @@ static void query(void **state)
     assert_true(url_query(&url, "", &value));
     assert_true(span_equal_text(value, "e?f"));
     assert_false(url_query(&url, "d", &value));
+    for (size_t i = 0; i < url.query_count; i++)
+        assert_int_equal(url.query[i].value.bytes[url.query[i].value.size], 0);
+    url_release(&url);
+    /* as many ends as there can be */
+    assert_int_equal(url_parse(&url, span_text("/?a&b&c&d&e=&f="), NULL), 0);
+    assert_int_equal(url.query_count, 6);
+    for (size_t i = 0; i < url.query_count; i++) {
+        assert_int_equal(url.query[i].value.size, 0);
+        assert_int_equal(url.query[i].value.bytes[0], 0);
+    }
     url_release(&url);
 }
 
