@@ -21,6 +21,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "server/db/channels.h"
+#include "server/db/leases.h"
 #include "server/db/tombstones.h"
 #include "server/db/versions.h"
 #include "server/service/collection.h"
@@ -45,6 +46,7 @@ enum life { ABSENT, READY, TRASHED, PURGED };
 struct named {
     char name[16];
     enum life life;
+    int64_t leased_until_s; /* by its host */
     bool has_sample;
     struct sample sample;
 };
@@ -295,16 +297,61 @@ static void end_push(void)
     sample_release(&push->sample);
 }
 
+static bool is_leased(const struct named *named)
+{
+    return named->leased_until_s > world_now();
+}
+
+/* By force it goes whatever protects it; else what a host holds does not. */
 static void trash_one(void)
 {
     struct named *named = &names[below(NAMES)];
     struct version version = version_empty();
+    const bool force = below(2) == 0;
+    int r;
 
     if (named->life == READY && life_of(named->name, &version) == READY) {
-        assert_int_equal(version_trash(world.database, version.id, &actor_host, NULL, true, NULL,
-                                       NULL),
+        r = version_trash(world.database, version.id, &actor_host, NULL, force, NULL, NULL);
+        assert_true(r == 0 || (r == -EBUSY && !force));
+        assert_false(r == 0 && !force && is_leased(named));
+        if (r == 0)
+            named->life = TRASHED;
+    }
+    version_release(&version);
+}
+
+/* A host of its own for each name says that it has it, which it may of one in the trash, too. */
+static void lease_one(void)
+{
+    struct named *named = &names[below(NAMES)];
+    struct lease_item item = { .project = "p",
+                               .app = "a",
+                               .version = named->name,
+                               .place = "/srv",
+                               .mode = LEASE_MOUNT,
+                               .state = "complete" };
+    struct lease_put put = { .token_id = world.caller.identity.id,
+                             .host = named->name,
+                             .items = &item,
+                             .count = 1,
+                             .life_s = 1 + below(4 * DAY_S),
+                             .token_max = 2 * NAMES,
+                             .by = actor_host };
+    struct version version = version_empty();
+    struct lease_put_result result;
+    size_t count;
+    const enum life life = life_of(named->name, &version);
+
+    item.version_id = version.id;
+    if (is_leased(named) && below(3) == 0) {
+        assert_int_equal(lease_remove(world.database, named->name, "/srv", &actor_host, &count,
+                                      NULL),
                          0);
-        named->life = TRASHED;
+        assert_int_equal(count, 1);
+        named->leased_until_s = 0;
+    } else if (life == READY || life == TRASHED) {
+        assert_int_equal(lease_put(world.database, &put, &result, NULL), 0);
+        named->leased_until_s = result.expires_at_s;
     }
     version_release(&version);
 }
@@ -362,11 +409,15 @@ static void promote_one(void)
     assert_int_equal(r == 0, named->life == READY);
 }
 
+/* The clock jumps; now and then back, as one that is set right does. */
 static void sleep_some(void)
 {
     const int64_t most[] = { HOUR_S, 4 * HOUR_S, 8 * HOUR_S, 3 * DAY_S };
 
-    world_sleep((int64_t)below((unsigned)most[below(4)]));
+    if (below(6) == 0)
+        world_sleep(-(int64_t)below(2 * HOUR_S));
+    else
+        world_sleep((int64_t)below((unsigned)most[below(4)]));
 }
 
 static void collect(void)
@@ -385,9 +436,9 @@ static void collect(void)
     if (ended.state != JOB_DONE && !troubled)
         print_error("%s\n", ended.problem);
     assert_true(ended.state == JOB_DONE || troubled);
-    /* It may have purged what was in the trash, and nothing else. */
+    /* It may have purged what was in the trash and on no host, and nothing else. */
     for (size_t i = 0; i < NAMES; i++) {
-        if (names[i].life == TRASHED)
+        if (names[i].life == TRASHED && !is_leased(&names[i]))
             learn(&names[i], NULL);
     }
 }
@@ -403,7 +454,7 @@ static void step(void)
     static void (*const things[])(void) = {
         push_one,   push_one,  push_one,  begin_push,  begin_push,  end_push,
         end_push,   trash_one, trash_one, restore_one, copy_one,    sleep_some,
-        sleep_some, collect,   collect,   die,         promote_one,
+        sleep_some, collect,   collect,   die,         promote_one, lease_one,
     };
 
     things[below(sizeof(things) / sizeof(things[0]))]();
