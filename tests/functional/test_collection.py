@@ -14,6 +14,7 @@ import time
 import pytest
 
 from agent import Agent
+from faulty_disk import FaultyDisk
 
 SIZE = 900_000
 
@@ -158,6 +159,41 @@ def test_a_store_that_is_another_loses_nothing(world, harm, tmp_path):
             store.rmdir()
         (server.data / "elsewhere").rename(store)
     assert collect(server)["purged_versions"] == 1
+    assert pulled(agent, tmp_path, "one") == expected(tmp_path, "one")
+
+
+@pytest.mark.plain_only
+@pytest.mark.parametrize("words", [["gc"], ["fsck", "--full", "--repair"]], ids=["gc", "fsck"])
+def test_a_disk_that_fails_loses_nothing(tmp_path, new_server, words):
+    """Whichever of the calls on the store fails: reading the sentinel, listing, opening, reading.
+    The run ends, or has done what it could; nothing that is needed is deleted or called lost."""
+    disk = FaultyDisk(tmp_path / "disk", tmp_path / "data" / "blobs", 1)
+    server = new_server(tmp_path / "data", environment=disk.environment)
+    agent = Agent(tmp_path / "agent", server.url, server.all_rights)
+    trees(tmp_path, "one", "two")
+    for name in ("one", "two"):
+        agent_ok(agent, "push", tmp_path / name, "--project", "p", "--app", "a", "--version", name)
+    server.stop()
+    trash(server, "two")
+    at_once(server)
+    broken = "SELECT count(*) FROM blobs WHERE state IN ('missing', 'corrupt')"
+    rows = sql(server, "SELECT count(*) FROM blobs")
+    disk.set(fail=1)
+    assert server.command(*words).returncode == 1
+    assert (sql(server, "SELECT count(*) FROM blobs"), sql(server, broken)) == (rows, [(0,)])
+    failed = 0
+    for seed in range(30):  # now and then, at other calls each time
+        disk.seed(seed)
+        disk.set(fail=0.1)
+        failed += server.command(*words).returncode != 0
+        assert sql(server, broken) == [(0,)]
+    assert failed > 0
+    disk.heal()
+    collect(server)
+    verb(server, "fsck", "--full")
+    assert sql(server, "SELECT name FROM versions") == [("one",)]
+    server.start()
+    agent = Agent(tmp_path / "agent-2", server.url, server.all_rights)
     assert pulled(agent, tmp_path, "one") == expected(tmp_path, "one")
 
 

@@ -40,6 +40,9 @@ class FaultyDisk:
     def _read(self, field):
         return struct.unpack_from("=q", self._mapped, field * FIELD)[0]
 
+    def seed(self, seed):
+        self._write(SEED, seed)
+
     def set(self, *, fail=0.0, delay=0.0, longest=0.02):
         """What part of the calls fails, and what part takes up to `longest` seconds more."""
         self._write(DELAY_US, int(longest * MILLION))
