@@ -6,6 +6,7 @@
 #include "common/base/error.h"
 #include "common/codec/json.h"
 #include "server/api/handlers.h"
+#include "server/api/job_answer.h"
 #include "server/api/json_answer.h"
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
@@ -27,14 +28,9 @@ int api_gc_preview(struct http_exchange *exchange, void *context, struct error *
 int api_gc_run(struct http_exchange *exchange, void *context, struct error *err)
 {
     struct request *request = request_of(exchange);
-    cleanup(buf_release) struct buf body = buf_init(JSON_ANSWER_MAX);
-    struct json_writer writer = json_writer_init(&body);
     cleanup(job_release) struct job job = { 0 };
     int r = jobs_submit(request_services(exchange), &request->caller, "gc", NULL, NULL, NULL, &job,
                         err);
 
-    if (r < 0)
-        return r;
-    json_write_job(&writer, NULL, &job);
-    return http_answer_json(exchange, 202, &body, err);
+    return r < 0 ? r : job_answer(exchange, 202, &job, err);
 }

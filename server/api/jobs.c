@@ -6,18 +6,10 @@
 #include "common/base/error.h"
 #include "common/codec/json.h"
 #include "server/api/handlers.h"
+#include "server/api/job_answer.h"
 #include "server/api/json_answer.h"
 #include "server/api/request.h"
 #include "server/http/http_answer.h"
-
-static int answer_job(struct http_exchange *exchange, const struct job *job, struct error *err)
-{
-    cleanup(buf_release) struct buf body = buf_init(JSON_ANSWER_MAX);
-    struct json_writer writer = json_writer_init(&body);
-
-    json_write_job(&writer, NULL, job);
-    return http_answer_json(exchange, 200, &body, err);
-}
 
 int api_jobs_list(struct http_exchange *exchange, void *context, struct error *err)
 {
@@ -48,7 +40,7 @@ int api_jobs_get(struct http_exchange *exchange, void *context, struct error *er
     int r = jobs_get(request_services(exchange), &request->caller.identity, request->job, &job,
                      &request->why, err);
 
-    return r < 0 ? r : answer_job(exchange, &job, err);
+    return r < 0 ? r : job_answer(exchange, 200, &job, err);
 }
 
 int api_jobs_cancel(struct http_exchange *exchange, void *context, struct error *err)
@@ -58,5 +50,5 @@ int api_jobs_cancel(struct http_exchange *exchange, void *context, struct error 
     int r = jobs_cancel(request_services(exchange), &request->caller, request->job, &job,
                         &request->why, err);
 
-    return r < 0 ? r : answer_job(exchange, &job, err);
+    return r < 0 ? r : job_answer(exchange, 200, &job, err);
 }
