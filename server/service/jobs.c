@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/codec/json.h"
 #include "server/service/access.h"
 #include "server/service/context.h"
 #include "server/service/cursor.h"
@@ -41,6 +42,20 @@ struct buf *job_result(struct job_run *run)
     return &run->result;
 }
 
+CLEANUP_DEFINE(json, json_free);
+
+int job_flag(const struct job_run *run, const char *name, bool *out, struct error *err)
+{
+    cleanup(cleanup_json) struct json *json = NULL;
+    const char *params = run->job.params;
+    int r = params != NULL ? json_parse(span_text(params), &json, err) : 0;
+
+    *out = false;
+    if (r == 0 && json != NULL)
+        r = json_member_bool(json_root(json), name, out, err);
+    return r;
+}
+
 int job_step(struct job_run *run, int64_t done, int64_t total, struct error *err)
 {
     const uint64_t now_ms = clock_monotonic_ms();
@@ -66,22 +81,29 @@ static const struct job_kind *find_kind(const char *name)
     return NULL;
 }
 
+int jobs_draft(const char *kind, const char *project, const char *app, const char *params,
+               struct job_draft *out, struct error *err)
+{
+    const struct job_kind *known = find_kind(kind);
+
+    if (known == NULL || known->run == NULL)
+        return error_set(err, -EINVAL, "there is no job \"%s\"", kind);
+    *out = (struct job_draft){
+        .kind = kind, .lane = known->lane, .project = project, .app = app, .params = params
+    };
+    return 0;
+}
+
 int jobs_submit(struct services *services, const struct caller *caller, const char *kind,
                 const char *project, const char *app, const char *params, struct job *out,
                 struct error *err)
 {
     const struct actor by = caller_actor(caller);
-    const struct job_kind *known = find_kind(kind);
-    const struct job_draft draft = { .kind = kind,
-                                     .lane = known != NULL ? known->lane : NULL,
-                                     .project = project,
-                                     .app = app,
-                                     .params = params };
-    int r;
+    struct job_draft draft;
+    int r = jobs_draft(kind, project, app, params, &draft, err);
 
-    if (known == NULL || known->run == NULL)
-        return error_set(err, -EINVAL, "there is no job \"%s\"", kind);
-    r = job_add(services->database, &by, &draft, out, err);
+    if (r == 0)
+        r = job_add(services->database, &by, &draft, out, err);
     if (r >= 0)
         event_written(services);
     return r;
@@ -128,8 +150,13 @@ int jobs_cancel(struct services *services, const struct caller *caller, const ch
 {
     const struct actor by = caller_actor(caller);
     cleanup(job_release) struct job job = { 0 };
+    const struct job_kind *kind;
     int r = jobs_get(services, &caller->identity, id, &job, why, err);
 
+    kind = r == 0 ? find_kind(job.kind) : NULL;
+    if (kind != NULL && kind->by_admins && !is_admin(&caller->identity))
+        r = refusal_set(why, REFUSAL_INSUFFICIENT_SCOPE,
+                        error_set(err, -EACCES, "only an administrator cancels this"));
     if (r == 0)
         r = job_cancel(services->database, &by, id, out, err);
     if (r == -ENOENT)

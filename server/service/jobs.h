@@ -26,6 +26,7 @@ struct job_kind {
     /* 0: done. A failure: -EAGAIN because of services_go_on(), and the job is put back. NULL: only
      * jobs_do() does it, and nobody does it again. */
     int (*run)(struct job_run *run, struct error *err);
+    bool by_admins; /* only an administrator of its place cancels it */
 };
 #define JOB_KINDS_MAX 16
 extern const struct job_kind job_kinds[];
@@ -35,6 +36,8 @@ extern const size_t job_kind_count;
 struct services *job_services(const struct job_run *run);
 const struct job *job_of(const struct job_run *run);
 struct buf *job_result(struct job_run *run); /* appended to: JSON, taken at whatever end */
+/* A member of its params; false without one. */
+int job_flag(const struct job_run *run, const char *name, bool *out, struct error *err);
 /* done, total: in the kind's unit; total 0: unknown. -ECANCELED, -EAGAIN, -EBUSY: return it. */
 int job_step(struct job_run *run, int64_t done, int64_t total, struct error *err);
 
@@ -46,6 +49,11 @@ typedef int jobs_function(struct job_run *run, void *context, struct error *err)
 int jobs_do(struct services *services, const char *kind, jobs_function *run, void *context,
             struct error *err);
 
+/* What asking for a kind adds, for those that add it in a transaction of their own. -EINVAL: nobody
+ * can ask for it. */
+int jobs_draft(const char *kind, const char *project, const char *app, const char *params,
+               struct job_draft *out, struct error *err);
+
 /* Asks for one; the caller's rights were checked. NULL: the host asks. 1: one that waits was asked
  * for by somebody already, and is *out. Release *out. */
 int jobs_submit(struct services *services, const struct caller *caller, const char *kind,
@@ -55,6 +63,7 @@ int jobs_submit(struct services *services, const struct caller *caller, const ch
 /* What the identity sees by its scope: a job of everything only whose scope is everything. */
 int jobs_get(struct services *services, const struct identity *identity, const char *id,
              struct job *out, struct refusal *why, struct error *err);
+/* -EACCES: it takes an administrator to cancel one of its kind. */
 int jobs_cancel(struct services *services, const struct caller *caller, const char *id,
                 struct job *out, struct refusal *why, struct error *err);
 

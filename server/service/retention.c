@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/codec/json.h"
@@ -15,11 +14,10 @@
 #include "server/service/jobs.h"
 #include "server/service/policy.h"
 #include "server/service/refusal.h"
+#include "server/service/trashed_names.h"
 
 #define APP_BATCH 100
 #define VERSION_BATCH 50 /* of one transaction */
-#define TOLD_MAX 1000
-#define NAMES_MAX ((size_t)1 << 19)
 
 static int rules_get(struct services *services, struct retention_rules *out, struct error *err)
 {
@@ -50,20 +48,9 @@ struct retaining {
     struct services *services;
     struct retention_rules rules;
     struct retention_sum sum;
-    struct buf names; /* of JSON: the array's items */
-    struct json_writer writer;
-    uint64_t trashed, bytes;
+    struct trashed_names trashed;
+    uint64_t bytes;
 };
-
-static void tell_names(struct retaining *self, const struct retained *items, size_t count)
-{
-    char name[NAME_SIZE + NAME_SIZE + VERSION_NAME_SIZE];
-
-    for (size_t i = 0; i < count && self->trashed + i < TOLD_MAX; i++) {
-        snprintf(name, sizeof(name), "%s/%s/%s", items[i].project, items[i].app, items[i].version);
-        json_text(&self->writer, NULL, name);
-    }
-}
 
 static int take_batch(struct retaining *self, const struct retention_app *app, uint64_t left,
                       size_t *out_count, struct error *err)
@@ -72,8 +59,8 @@ static int take_batch(struct retaining *self, const struct retention_app *app, u
     const struct retention_scope scope = { app->project, app->app };
     struct retained items[VERSION_BATCH];
     uint64_t bytes = 0;
-    int r =
-        job_step(self->run, (int64_t)self->trashed, (int64_t)self->sum.counts[RETENTION_GOES], err);
+    int r = job_step(self->run, (int64_t)self->trashed.count,
+                     (int64_t)self->sum.counts[RETENTION_GOES], err);
 
     if (r == 0)
         r = retention_take(self->services->database, &self->rules, &scope,
@@ -81,8 +68,8 @@ static int take_batch(struct retaining *self, const struct retention_app *app, u
                            out_count, err);
     if (r < 0)
         return r;
-    tell_names(self, items, *out_count);
-    self->trashed += *out_count;
+    for (size_t i = 0; i < *out_count; i++)
+        trashed_names_add(&self->trashed, items[i].project, items[i].app, items[i].version);
     if (*out_count > 0)
         event_written(self->services);
     r = retention_freed(self->services->database, items, *out_count, &bytes, err);
@@ -122,24 +109,11 @@ static int take_all(struct retaining *self, const struct retention_scope *scope,
     return r;
 }
 
-CLEANUP_DEFINE(json, json_free);
-
-static int is_forced(const struct job *job, bool *out, struct error *err)
-{
-    cleanup(cleanup_json) struct json *json = NULL;
-    int r = job->params != NULL ? json_parse(span_text(job->params), &json, err) : 0;
-
-    *out = false;
-    if (r == 0 && json != NULL)
-        r = json_member_bool(json_root(json), "force", out, err);
-    return r;
-}
-
 static int check_limit(const struct retaining *self, struct error *err)
 {
     char too_much[RETENTION_WHY_SIZE];
     bool forced;
-    int r = is_forced(job_of(self->run), &forced, err);
+    int r = job_flag(self->run, "force", &forced, err);
 
     judge(&self->sum, too_much);
     if (r < 0 || forced || too_much[0] == '\0')
@@ -153,16 +127,14 @@ static void write_result(struct retaining *self)
     struct json_writer writer = json_writer_init(job_result(self->run));
 
     json_begin_object(&writer, NULL);
-    json_integer(&writer, "trashed", (int64_t)self->trashed);
+    json_integer(&writer, "trashed", (int64_t)self->trashed.count);
     json_integer(&writer, "bytes", (int64_t)self->bytes);
     json_begin_object(&writer, "kept");
     for (unsigned i = RETENTION_NEWEST; i < RETENTION_VERDICT_COUNT; i++)
         json_integer(&writer, retention_verdict_name((enum retention_verdict)i),
                      (int64_t)self->sum.counts[i]);
     json_end(&writer);
-    json_end(&self->writer);
-    if (buf_check(&self->names, NULL) == 0)
-        json_ready(&writer, "versions", buf_span(&self->names));
+    trashed_names_write(&self->trashed, &writer, "versions");
     json_end(&writer);
 }
 
@@ -170,13 +142,11 @@ int retention_run(struct job_run *run, struct error *err)
 {
     struct retaining self = { .run = run,
                               .services = job_services(run),
-                              .names = buf_init(NAMES_MAX) };
+                              .trashed = trashed_names_init() };
     const struct job *job = job_of(run);
     const struct retention_scope scope = { job->project, job->app };
     int r = rules_get(self.services, &self.rules, err);
 
-    self.writer = json_writer_init(&self.names);
-    json_begin_array(&self.writer, NULL);
     if (r == 0)
         r = retention_count(self.services->database, &self.rules, &scope, &self.sum, err);
     if (r == 0)
@@ -184,7 +154,7 @@ int retention_run(struct job_run *run, struct error *err)
     if (r == 0)
         r = take_all(&self, &scope, err);
     write_result(&self);
-    buf_release(&self.names);
+    trashed_names_release(&self.trashed);
     return r;
 }
 
