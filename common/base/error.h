@@ -22,6 +22,7 @@
  *   -EPERM      the caller is not known (missing, wrong or ended credentials)
  *   -EBADMSG    bytes do not match their digest, or break their format
  *   -EBUSY      held by someone: try later, nothing changed
+ *   -EINPROGRESS  what it belongs to is being deleted; nothing changed
  *   -EAGAIN     the other side is away for now; the same call may succeed later
  *   -ETIMEDOUT  a deadline passed
  *   -EFBIG      larger than a limit

@@ -29,6 +29,7 @@ static const struct problem problems[] = {
     { "leased", 409, -EBUSY, EXIT_CONFLICT, "The version is in use" },
     { "no-previous", 409, -EBUSY, EXIT_CONFLICT, "Nothing stood there before" },
     { "too-many-leases", 409, -EBUSY, EXIT_CONFLICT, "Too many leases" },
+    { "being-deleted", 409, -EBUSY, EXIT_CONFLICT, "It is being deleted" },
     { "safety-limit", 409, -EBUSY, EXIT_CONFLICT, "A safety limit was reached" },
     { "precondition-failed", 412, -EEXIST, EXIT_CONFLICT, "Precondition failed" },
     { "range", 416, -EINVAL, EXIT_OTHER, "Range not satisfiable" },
@@ -50,7 +51,7 @@ static const struct {
 } answers[] = {
     { -EINVAL, "validation" }, { -EAGAIN, "not-ready" },    { -EBUSY, "push-busy" },
     { -ENOTDIR, "not-found" }, { -ETIMEDOUT, "not-ready" }, { -EROFS, "full" },
-    { -ENOTSUP, "internal" },
+    { -ENOTSUP, "internal" }, { -EINPROGRESS, "being-deleted" },
 #ifdef EDQUOT
     { -EDQUOT, "full" },
 #endif

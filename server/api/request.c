@@ -252,12 +252,13 @@ bool request_flag(struct http_exchange *exchange, const char *name)
     return value != NULL && strcmp(value, "1") == 0;
 }
 
-static void names_member(struct json_writer *writer, const char *name, const struct refusal *why)
+static void names_member(struct json_writer *writer, const char *name, size_t count,
+                         const char *names)
 {
-    const char *at = why->names;
+    const char *at = names;
 
     json_begin_array(writer, name);
-    for (size_t i = 0; i < why->name_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         json_text(writer, NULL, at);
         at += strlen(at) + 1;
     }
@@ -279,9 +280,11 @@ static void failed_members(void *context, struct json_writer *writer)
     if (why->code == REFUSAL_MISSING_BLOBS)
         json_integer(writer, "missing", (int64_t)why->missing);
     if (why->code == REFUSAL_PROMOTED)
-        names_member(writer, "channels", why);
+        names_member(writer, "channels", why->name_count, why->names);
     if (why->code == REFUSAL_LEASED)
-        names_member(writer, "hosts", why);
+        names_member(writer, "hosts", why->name_count, why->names);
+    if (why->version_count > 0)
+        names_member(writer, "versions", why->version_count, why->versions);
     if (why->code == REFUSAL_PRECONDITION)
         json_text(writer, "current", why->names);
     if (why->code == REFUSAL_VERSION_EXISTS)

@@ -41,9 +41,11 @@ const struct route routes[] = {
     {GET,    API "/projects",             CALL(api_projects_list), PERMIT_SEE, NONE, WORKER},
     {GET,    PROJECT,                     CALL(api_projects_get), PERMIT_SEE, NONE, WORKER},
     {PUT,    PROJECT,                     CALL(api_projects_put), PERMIT_ADMIN, JSON, WORKER},
+    {DELETE, PROJECT,                     CALL(api_projects_delete), PERMIT_ADMIN, NONE, WORKER},
     {GET,    PROJECT "/apps",             CALL(api_apps_list), PERMIT_SEE, NONE, WORKER},
     {GET,    APP,                         CALL(api_apps_get), PERMIT_PULL, NONE, WORKER},
     {PUT,    APP,                         CALL(api_apps_put), PERMIT_ADMIN, JSON, WORKER},
+    {DELETE, APP,                         CALL(api_apps_delete), PERMIT_ADMIN, NONE, WORKER},
 
     {GET,    APP "/versions",             CALL(api_versions_list), PERMIT_PULL, NONE, WORKER},
     {GET,    VERSION,                     CALL(api_versions_get), PERMIT_PULL, NONE, WORKER},

@@ -6,7 +6,6 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-#include "server/db/acts.h"
 #include "server/db/places.h"
 #include "server/db/transaction.h"
 
@@ -53,7 +52,7 @@ static int get(struct transaction *tx, void *context, struct error *err)
     int r = transaction_query(tx,
                               "SELECT " APP_COLUMNS " FROM apps a"
                               " JOIN projects p ON p.id = a.project_id"
-                              " WHERE p.name = $1 AND a.name = $2",
+                              " WHERE p.name = $1 AND a.name = $2 AND a.deleted_at IS NULL",
                               VALUES(value_text(lookup->project), value_text(lookup->name)), &rows,
                               err);
 
@@ -76,45 +75,6 @@ int app_get(struct database *database, const char *project, const char *name, st
         return r;
     *out = lookup.app;
     return 0;
-}
-
-int place_find_app(struct transaction *tx, const char *project, const char *name, int64_t *out_id,
-                   struct error *err)
-{
-    int r = transaction_integer(tx,
-                                "SELECT a.id FROM apps a JOIN projects p ON p.id = a.project_id"
-                                " WHERE p.name = $1 AND a.name = $2",
-                                VALUES(value_text(project), value_text(name)), out_id, err);
-
-    if (r == -ENOENT)
-        return error_set(err, -ENOENT, "no app \"%s/%s\"", project, name);
-    return r;
-}
-
-int place_app(struct transaction *tx, const char *project, const char *name, const struct actor *by,
-              int64_t *out_id, bool *out_created, struct error *err)
-{
-    const struct act act = {
-        .operation = "app.create", .event = "app.created", .project = project, .app = name
-    };
-    int64_t project_id;
-    bool project_created;
-    int r = place_project(tx, project, by, &project_id, &project_created, err);
-
-    if (r < 0)
-        return r;
-    r = transaction_run(tx,
-                        "INSERT INTO apps (project_id, name, created_at) VALUES ($1, $2, $3)"
-                        " ON CONFLICT DO NOTHING",
-                        VALUES(value_integer(project_id), value_text(name),
-                               value_integer(transaction_now_s(tx))),
-                        err);
-    if (r < 0)
-        return r;
-    *out_created = r == 1;
-    if (r == 1)
-        r = act_write(tx, by, &act, err);
-    return r < 0 ? r : place_find_app(tx, project, name, out_id, err);
 }
 
 static int put(struct transaction *tx, void *context, struct error *err)
@@ -153,16 +113,13 @@ static int list(struct transaction *tx, void *context, struct error *err)
     cleanup(rows_release) struct rows rows = { 0 };
     struct listing *listing = context;
     int64_t project_id;
-    int r = transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
-                                VALUES(value_text(listing->project)), &project_id, err);
+    int r = place_find_project(tx, listing->project, &project_id, err);
 
-    if (r == -ENOENT)
-        return error_set(err, r, "no project \"%s\"", listing->project);
     if (r >= 0)
         r = transaction_query(tx,
                               "SELECT " APP_COLUMNS " FROM apps a"
                               " JOIN projects p ON p.id = a.project_id"
-                              " WHERE a.project_id = $1 AND a.name > $2"
+                              " WHERE a.project_id = $1 AND a.deleted_at IS NULL AND a.name > $2"
                               " AND (CAST($3 AS TEXT) IS NULL OR a.name = $3)"
                               " ORDER BY a.name LIMIT $4",
                               VALUES(value_integer(project_id), value_text(listing->after),

@@ -190,8 +190,10 @@ static int move(struct transaction *tx, void *context, struct error *err)
 {
     struct moving *self = context;
     const struct promotion *promotion = self->promotion;
-    int r = place_find_app(tx, promotion->project, promotion->app, &self->app_id, err);
+    int r = place_check(tx, promotion->project, promotion->app, err);
 
+    if (r >= 0)
+        r = place_find_app(tx, promotion->project, promotion->app, &self->app_id, err);
     if (r >= 0)
         r = channel_look(tx, self, err);
     if (r >= 0)

@@ -52,7 +52,7 @@ struct promotion_result {
 
 /* Points the channel at a ready version, in one transaction with history, event
  * (`version.promoted`) and audit. -ENOENT: no such ready version (words say when it is in the
- * trash); -ESTALE: it was purged. */
+ * trash); -ESTALE: it was purged; -EINPROGRESS: the app is being deleted. */
 int channel_promote(struct database *database, const struct promotion *promotion,
                     struct promotion_result *out, struct error *err);
 

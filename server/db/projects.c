@@ -5,12 +5,12 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "server/db/acts.h"
 #include "server/db/places.h"
 #include "server/db/transaction.h"
 
-#define PROJECT_COLUMNS                                                                    \
-    "p.id, p.name, p.created_at, (SELECT count(*) FROM apps a WHERE a.project_id = p.id)," \
+#define PROJECT_COLUMNS                                                                  \
+    "p.id, p.name, p.created_at, (SELECT count(*) FROM apps a WHERE a.project_id = p.id" \
+    " AND a.deleted_at IS NULL),"                                                        \
     " coalesce(p.retain_count, -1)"
 
 struct lookup {
@@ -35,7 +35,9 @@ static int get(struct transaction *tx, void *context, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     struct lookup *lookup = context;
-    int r = transaction_query(tx, "SELECT " PROJECT_COLUMNS " FROM projects p WHERE p.name = $1",
+    int r = transaction_query(tx,
+                              "SELECT " PROJECT_COLUMNS
+                              " FROM projects p WHERE p.name = $1 AND p.deleted_at IS NULL",
                               VALUES(value_text(lookup->name)), &rows, err);
 
     if (r >= 0)
@@ -56,28 +58,6 @@ int project_get(struct database *database, const char *name, struct project *out
         return r;
     *out = lookup.project;
     return 0;
-}
-
-int place_project(struct transaction *tx, const char *name, const struct actor *by, int64_t *out_id,
-                  bool *out_created, struct error *err)
-{
-    const struct act act = { .operation = "project.create",
-                             .event = "project.created",
-                             .project = name };
-    int r = transaction_run(tx,
-                            "INSERT INTO projects (name, created_at) VALUES ($1, $2)"
-                            " ON CONFLICT DO NOTHING",
-                            VALUES(value_text(name), value_integer(transaction_now_s(tx))), err);
-
-    if (r < 0)
-        return r;
-    *out_created = r == 1;
-    if (r == 1)
-        r = act_write(tx, by, &act, err);
-    if (r < 0)
-        return r;
-    return transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
-                               VALUES(value_text(name)), out_id, err);
 }
 
 static int put(struct transaction *tx, void *context, struct error *err)
@@ -109,7 +89,8 @@ int project_list(struct database *database, const char *only, const char *after,
     static const struct row_shape shape = { .size = sizeof(struct project), .read = project_read };
     void *items;
     int r = transaction_list(database,
-                             "SELECT " PROJECT_COLUMNS " FROM projects p WHERE p.name > $1"
+                             "SELECT " PROJECT_COLUMNS " FROM projects p"
+                             " WHERE p.deleted_at IS NULL AND p.name > $1"
                              " AND (CAST($2 AS TEXT) IS NULL OR p.name = $2)"
                              " ORDER BY p.name LIMIT $3",
                              VALUES(value_text(after == NULL ? "" : after), value_text(only),

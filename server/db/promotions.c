@@ -62,7 +62,7 @@ static int list(struct transaction *tx, void *context, struct error *err)
     cleanup(rows_release) struct rows rows = { 0 };
     struct listing *listing = context;
     int64_t app_id;
-    int r = place_find_app(tx, listing->project, listing->app, &app_id, err);
+    int r = place_find_any_app(tx, listing->project, listing->app, &app_id, err);
 
     if (r >= 0)
         r = query(tx, listing, app_id, &rows, err);

@@ -8,6 +8,7 @@
 #include "server/db/driver.h"
 #include "server/db/leases.h"
 #include "server/db/names.h"
+#include "server/db/places.h"
 #include "server/db/version_rows.h"
 
 /* Of versions v; $1 is now. */
@@ -161,6 +162,8 @@ static int purge(struct transaction *tx, void *context, struct error *err)
     if (r >= 0)
         r = transaction_run(tx, "DELETE FROM versions WHERE id = $1",
                             VALUES(value_integer(version.id)), err);
+    if (r >= 0)
+        r = place_forget_app(tx, version.app_id, err);
     if (r >= 0)
         r = name_mark_purged(tx, version.project, version.app, version.name, version.created_at_s,
                              transaction_now_s(tx), err);

@@ -5,6 +5,7 @@
 #include "server/db/blob_rows.h"
 #include "server/db/driver.h"
 #include "server/db/names.h"
+#include "server/db/places.h"
 #include "server/db/push_rows.h"
 #include "server/db/version_rows.h"
 
@@ -106,11 +107,13 @@ static int tell(struct transaction *tx, const struct committing *self, struct er
 static int create(struct transaction *tx, struct committing *self, struct error *err)
 {
     const struct push *push = &self->push;
-    int64_t id;
-    int64_t created_at_s;
-    int r = name_spend(tx, push->project, push->app, self->commit->version, &self->commit->content,
-                       &created_at_s, err);
+    int64_t id, app_id, created_at_s;
+    bool app_created;
+    int r = place_app(tx, push->project, push->app, &self->commit->by, &app_id, &app_created, err);
 
+    if (r >= 0)
+        r = name_spend(tx, push->project, push->app, self->commit->version, &self->commit->content,
+                       &created_at_s, err);
     if (r >= 0)
         r = insert(tx, self, created_at_s, &id, err);
     if (r >= 0)
@@ -139,6 +142,8 @@ static int commit_push(struct transaction *tx, void *context, struct error *err)
     push_release(&self->push);
     push_result_release(&self->result);
     r = push_find(tx, self->commit->number, &self->push, err);
+    if (r >= 0)
+        r = place_check(tx, self->push.project, self->push.app, err);
     if (r >= 0)
         r = parts_check(self, err);
     if (r >= 0)

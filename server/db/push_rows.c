@@ -90,7 +90,7 @@ int push_known(struct transaction *tx, const struct push_name *name, const struc
         return 1;
     }
     if (app_id == 0)
-        r = place_find_app(tx, name->project, name->app, &app_id, NULL);
+        r = place_find_any_app(tx, name->project, name->app, &app_id, NULL);
     if (r >= 0)
         r = version_find(tx, app_id, name->version, &result->version, err);
     result->answer = PUSH_ANSWER_EXISTS;

@@ -80,7 +80,9 @@ static int open_push(struct transaction *tx, void *context, struct error *err)
     int r;
 
     push_result_release(&opening->result);
-    r = answer_known(tx, opening, err);
+    r = place_check(tx, request->project, request->app, err);
+    if (r >= 0)
+        r = answer_known(tx, opening, err);
     if (r != 0)
         return r;
     r = place_app(tx, request->project, request->app, &request->by, &app_id, &created, err);

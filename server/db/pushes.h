@@ -75,7 +75,8 @@ struct push_result {
 void push_result_release(struct push_result *result); /* for cleanup() */
 
 /* Makes project and app when they are not there (the caller has judged the right to). The answer is
- * OPENED, EXISTS (only when version and content are given) or CONFLICT (likewise). Release *out. */
+ * OPENED, EXISTS (only when version and content are given) or CONFLICT (likewise). -EINPROGRESS: it
+ * is being deleted. Release *out. */
 int push_open(struct database *database, const struct push_opening *opening,
               struct push_result *out, struct error *err);
 
@@ -106,7 +107,8 @@ struct push_commit {
 /* One transaction: every wanted blob held by this push, live, of the right size; the version, its
  * edges, the spent name, the event; the push goes, its holds with it. Answer CREATED, EXISTS (the
  * push goes too), CONFLICT or MISSING (the push stays). -ENOENT: no such push. -EINVAL: content or
- * times differ from the push's parts. */
+ * times differ from the push's parts. -EINPROGRESS: the app is being deleted (the push stays); one
+ * that was deleted since the push began is made again. */
 int push_commit(struct database *database, const struct push_commit *commit,
                 struct push_result *out, struct error *err);
 

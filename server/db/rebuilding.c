@@ -96,22 +96,12 @@ int rebuilding_blobs(struct database *database, const struct blob *blobs, size_t
 
 /* ------------------------------------------------------------ names */
 
-static int spend(struct transaction *tx, const char *project, const char *app, const char *version,
-                 const struct digest *content, int64_t *out_app_id, struct error *err)
-{
-    int64_t created_at_s; /* the record says it */
-    bool created;
-    int r = place_app(tx, project, app, &actor_host, out_app_id, &created, err);
-
-    return r < 0 ? r : name_spend(tx, project, app, version, content, &created_at_s, err);
-}
-
 static int add_purged(struct transaction *tx, void *context, struct error *err)
 {
     const struct purged_record *record = context;
-    int64_t app_id;
-    int r =
-        spend(tx, record->project, record->app, record->version, &record->content, &app_id, err);
+    int64_t created_at_s; /* the record says it */
+    int r = name_spend(tx, record->project, record->app, record->version, &record->content,
+                       &created_at_s, err);
 
     if (r < 0)
         return r;
@@ -241,12 +231,16 @@ static int add_version(struct transaction *tx, void *context, struct error *err)
     struct versioning *self = context;
     const struct version *version = self->wanted->version;
     struct edges edges = { .versioning = self };
+    int64_t created_at_s; /* the record says it */
+    bool created;
     int r;
 
     buf_clear(&self->blob_ids);
     self->missing = 0;
-    r = spend(tx, version->project, version->app, version->name, &version->content, &self->app_id,
-              err);
+    r = place_app(tx, version->project, version->app, &actor_host, &self->app_id, &created, err);
+    if (r >= 0)
+        r = name_spend(tx, version->project, version->app, version->name, &version->content,
+                       &created_at_s, err);
     if (r >= 0)
         r = version_find(tx, self->app_id, version->name, &known, err);
     if (r > 0)

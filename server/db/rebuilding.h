@@ -25,7 +25,8 @@ int rebuilding_begin(struct database *database, const char *store_id, struct err
 int rebuilding_blobs(struct database *database, const struct blob *blobs, size_t count,
                      size_t *out_count, struct error *err);
 
-/* Its name is spent, and its version does not come back. `id` is not looked at. */
+/* Its name is spent, and its version does not come back; nor does an app or a project of which
+ * nothing but such names is left. `id` is not looked at. */
 int rebuilding_purged(struct database *database, const struct purged_record *record,
                       struct error *err);
 

@@ -18,7 +18,7 @@
 #define JUDGED                                                                              \
     "WITH places AS (SELECT a.id, p.name AS project, a.name AS app,"                        \
     " coalesce(a.retain_count, p.retain_count, CAST($3 AS BIGINT)) AS keep"                 \
-    " FROM projects p CROSS JOIN apps a WHERE a.project_id = p.id"                          \
+    " FROM projects p CROSS JOIN apps a WHERE a.project_id = p.id AND a.deleted_at IS NULL" \
     " AND (CAST($4 AS TEXT) IS NULL OR p.name = $4)"                                        \
     " AND (CAST($5 AS TEXT) IS NULL OR a.name = $5) AND a.id > $6 AND a.id <= $8"           \
     " ORDER BY a.id LIMIT $7),"                                                             \

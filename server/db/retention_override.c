@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/error.h"
+#include "server/db/places.h"
 #include "server/db/retention.h"
 #include "server/db/transaction.h"
 
@@ -15,16 +16,8 @@ struct overriding {
 static int find_place(struct transaction *tx, const struct overriding *self, int64_t *out_id,
                       struct error *err)
 {
-    int r = self->app == NULL
-                ? transaction_integer(tx, "SELECT id FROM projects WHERE name = $1",
-                                      VALUES(value_text(self->project)), out_id, err)
-                : transaction_integer(tx,
-                                      "SELECT a.id FROM apps a JOIN projects p"
-                                      " ON p.id = a.project_id WHERE p.name = $1 AND a.name = $2",
-                                      VALUES(value_text(self->project), value_text(self->app)),
-                                      out_id, err);
-
-    return r == -ENOENT ? error_set(err, r, "there is no such place") : r;
+    return self->app == NULL ? place_find_project(tx, self->project, out_id, err)
+                             : place_find_app(tx, self->project, self->app, out_id, err);
 }
 
 static int override(struct transaction *tx, void *context, struct error *err)

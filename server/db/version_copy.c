@@ -41,7 +41,7 @@ static int find_from(struct transaction *tx, struct copying *self, struct error 
 static int answer_known(struct transaction *tx, struct copying *self, struct error *err)
 {
     const struct version_copy *copy = self->copy;
-    const struct push_name name = { copy->project, copy->app, copy->version, self->app_id };
+    const struct push_name name = { copy->project, copy->app, copy->version, 0 };
     int r = push_known(tx, &name, &self->from.content, &self->result, err);
 
     if (r <= 0 || self->result.answer != PUSH_ANSWER_EXISTS)
@@ -92,11 +92,14 @@ static int insert(struct transaction *tx, const struct copying *self, int64_t cr
 static int create(struct transaction *tx, struct copying *self, struct error *err)
 {
     const struct version_copy *copy = self->copy;
+    bool app_created;
     int64_t id;
     int64_t created_at_s;
-    int r = name_spend(tx, copy->project, copy->app, copy->version, &self->from.content,
-                       &created_at_s, err);
+    int r = place_app(tx, copy->project, copy->app, &copy->by, &self->app_id, &app_created, err);
 
+    if (r >= 0)
+        r = name_spend(tx, copy->project, copy->app, copy->version, &self->from.content,
+                       &created_at_s, err);
     if (r >= 0)
         r = insert(tx, self, created_at_s, &id, err);
     /* What has an edge is not condemned, and will not be while this has the database. */
@@ -120,13 +123,12 @@ static int copy_version(struct transaction *tx, void *context, struct error *err
 {
     struct copying *self = context;
     const struct version_copy *copy = self->copy;
-    bool created;
     int r;
 
     push_result_release(&self->result);
     r = find_from(tx, self, err);
     if (r >= 0)
-        r = place_app(tx, copy->project, copy->app, &copy->by, &self->app_id, &created, err);
+        r = place_check(tx, copy->project, copy->app, err);
     if (r >= 0)
         r = answer_known(tx, self, err);
     return r != 0 ? r : create(tx, self, err);

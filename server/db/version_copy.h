@@ -18,6 +18,7 @@ struct version_copy {
 
 /* One transaction. Makes project and app when they are not there (the caller has judged the right
  * to). The answer is CREATED, EXISTS or CONFLICT, as of a push. -ENOENT: what is to be copied is
- * not there any more; -EIO: it has missing or corrupt blobs. Release *out. */
+ * not there any more; -EIO: it has missing or corrupt blobs; -EINPROGRESS: that app is being
+ * deleted. Release *out. */
 int version_copy(struct database *database, const struct version_copy *copy,
                  struct push_result *out, struct error *err);

@@ -7,6 +7,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/places.h"
 
 static const char *const state_names[] = {
     [VERSION_READY] = "ready", [VERSION_TRASHED] = "trashed", [VERSION_PURGING] = "purging"
@@ -201,6 +202,9 @@ int version_restore_in(struct transaction *tx, struct version *version, const st
         return 0;
     if (version->state == VERSION_PURGING)
         return error_set(err, -ESTALE, "version %s is being purged", version->name);
+    r = place_return(tx, version->project, version->app, by, err);
+    if (r < 0)
+        return r;
     r = transaction_run(tx,
                         "UPDATE versions SET state = 'ready', trashed_at = NULL, trashed_by = NULL,"
                         " trash_reason = NULL WHERE id = $1",

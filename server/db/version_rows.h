@@ -36,7 +36,22 @@ int version_is_broken(struct transaction *tx, int64_t id, struct error *err);
 int version_find_named(struct transaction *tx, const char *project, const char *app,
                        const char *name, struct version *out, struct error *err);
 
-/* Out of the trash, with the event; *version is changed too. Nothing when it is ready. -ESTALE:
- * purging. After the commit the caller moves database_version_epoch(). */
+/* Out of the trash, with the event; *version is changed too. Nothing when it is ready. Its app and
+ * project are there again. -ESTALE: purging; -EINPROGRESS: the app is being deleted. After the
+ * commit the caller moves database_version_epoch(). */
 int version_restore_in(struct transaction *tx, struct version *version, const struct actor *by,
                        struct error *err);
+
+/* How one goes to the trash. */
+struct version_trashing {
+    const struct actor *by;
+    const char *reason;
+    bool force;
+    const char *job; /* the id of the job that does it, or NULL */
+};
+
+/* To the trash, with the event; of one that is there already nothing. -EBUSY with *out_protection
+ * (which says PROTECTION_NONE before) unless forced. The epoch is moved as above. */
+int version_trash_in(struct transaction *tx, const struct version *version,
+                     const struct version_trashing *how, struct protection *out_protection,
+                     struct error *err);

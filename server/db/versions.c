@@ -49,7 +49,7 @@ int version_find_named(struct transaction *tx, const char *project, const char *
                        const char *name, struct version *out, struct error *err)
 {
     int64_t app_id;
-    int r = place_find_app(tx, project, app, &app_id, NULL);
+    int r = place_find_any_app(tx, project, app, &app_id, NULL);
 
     if (r >= 0)
         r = version_find(tx, app_id, name, out, err);
@@ -157,13 +157,29 @@ static const char *const list_texts[] = {
                                        " ORDER BY v.trashed_at DESC, v.id DESC LIMIT $4",
 };
 
+/* The trash of an app that was deleted is there for as long as anything is in it. */
+static int find_listed(struct transaction *tx, const struct listing *listing, int64_t *out_app_id,
+                       struct error *err)
+{
+    int64_t trashed;
+    int r = place_find_app(tx, listing->project, listing->app, out_app_id, err);
+
+    if (r != -ENOENT || listing->state != VERSION_TRASHED)
+        return r;
+    r = place_find_any_app(tx, listing->project, listing->app, out_app_id, err);
+    if (r >= 0)
+        r = transaction_integer(tx, "SELECT id FROM versions WHERE app_id = $1 LIMIT 1",
+                                VALUES(value_integer(*out_app_id)), &trashed, err);
+    return r == -ENOENT ? error_set(err, r, "no app \"%s/%s\"", listing->project, listing->app) : r;
+}
+
 static int list(struct transaction *tx, void *context, struct error *err)
 {
     cleanup(rows_release) struct rows rows = { 0 };
     struct listing *listing = context;
     int64_t before_s = listing->before_id == 0 ? INT64_MAX : listing->before_s;
     int64_t app_id;
-    int r = place_find_app(tx, listing->project, listing->app, &app_id, err);
+    int r = find_listed(tx, listing, &app_id, err);
 
     if (r >= 0)
         r = transaction_query(tx, list_texts[listing->state],

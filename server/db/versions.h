@@ -9,6 +9,7 @@
 #include "server/db/acts.h"
 #include "server/db/apps.h"
 #include "server/db/blobs.h"
+#include "server/db/protection.h"
 
 /*
  * versions - trees under names that never change.
@@ -93,22 +94,10 @@ struct version_change {
 int version_change(struct database *database, int64_t id, const struct version_change *change,
                    struct version *out, struct error *err);
 
-/* What keeps a version from the trash; the first that does, in this order. */
-enum protection_kind { PROTECTION_NONE, PROTECTION_PROMOTED, PROTECTION_PINNED, PROTECTION_LEASED };
-
-/* By what: the channels that it stands on, or stood on before; the hosts that use it. Sorted, one
- * name with its NUL behind the other, `count` of them: the first PROTECTION_NAMES_MAX. */
-#define PROTECTION_NAMES_MAX 32
-#define PROTECTION_NAMES_SIZE 2048
-struct protection {
-    enum protection_kind kind;
-    size_t count;
-    char names[PROTECTION_NAMES_SIZE];
-};
-
 /* To the trash and back, with the event. Trash of a trashed one, restore of a ready one: 0.
  * -ENOENT, -ESTALE: it was purged since it was found. Protected: -EBUSY with *out_protection (which
- * may be NULL) unless forced. */
+ * may be NULL) unless forced. A restore brings app and project back, if they were deleted;
+ * -EINPROGRESS: they are being deleted. */
 int version_trash(struct database *database, int64_t id, const struct actor *by, const char *reason,
                   bool force, struct protection *out_protection, struct error *err);
 int version_restore(struct database *database, int64_t id, const struct actor *by,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service/collection.h"
+#include "server/service/deletion.h"
 #include "server/service/fsck.h"
 #include "server/service/jobs.h"
 #include "server/service/retention.h"

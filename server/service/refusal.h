@@ -60,6 +60,9 @@ struct refusal {
                        of the request names and is REFUSAL_NOT_FOUND or REFUSAL_PURGED. */
     size_t name_count;
     char names[REFUSAL_NAMES_SIZE]; /* one behind the other, each with its NUL */
+    size_t version_count;
+    char versions[REFUSAL_NAMES_SIZE]; /* likewise: where a place is refused for its versions, the
+                                          first of them, as P/A/V */
 };
 
 /* The `code` of the API ("version-exists"); NULL for REFUSAL_NONE. */

@@ -8,6 +8,7 @@
 #include "common/codec/yaml.h"
 #include "server/db/versions.h"
 #include "server/service/context.h"
+#include "server/service/protected.h"
 #include "server/service/refusal.h"
 #include "server/service/version_fact.h"
 #include "server/service/version_info.h"
@@ -74,23 +75,6 @@ int versions_change(struct services *services, const struct caller *caller, cons
         return r;
     event_written(services);
     return version_info_whole(services, &changed, out, err);
-}
-
-static int refuse_protected(const struct protection *protection, struct refusal *why, int r)
-{
-    static const enum refusal_code codes[] = {
-        [PROTECTION_NONE] = REFUSAL_NONE,
-        [PROTECTION_PROMOTED] = REFUSAL_PROMOTED,
-        [PROTECTION_PINNED] = REFUSAL_PINNED,
-        [PROTECTION_LEASED] = REFUSAL_LEASED,
-    };
-
-    _Static_assert(PROTECTION_NAMES_SIZE <= REFUSAL_NAMES_SIZE, "a refusal holds the names");
-    if (why != NULL) {
-        why->name_count = protection->count;
-        memcpy(why->names, protection->names, sizeof(protection->names));
-    }
-    return refusal_set(why, codes[protection->kind], r);
 }
 
 /* As it is after a change of its state. */

@@ -80,6 +80,14 @@ def lease(server, admin, version):
                           json_body={"leases": [lease]}).status == 200
 
 
+@pytest.fixture(scope="module")
+def pinned(server, admin, version):
+    """What keeps the app and its project from being deleted by those who may: they get 409."""
+    answer = server.request("PATCH", "/api/v1/projects/demo/apps/app/versions/v1", token=admin,
+                            json_body={"pinned": True})
+    assert answer.status == 200, answer
+
+
 def expected(route, kind):
     """401, 403, 404 or None: the token is let in."""
     need = route["permission"]
@@ -128,7 +136,7 @@ def send(server, route, token, push_id, version):
 
 
 @pytest.mark.parametrize("route", routes(), ids=lambda route: f"{route['method']} {route['path']}")
-def test_route(route, server, tokens, push_id, version, lease):
+def test_route(route, server, tokens, push_id, version, lease, pinned):
     for kind in KINDS:
         answer = send(server, route, tokens[kind], push_id, version)
         want = expected(route, kind)

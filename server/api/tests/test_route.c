@@ -89,7 +89,8 @@ static void other_methods(void **state)
     unsigned allowed = 0;
 
     assert_int_equal(find("/api/v1/projects/a", HTTP_PATCH, &match, &allowed), -ENOTSUP);
-    assert_int_equal(allowed, 1u << HTTP_GET | 1u << HTTP_HEAD | 1u << HTTP_PUT);
+    assert_int_equal(allowed,
+                     1u << HTTP_GET | 1u << HTTP_HEAD | 1u << HTTP_PUT | 1u << HTTP_DELETE);
     assert_int_equal(find("/api/v1/projects/a/apps/b/pushes", HTTP_GET, &match, &allowed),
                      -ENOTSUP);
     assert_int_equal(allowed, 1u << HTTP_POST);

@@ -218,8 +218,8 @@ static void what_protects_a_version_is_told(void **state)
     assert_int_equal(version_trash(database, first, &actor_host, NULL, false, &protection, NULL),
                      -EBUSY);
     assert_int_equal(protection.kind, PROTECTION_PROMOTED);
-    assert_int_equal(protection.count, 2);
-    assert_memory_equal(protection.names, "beta\0live", 10);
+    assert_int_equal(protection.by.count, 2);
+    assert_memory_equal(protection.by.text, "beta\0live", 10);
     assert_true(fixture_run(database, "DELETE FROM channels") >= 0);
     assert_true(fixture_run(database, "UPDATE versions SET pinned = 1 WHERE name = '1'") >= 0);
     assert_int_equal(version_trash(database, first, &actor_host, NULL, false, &protection, NULL),
@@ -235,8 +235,8 @@ static void what_protects_a_version_is_told(void **state)
     assert_int_equal(version_trash(database, second, &actor_host, NULL, false, &protection, NULL),
                      -EBUSY);
     assert_int_equal(protection.kind, PROTECTION_LEASED);
-    assert_int_equal(protection.count, 1);
-    assert_string_equal(protection.names, "h2");
+    assert_int_equal(protection.by.count, 1);
+    assert_string_equal(protection.by.text, "h2");
     assert_int_equal(version_trash(database, second, &actor_host, "why", true, &protection, NULL),
                      0);
     assert_int_equal(fixture_integer(database,

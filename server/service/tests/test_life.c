@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A random life: pushes with bytes in common, some broken off and gone on with, deletions,
- * restores, collections, promotions and leases, with a store that fails, a process that dies and a
- * clock that jumps. After every step each version that is there has all its bytes, and what was
- * answered stays; at the end, after quiet, the store has what is referred to and nothing else.
+/* A random life: pushes with bytes in common, some broken off and gone on with, deletions of
+ * versions and of the whole app, restores, collections and promotions, with a store that fails, a
+ * process that dies and a clock that jumps. After every step each version that is there has all its
+ * bytes, the app is there or not, and what was answered stays; at the end, after quiet, the store
+ * has what is referred to and nothing else.
  *
  *     test_life [SEED [STEPS]]
  *
@@ -20,11 +21,13 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "server/db/apps.h"
 #include "server/db/channels.h"
 #include "server/db/leases.h"
 #include "server/db/tombstones.h"
 #include "server/db/versions.h"
 #include "server/service/collection.h"
+#include "server/service/deletion.h"
 #include "server/service/jobs.h"
 #include "server/service/policy.h"
 #include "server/service/record_store.h"
@@ -59,13 +62,21 @@ struct left_push {
     struct push_info info;
 };
 
+/* What stands on a channel, and stood there before; NULL: nothing. */
+struct stand {
+    const char *channel;
+    const struct named *current, *previous;
+};
+
 static struct world world;
+static bool app_there;
+static struct stand stands[] = { { "live", NULL, NULL }, { "beta", NULL, NULL } };
 static struct sample_blob pool[POOL];
 static struct named names[NAMES];
 static struct left_push left[OPEN_MAX_COUNT];
 static uint64_t seed, state;
 static unsigned long steps = 1500;
-static unsigned kills, faults, collections, pushes;
+static unsigned kills, faults, collections, pushes, deletions, refusals;
 
 static uint64_t next(void)
 {
@@ -162,8 +173,18 @@ static void check_whole(const struct named *named, const struct version *version
     assert_int_equal(blob.state, BLOB_LIVE);
 }
 
+static bool is_app_there(void)
+{
+    struct app app;
+    int r = app_get(world.database, "p", "a", &app, NULL);
+
+    assert_true(r == 0 || r == -ENOENT);
+    return r == 0;
+}
+
 static void check_all(void)
 {
+    assert_int_equal(is_app_there(), app_there);
     for (size_t i = 0; i < NAMES; i++) {
         struct version version = version_empty();
         enum life life = life_of(names[i].name, &version);
@@ -179,12 +200,26 @@ static void check_all(void)
     }
 }
 
+/* What is gone for ever stands nowhere any more; what stood before it goes with the channel. */
+static void fall(const struct named *named)
+{
+    for (size_t i = 0; i < sizeof(stands) / sizeof(stands[0]); i++) {
+        if (stands[i].current == named)
+            stands[i].current = stands[i].previous = NULL;
+        if (stands[i].previous == named)
+            stands[i].previous = NULL;
+    }
+}
+
 /* After what failed nobody knows whether it happened: it did, or it did not, and that stays. */
 static void learn(struct named *named, const struct sample *tried)
 {
     struct version version = version_empty();
 
     named->life = life_of(named->name, &version);
+    app_there = is_app_there();
+    if (named->life == PURGED)
+        fall(named);
     if (!named->has_sample && tried != NULL && named->life != ABSENT) {
         copy_content(tried, &named->sample);
         named->has_sample = true;
@@ -241,6 +276,7 @@ static void push_one(void)
         assert_int_equal(outcome, named->life == READY || named->life == TRASHED ? PUSHES_EXISTS
                                                                                  : PUSHES_CREATED);
         named->life = READY;
+        app_there = true;
         note_content(named, &sample);
         return;
     }
@@ -266,6 +302,7 @@ static void begin_push(void)
     sample_open(&world, &world.caller, "p", "a", named->name, &push->sample, &push->info);
     push->name = name;
     push->is_open = true;
+    app_there = true; /* made with the push */
     if (below(4) == 0)
         return;
     sample_describe(&world, &world.caller, "p", "a", push->info.id, &push->sample);
@@ -364,6 +401,7 @@ static void restore_one(void)
     if (named->life == TRASHED && life_of(named->name, &version) == TRASHED) {
         assert_int_equal(version_restore(world.database, version.id, &actor_host, NULL), 0);
         named->life = READY;
+        app_there = true;
     }
     version_release(&version);
 }
@@ -389,6 +427,7 @@ static void copy_one(void)
     assert_int_equal(created, to->life == ABSENT || to->life == PURGED);
     version_info_release(&info);
     to->life = READY;
+    app_there = true;
     if (!to->has_sample) {
         copy_content(&from->sample, &to->sample);
         to->has_sample = true;
@@ -398,15 +437,87 @@ static void copy_one(void)
 static void promote_one(void)
 {
     struct named *named = &names[below(NAMES)];
+    struct stand *stand = &stands[below(2)];
     const struct promotion promotion = { .project = "p",
                                          .app = "a",
-                                         .channel = below(2) == 0 ? "live" : "beta",
+                                         .channel = stand->channel,
                                          .version = named->name,
                                          .by = actor_host };
     struct promotion_result result;
     int r = channel_promote(world.database, &promotion, &result, NULL);
 
     assert_int_equal(r == 0, named->life == READY);
+    if (r < 0 || stand->current == named)
+        return;
+    stand->previous = stand->current;
+    stand->current = named;
+}
+
+static bool is_protected(void)
+{
+    for (size_t i = 0; i < sizeof(stands) / sizeof(stands[0]); i++) {
+        if ((stands[i].current != NULL && stands[i].current->life == READY) ||
+            (stands[i].previous != NULL && stands[i].previous->life == READY))
+            return true;
+    }
+    for (size_t i = 0; i < NAMES; i++) {
+        if (names[i].life == READY && is_leased(&names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Nothing comes into what is being deleted, whatever it is; the process may die over it. */
+static void meanwhile(void)
+{
+    struct named *named = &names[below(NAMES)];
+    enum pushes_outcome outcome;
+    struct sample sample;
+
+    if (below(3) == 0) {
+        kills++;
+        world_restart(&world);
+    }
+    if (below(2) == 0)
+        return;
+    make_content(&sample);
+    assert_int_equal(sample_push(&world, &world.caller, "p", "a", named->name, &sample, &outcome,
+                                 NULL, NULL, NULL),
+                     -EINPROGRESS);
+    sample_release(&sample);
+}
+
+/* Refused, cancelled before it began, or done: all of it or nothing. */
+static void delete_app(void)
+{
+    cleanup(job_release) struct job job = { 0 }, ended = { 0 };
+    const bool force = below(2) == 0, cancelled = below(4) == 0;
+    const int expected = !app_there ? -ENOENT : !force && is_protected() ? -EBUSY : 0;
+    size_t count;
+
+    if (below(3) != 0)
+        return;
+    assert_int_equal(deletion_ask(world.services, &world.caller, "p", "a", force, &job, NULL, NULL),
+                     expected);
+    refusals += expected == -EBUSY;
+    if (expected < 0)
+        return;
+    meanwhile();
+    if (cancelled) {
+        assert_int_equal(jobs_cancel(world.services, &world.caller, job.id, &ended, NULL, NULL), 0);
+        assert_int_equal(ended.state, JOB_CANCELLED);
+        return;
+    }
+    assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+    assert_int_equal(jobs_get(world.services, &world.caller.identity, job.id, &ended, NULL, NULL),
+                     0);
+    assert_int_equal(ended.state, JOB_DONE);
+    deletions++;
+    app_there = false;
+    for (size_t i = 0; i < NAMES; i++) {
+        if (names[i].life == READY)
+            names[i].life = TRASHED;
+    }
 }
 
 /* The clock jumps; now and then back, as one that is set right does. */
@@ -455,6 +566,7 @@ static void step(void)
         push_one,   push_one,  push_one,  begin_push,  begin_push,  end_push,
         end_push,   trash_one, trash_one, restore_one, copy_one,    sleep_some,
         sleep_some, collect,   collect,   die,         promote_one, lease_one,
+        delete_app,
     };
 
     things[below(sizeof(things) / sizeof(things[0]))]();
@@ -587,9 +699,10 @@ static void test_life(void **unused)
             sample_release(&left[i].sample);
     }
     check_end();
-    print_message("%lu steps, %u pushes, %u collections, %u kills, %u faults\n", steps, pushes,
-                  collections, kills, faults);
-    assert_true(steps < 500 || kills >= 20);
+    print_message("%lu steps, %u pushes, %u collections, %u kills, %u faults, %u deletions of the"
+                  " app, %u refused\n",
+                  steps, pushes, collections, kills, faults, deletions, refusals);
+    assert_true(steps < 500 || (kills >= 20 && deletions >= 3));
     for (size_t i = 0; i < NAMES; i++) {
         if (names[i].has_sample)
             sample_release(&names[i].sample);
