@@ -6,18 +6,15 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/client/api_jobs.h"
 #include "common/client/api_private.h"
 #include "common/codec/json.h"
 #include "common/model/names.h"
 #include "common/net/url.h"
 
 #define PATH_MAXIMUM (64 * 1024)
-#define LOOK_MS 200
-#define JOB_ID_DIGITS 32
-#define SAFETY_LIMIT "safety-limit"
 
 CLEANUP_DEFINE(json, json_free);
 
@@ -30,19 +27,6 @@ void api_cleanup_release(struct api_cleanup *cleanup)
 }
 
 /* ------------------------------------------------------------ reading */
-
-static int read_count(const struct json_value *value, const char *what, uint64_t *out,
-                      struct error *err)
-{
-    int64_t number = 0;
-    int r = json_get_integer(value, what, &number, err);
-
-    if (r == 0 && number < 0)
-        r = error_set(err, -EINVAL, "%s is negative", what);
-    if (r == 0)
-        *out = (uint64_t)number;
-    return r;
-}
 
 static int read_kept(const struct json_value *kept, struct api_cleanup *out, struct error *err)
 {
@@ -58,7 +42,7 @@ static int read_kept(const struct json_value *kept, struct api_cleanup *out, str
             strlen(reason) >= sizeof(out->kept[0].reason))
             return error_set(err, -EINVAL, "reasons that are none");
         memcpy(out->kept[out->kept_count].reason, reason, strlen(reason) + 1);
-        r = read_count(member, reason, &out->kept[out->kept_count].count, err);
+        r = api_read_count(member, reason, &out->kept[out->kept_count].count, err);
         out->kept_count++;
     }
     return r;
@@ -66,10 +50,10 @@ static int read_kept(const struct json_value *kept, struct api_cleanup *out, str
 
 static int read_sums(const struct json_value *object, struct api_cleanup *out, struct error *err)
 {
-    int r = read_count(json_member(object, "trashed"), "trashed", &out->trashed, err);
+    int r = api_read_count(json_member(object, "trashed"), "trashed", &out->trashed, err);
 
     if (r == 0)
-        r = read_count(json_member(object, "bytes"), "bytes", &out->bytes, err);
+        r = api_read_count(json_member(object, "bytes"), "bytes", &out->bytes, err);
     return r < 0 ? r : read_kept(json_member(object, "kept"), out, err);
 }
 
@@ -140,11 +124,9 @@ static int read_names(const struct json_value *names, struct api_cleanup *out, s
 
 /* ------------------------------------------------------------ asking */
 
-static int post(struct api_client *client, const char *path, const char *body, const char *project,
-                const char *app, struct json **out, struct error *err)
+static struct api_call_spec post_of(const char *path, const char *body)
 {
-    cleanup(api_result_release) struct api_result result = api_result_init();
-    const struct api_call_spec spec = {
+    return (struct api_call_spec){
         .method = HTTP_POST,
         .path = path,
         .accept = "application/json",
@@ -152,6 +134,13 @@ static int post(struct api_client *client, const char *path, const char *body, c
         .body = { .kind = HTTP_BODY_SPAN, .size = strlen(body), .span = span_text(body) },
         .repeatable = true
     };
+}
+
+static int look_page(struct api_client *client, const char *path, const char *project,
+                     const char *app, struct json **out, struct error *err)
+{
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    const struct api_call_spec spec = post_of(path, "{\"dry_run\":true}");
     int r = api_call_run(client, &spec, &result, err);
 
     if (r < 0)
@@ -187,7 +176,7 @@ int api_cleanup_look(struct api_client *client, const char *project, const char 
         if (r == 0)
             r = buf_check(&path, err);
         if (r == 0)
-            r = post(client, buf_text(&path), "{\"dry_run\":true}", project, app, &json, err);
+            r = look_page(client, buf_text(&path), project, app, &json, err);
         if (r == 0)
             r = read_page(json_root(json), out, next, sizeof(next), err);
         if (r == 0 && next[0] != '\0' && strcmp(next, cursor) == 0)
@@ -196,93 +185,24 @@ int api_cleanup_look(struct api_client *client, const char *project, const char 
     return r;
 }
 
-/* ------------------------------------------------------------ waiting */
-
-static bool is_interrupted(void *context)
+/* api_job_result */
+static int read_result(void *context, const struct json_value *result, struct error *err)
 {
-    return api_client_is_interrupted(context);
-}
+    int r = read_sums(result, context, err);
 
-static bool is_id(const char *text)
-{
-    return strlen(text) == JOB_ID_DIGITS && strspn(text, "0123456789abcdef") == JOB_ID_DIGITS;
-}
-
-static int get_job(struct api_client *client, const char *id, struct json **out, struct error *err)
-{
-    cleanup(api_result_release) struct api_result result = api_result_init();
-    char path[64];
-    const struct api_call_spec spec = { .method = HTTP_GET,
-                                        .path = path,
-                                        .accept = "application/json" };
-    int r;
-
-    snprintf(path, sizeof(path), "/jobs/%s", id);
-    r = api_call_run(client, &spec, &result, err);
-    if (r < 0)
-        return r;
-    r = json_parse(buf_span(&result.body), out, err);
-    return r < 0 ? api_bad_answer(r, err) : 0;
-}
-
-/* 1: it has ended; 0: not yet. */
-static int read_job(const struct json_value *job, struct api_cleanup *out, struct error *err)
-{
-    const struct json_value *result = json_member(job, "result");
-    const char *state = "", *problem = "";
-    int r = json_get_text(json_member(job, "state"), "state", &state, err);
-
-    if (r == 0)
-        r = json_member_text(job, "problem", &problem, err);
-    if (r < 0)
-        return api_bad_answer(r, err);
-    if (strcmp(state, "queued") == 0 || strcmp(state, "running") == 0)
-        return 0;
-    if (strncmp(problem, SAFETY_LIMIT ":", strlen(SAFETY_LIMIT) + 1) == 0)
-        return error_set(err, -EBUSY, "%s", problem);
-    if (strcmp(state, "done") != 0)
-        return error_set(err, -EINVAL, "the server's job has ended as %s: %s",
-                         strcmp(state, "cancelled") == 0 ? state : "failed", problem);
-    r = read_sums(result, out, err);
-    if (r == 0)
-        r = read_names(json_member(result, "versions"), out, err);
-    return r < 0 ? api_bad_answer(r, err) : 1;
-}
-
-static int wait_for(struct api_client *client, const char *id, struct api_cleanup *out,
-                    struct error *err)
-{
-    int r;
-
-    for (;;) {
-        cleanup(cleanup_json) struct json *json = NULL;
-
-        r = get_job(client, id, &json, err);
-        if (r == 0)
-            r = read_job(json_root(json), out, err);
-        if (r != 0)
-            return r < 0 ? r : 0;
-        http_loop_run_until(api_client_loop(client), is_interrupted, client,
-                            clock_monotonic_ms() + LOOK_MS, NULL);
-    }
+    return r < 0 ? r : read_names(json_member(result, "versions"), context, err);
 }
 
 int api_cleanup_run(struct api_client *client, const char *project, const char *app, bool force,
                     struct api_cleanup *out, struct error *err)
 {
     cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
-    cleanup(cleanup_json) struct json *json = NULL;
-    const char *id = "";
+    struct api_call_spec spec;
     int r = path_of(&path, project, app, err);
 
     *out = (struct api_cleanup){ .trashed = 0 };
-    if (r == 0)
-        r = post(client, buf_text(&path), force ? "{\"force\":true}" : "{}", project, app, &json,
-                 err);
     if (r < 0)
         return r;
-    r = json_get_text(json_member(json_root(json), "id"), "id", &id, err);
-    if (r == 0 && !is_id(id))
-        r = error_set(err, -EINVAL, "a job without an id");
-    return r < 0 ? api_bad_answer(r, err) : wait_for(client, id, out, err);
+    spec = post_of(buf_text(&path), force ? "{\"force\":true}" : "{}");
+    return api_job_run(client, &spec, project, app, read_result, out, err);
 }
