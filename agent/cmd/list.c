@@ -114,11 +114,23 @@ static int add_version(void *context, const struct api_version *version, struct 
     return buf_check(listing->out, err);
 }
 
+/* An app that was deleted has no channels any more, and its trash still. */
+static int fill_versions(struct api_client *client, const struct version_ref *ref, bool trashed,
+                         struct listing *listing, struct error *err)
+{
+    struct error why = { 0 };
+    int r = api_channels_get(client, ref->project, ref->app, &listing->channels, &why);
+
+    if (r < 0 && !(trashed && r == -ENOENT))
+        return error_set(err, r, "%s", why.text);
+    return (trashed ? api_trash_list : api_versions_list)(client, ref->project, ref->app,
+                                                          add_version, listing, err);
+}
+
 static int fill(struct job *job, const struct version_ref *ref, bool all, struct listing *listing,
                 struct error *err)
 {
     struct api_client *client = job->session.client;
-    int r;
 
     if (all) {
         listing->member = "project";
@@ -130,12 +142,7 @@ static int fill(struct job *job, const struct version_ref *ref, bool all, struct
         listing->count = "version_count";
         return api_apps_list(client, ref->project, add_name, listing, err);
     }
-    r = api_channels_get(client, ref->project, ref->app, &listing->channels, err);
-    if (r < 0)
-        return r;
-    return (options_has(job->command->options, "trashed")
-                ? api_trash_list
-                : api_versions_list)(client, ref->project, ref->app, add_version, listing, err);
+    return fill_versions(client, ref, options_has(job->command->options, "trashed"), listing, err);
 }
 
 static int list(struct job *job, struct error *err)

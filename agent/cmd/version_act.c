@@ -21,6 +21,9 @@ static bool is_meant(enum version_act kind, const struct version_ref *ref)
         return false;
     if (kind == ACT_ON_APP)
         return ref->kind == VERSION_REF_APP;
+    if (kind == ACT_ON_ANY_PLACE)
+        return ref->kind == VERSION_REF_PROJECT || ref->kind == VERSION_REF_APP ||
+               ref->kind == VERSION_REF_VERSION;
     return ref->kind == VERSION_REF_VERSION ||
            (kind == ACT_ON_ANY_VERSION && ref->kind != VERSION_REF_PROJECT &&
             ref->kind != VERSION_REF_APP) ||
@@ -33,7 +36,8 @@ int version_act_parse(struct job *job, enum version_act kind, struct version_ref
     static const char *const forms[] = { [ACT_ON_VERSION] = "P/A/V by its exact name",
                                          [ACT_ON_VERSION_OR_CHANNEL] = "P/A/V or P/A@CHANNEL",
                                          [ACT_ON_ANY_VERSION] = "P/A/V, P/A/latest or P/A@CHANNEL",
-                                         [ACT_ON_APP] = "P/A" };
+                                         [ACT_ON_APP] = "P/A",
+                                         [ACT_ON_ANY_PLACE] = "P/A/V by its exact name, P/A or P" };
     const char *said = options_operand(job->command->options, 0);
     int r = version_ref_parse(span_text(said), out, err);
 

@@ -15,6 +15,7 @@ enum version_act {
     ACT_ON_VERSION_OR_CHANNEL,
     ACT_ON_ANY_VERSION, /* `latest`, too */
     ACT_ON_APP,
+    ACT_ON_ANY_PLACE, /* a version by its exact name, an app, or a project */
 };
 int version_act_parse(struct job *job, enum version_act kind, struct version_ref *out,
                       struct error *err);

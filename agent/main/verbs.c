@@ -92,7 +92,8 @@ static const struct option_spec rollback_options[] = {
 };
 
 static const struct option_spec delete_options[] = {
-    { "force", 0, OPTION_SWITCH, NULL, "also one that is promoted, pinned or in use" },
+    { "recursive", 0, OPTION_SWITCH, NULL, "a whole app, or a project with all its apps" },
+    { "force", 0, OPTION_SWITCH, NULL, "also what is promoted, pinned or in use" },
     NO_OPTION,
 };
 
@@ -136,7 +137,8 @@ static const struct verb_spec verbs[] = {
       PROMOTE },
     { "rollback", "P/A", 1, 1, "Put back what stood on a channel before", rollback_options,
       ROLLBACK },
-    { "delete", "P/A/V", 1, 1, "Throw a version into the trash", delete_options, DELETE },
+    { "delete", "P[/A[/V]]", 1, 1, "Throw a version, an app or a project into the trash",
+      delete_options, DELETE },
     { "restore", "P/A/V", 1, 1, "Take a version out of the trash", NULL, RESTORE },
     { "copy", "P/A/V P2/A2[/V2]", 2, 2, "Make the same tree a version elsewhere", NULL, COPY },
     { "hosts", "[P[/A[/V]]]", 0, 1, "List which version is in use on which host", NULL, HOSTS },
@@ -161,24 +163,15 @@ const struct program_spec verbs_program = {
 command_function *verbs_function(int id)
 {
     static command_function *const functions[] = {
-        [INIT] = command_init,
-        [PUSH] = command_push,
-        [PULL] = command_pull,
-        [LIST] = command_list,
-        [SHOW] = command_show,
-        [DIFF] = command_diff,
-        [GET] = command_get,
-        [VERIFY] = command_verify,
-        [PROMOTE] = command_promote,
-        [ROLLBACK] = command_rollback,
-        [DELETE] = command_delete,
-        [RESTORE] = command_restore,
-        [COPY] = command_copy,
-        [HOSTS] = command_hosts,
-        [WAIT] = command_wait,
-        [CLEANUP] = command_cleanup,
-        [VERSION] = command_version,
-        [COMPLETION] = command_completion,
+        [INIT] = command_init,       [PUSH] = command_push,
+        [PULL] = command_pull,       [LIST] = command_list,
+        [SHOW] = command_show,       [DIFF] = command_diff,
+        [GET] = command_get,         [VERIFY] = command_verify,
+        [PROMOTE] = command_promote, [ROLLBACK] = command_rollback,
+        [DELETE] = command_delete,   [RESTORE] = command_restore,
+        [COPY] = command_copy,       [HOSTS] = command_hosts,
+        [WAIT] = command_wait,       [CLEANUP] = command_cleanup,
+        [VERSION] = command_version, [COMPLETION] = command_completion,
     };
 
     return functions[id];

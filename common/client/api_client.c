@@ -206,10 +206,15 @@ void api_client_report(struct api_client *client, size_t index, bool reached, in
 
 /* Paths -------------------------------------------------------------------- */
 
-void api_path_app(struct buf *out, const char *project, const char *app)
+void api_path_project(struct buf *out, const char *project)
 {
     buf_add_text(out, "/projects");
     url_add_step(out, project);
+}
+
+void api_path_app(struct buf *out, const char *project, const char *app)
+{
+    api_path_project(out, project);
     buf_add_text(out, "/apps");
     url_add_step(out, app);
 }

@@ -170,7 +170,9 @@ int api_client_prepare(const struct api_client *client, size_t index, const char
  * or 0; of a server that was not reached it does not count. */
 void api_client_report(struct api_client *client, size_t index, bool reached, int status);
 
-/* "/projects/P/apps/A", and below it versions and pushes; encoded, appended to *out. */
+/* "/projects/P/apps/A", above it the project, below it versions and pushes; encoded, appended to
+ * *out. */
+void api_path_project(struct buf *out, const char *project);
 void api_path_app(struct buf *out, const char *project, const char *app);
 void api_path_version(struct buf *out, const char *project, const char *app, const char *version);
 void api_path_blob(struct buf *out, const char *project, const char *app, const char *version,
