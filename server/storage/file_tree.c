@@ -216,10 +216,10 @@ int file_tree_aside_open(const struct file_tree *tree, int *out_fd, struct error
     int r = folder_make(tree->root_fd, "aside", err);
     int fd;
 
-    if (r > 0 && fsync(tree->root_fd) != 0)
-        r = -1;
     if (r < 0)
-        return r == -1 ? file_tree_error(err, errno, "aside") : r;
+        return r;
+    if (r > 0 && fsync(tree->root_fd) != 0)
+        return file_tree_error(err, errno, "aside");
     fd = open_beneath(tree->root_fd, "aside", O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return file_tree_error(err, errno, "aside");
