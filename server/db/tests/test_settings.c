@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "common/base/memory.h"
 #include "server/db/acts.h"
 #include "server/db/audit.h"
 #include "server/db/settings.h"
@@ -36,6 +39,32 @@ static void a_setting_is_replaced(void **state)
     put(DB(state), "retain", NULL);
     assert_int_equal(setting_list(DB(state), &items, &count, NULL), 0);
     assert_int_equal(count, 0);
+    setting_list_free(items, count);
+}
+
+/* Also of an item that is half read nothing stays behind. */
+static void a_list_without_memory(void **state)
+{
+    struct setting *items;
+    size_t count;
+
+    for (int i = 0; i < 4; i++)
+        put(DB(state), (const char *[]){ "a", "b", "c", "d" }[i], "value");
+    for (int64_t n = 0;; n++) {
+        bool failed;
+        int r;
+
+        memory_fail_after(n);
+        r = setting_list(DB(state), &items, &count, NULL);
+        failed = memory_failed();
+        memory_fail_after(-1);
+        if (!failed) {
+            assert_int_equal(r, 0);
+            break;
+        }
+        assert_int_equal(r, -ENOMEM);
+    }
+    assert_int_equal(count, 4);
     setting_list_free(items, count);
 }
 
@@ -85,6 +114,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         CASE(a_setting_is_replaced),
+        CASE(a_list_without_memory),
         CASE(several_settings_are_put_together_or_not),
         CASE(a_shared_key_stays),
         CASE(audit_is_kept),
