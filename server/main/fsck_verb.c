@@ -49,7 +49,8 @@ static void print_result(const struct json_value *result, struct buf *out)
                "%lld blobs looked at: %lld missing, %lld corrupt, %lld unreadable,"
                " %lld right after all\n",
                (long long)job_number(result, "blobs"), (long long)job_number(result, "missing"),
-               (long long)job_number(result, "corrupt"), (long long)job_number(result, "unreadable"),
+               (long long)job_number(result, "corrupt"),
+               (long long)job_number(result, "unreadable"),
                (long long)job_number(result, "recovered"));
     buf_format(out, "%lld objects looked at: %lld without a row, %lld moved aside\n",
                (long long)job_number(result, "objects"), (long long)job_number(result, "strays"),

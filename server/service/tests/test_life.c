@@ -373,6 +373,7 @@ static void lease_one(void)
                              .count = 1,
                              .life_s = 1 + below(4 * DAY_S),
                              .token_max = 2 * NAMES,
+                             .changes_max = 2 * NAMES,
                              .by = actor_host };
     struct version version = version_empty();
     struct lease_put_result result;
