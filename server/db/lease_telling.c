@@ -49,14 +49,21 @@ void lease_telling_init(struct lease_telling *telling)
     telling->last = &telling->first;
 }
 
+static void group_free(struct lease_group *group)
+{
+    if (group == NULL)
+        return;
+    buf_release(&group->places);
+    memory_free(group);
+}
+
 void lease_telling_release(struct lease_telling *telling)
 {
     struct lease_group *next;
 
     for (struct lease_group *at = telling->first; at != NULL; at = next) {
         next = at->next;
-        buf_release(&at->places);
-        memory_free(at);
+        group_free(at);
     }
     map_release(&telling->groups);
     lease_telling_init(telling);
@@ -90,6 +97,7 @@ static struct lease_group *group_new(enum lease_change change, const struct leas
 static int find_group(struct lease_telling *telling, enum lease_change change,
                       const struct lease_told *told, struct lease_group **out, struct error *err)
 {
+    struct lease_group *group;
     char text[KEY_MAX];
     struct span key;
     int size = snprintf(text, sizeof(text), "%d/%s/%s/%s/%s/%s", (int)change, told->token_id,
@@ -98,16 +106,19 @@ static int find_group(struct lease_telling *telling, enum lease_change change,
     if (size < 0 || (size_t)size >= sizeof(text))
         return error_set(err, -EBADMSG, "names of a lease that are too long");
     key = span_of(text, (size_t)size);
-    *out = map_get(&telling->groups, key);
-    if (*out != NULL)
+    group = map_get(&telling->groups, key);
+    if (group != NULL) {
+        *out = group;
         return 0;
-    *out = group_new(change, told);
-    if (*out == NULL || map_set(&telling->groups, key, *out, NULL) < 0) {
-        *out = memory_free(*out);
+    }
+    group = group_new(change, told);
+    if (group == NULL || map_set(&telling->groups, key, group, NULL) < 0) {
+        group_free(group);
         return error_set(err, -ENOMEM, "out of memory");
     }
-    *telling->last = *out;
-    telling->last = &(*out)->next;
+    *telling->last = group;
+    telling->last = &group->next;
+    *out = group;
     return 0;
 }
 
