@@ -147,13 +147,15 @@ static int check(struct transaction *tx, struct stepping *self, struct error *er
                                     value_text(job->app) };
     int r = app_of(job) != NULL
                 ? transaction_query(tx,
-                                    "SELECT p.id, a.id, a.deleted_at IS NOT NULL FROM projects p"
+                                    "SELECT p.id, a.id, a.deleted_at IS NOT NULL, j.cancelling"
+                                    " FROM projects p"
                                     " JOIN apps a ON a.project_id = p.id"
                                     " JOIN jobs j ON j.number = a.deleting WHERE p.name = $1"
                                     " AND a.name = $3 AND j.number = $2 AND j.state = 'running'",
                                     values, 3, &rows, err)
                 : transaction_query(tx,
-                                    "SELECT p.id, 0, p.deleted_at IS NOT NULL FROM projects p"
+                                    "SELECT p.id, 0, p.deleted_at IS NOT NULL, j.cancelling"
+                                    " FROM projects p"
                                     " JOIN jobs j ON j.number = p.deleting WHERE p.name = $1"
                                     " AND j.number = $2 AND j.state = 'running'",
                                     values, 2, &rows, err);
@@ -163,7 +165,9 @@ static int check(struct transaction *tx, struct stepping *self, struct error *er
     if (r <= 0)
         return r < 0 ? r : error_set(err, -ESTALE, "it is not being deleted any more");
     self->place = (struct place){ rows_integer(&rows, 0), rows_integer(&rows, 1) };
-    return rows_integer(&rows, 2) != 0;
+    if (rows_integer(&rows, 2) != 0)
+        return 1;
+    return rows_integer(&rows, 3) != 0 ? error_set(err, -ECANCELED, "the job was cancelled") : 0;
 }
 
 static int find_app(struct transaction *tx, struct stepping *self, struct error *err)

@@ -46,8 +46,8 @@ struct deletion_result {
 };
 
 /* Takes some versions of one app; out_versions has room for `limit` names. -EBUSY with
- * *out_protection: something protects one of them, and the step did nothing. -ESTALE: the place is
- * not being deleted by this job any more. */
+ * *out_protection: something protects one of them, and the step did nothing. -ECANCELED: the job is
+ * to end here. -ESTALE: the place is not being deleted by this job any more. */
 int deletion_run_step(struct database *database, const struct deletion_step *step,
                       char (*out_versions)[VERSION_NAME_SIZE], struct deletion_result *out,
                       struct protection *out_protection, struct error *err);

@@ -252,7 +252,7 @@ def test_a_question_that_cannot_be_one_is_refused(get, path):
 def test_methods(get):
     answer = get(f"{API}/projects/demo", "PATCH")
     assert (answer.status, answer.code) == (405, "method-not-allowed")
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "PUT"}
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "PUT", "DELETE"}
     assert get(f"{API}/projects/demo", "HEAD").status == 200
     assert get("/%zz").code == "bad-request"
 

@@ -479,6 +479,31 @@ static void begun_again_it_goes_on(void **state)
     job_release(&again);
 }
 
+/* What went stays in the trash, and what is left is as it was. */
+static void cancelled_it_goes_no_further(void **state)
+{
+    struct deletion_result result;
+    struct protection protection;
+    struct job asked, job, cancelled;
+    struct app app;
+
+    for (unsigned i = 1; i <= 3; i++)
+        version(DB(state), "api", i);
+    assert_int_equal(begin(DB(state), "shop", "api", false, &asked, NULL), 0);
+    claim(DB(state), &job);
+    assert_int_equal(step(DB(state), &job, false, &result, &protection), 0);
+    assert_int_equal(job_cancel(DB(state), &actor_host, job.id, &cancelled, NULL), 0);
+    assert_true(cancelled.cancelling);
+    assert_int_equal(step(DB(state), &job, false, &result, &protection), -ECANCELED);
+    assert_int_equal(promote(DB(state), "live", "3"), -EINPROGRESS);
+    finish(DB(state), &job);
+    assert_int_equal(promote(DB(state), "live", "3"), 0);
+    assert_int_equal(app_get(DB(state), "shop", "api", &app, NULL), 0);
+    assert_int_equal(app.version_count, 1);
+    job_release(&asked);
+    job_release(&cancelled);
+}
+
 static void a_project_goes_app_by_app(void **state)
 {
     struct project *items;
@@ -521,6 +546,7 @@ int main(void)
         CASE(an_empty_place_goes_at_once),
         CASE(whoever_asks_again_gets_the_same_job),
         CASE(begun_again_it_goes_on),
+        CASE(cancelled_it_goes_no_further),
         CASE(a_project_goes_app_by_app),
     };
 

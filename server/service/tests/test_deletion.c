@@ -51,7 +51,7 @@ static void push(const char *project, const char *app, unsigned count)
 static int ask(const struct caller *caller, const char *project, const char *app, bool force,
                struct job *out, struct refusal *why)
 {
-    *out = (struct job){ .number = 0 };
+    job_release(out);
     *why = (struct refusal){ .code = REFUSAL_NONE };
     return deletion_ask(world.services, caller, project, app, force, out, why, NULL);
 }
@@ -205,6 +205,25 @@ static void test_begun_again(void **state)
     assert_int_equal(look("p", "stop"), 0);
 }
 
+/* It ran in a server that died, and was cancelled meanwhile. */
+static void test_cancelled(void **state)
+{
+    cleanup(job_release) struct job asked = { 0 }, taken = { 0 }, cancelled = { 0 }, job = { 0 };
+    struct refusal why;
+
+    push("p", "kept", 2);
+    assert_int_equal(ask(&world.caller, "p", "kept", false, &asked, &why), 0);
+    assert_int_equal(job_claim(world.database, "delete", "another", 60, &taken, NULL), 1);
+    assert_int_equal(jobs_cancel(world.services, &world.caller, asked.id, &cancelled, NULL, NULL),
+                     0);
+    assert_int_equal(cancelled.state, JOB_RUNNING);
+    world_sleep(100);
+    work(asked.id, JOB_CANCELLED, &job);
+    assert_non_null(strstr(job.result, "{\"trashed\":0,\"apps\":0,"));
+    assert_int_equal(promote("p", "kept", "v1"), 1);
+    sample_check(&world, "p", "kept", "v2", &same);
+}
+
 static void test_who_may(void **state)
 {
     cleanup(job_release) struct job job = { 0 }, cancelled = { 0 };
@@ -239,7 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_app),        cmocka_unit_test(test_a_project),
         cmocka_unit_test(test_what_protects), cmocka_unit_test(test_pinned_in_the_middle),
-        cmocka_unit_test(test_begun_again),   cmocka_unit_test(test_who_may),
+        cmocka_unit_test(test_begun_again),   cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_who_may),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
