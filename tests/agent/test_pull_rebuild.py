@@ -126,16 +126,16 @@ def test_an_interrupt_while_digests_are_waited_for(agent, origin, source, tmp_pa
     def outside(request):
         if request.endswith("/tree"):
             asked.set()
-            over.wait(20)
+            over.wait(200)
 
     origin.state.outside = outside
     before = describe(tmp_path / "copy")
     with subprocess.Popen(agent.line("pull", tmp_path / "copy", "--version", "v2"),
                           env=agent.environment, stderr=subprocess.PIPE) as process:
         try:
-            assert asked.wait(10)
+            assert asked.wait(60)
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+            assert process.wait(60) == 130
         finally:
             over.set()
     assert describe(tmp_path / "copy") == before

@@ -243,7 +243,7 @@ def test_interrupted_push_ends_with_130(agent, origin, source):
     while not origin.state.requests:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    output, words = process.communicate(timeout=20)
+    output, words = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, b""), words
 
 
@@ -270,7 +270,7 @@ def test_killed_pull_is_completed_by_the_next(agent, origin, source, tmp_path, w
     process.append(subprocess.Popen(line, env=agent.environment, stderr=subprocess.DEVNULL,
                                     stdout=subprocess.DEVNULL))
     origin.state.after = after
-    process[0].wait(20)
+    process[0].wait(60)
     for path, what in describe(copy).items():
         if what[0] == "file":
             expected = os.path.join(os.fsencode(source), path)

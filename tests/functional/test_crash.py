@@ -152,7 +152,7 @@ def test_reader_of_a_stalled_server_can_be_killed(new_server, names, new_mount, 
     source = trees.small_tree(tmp_path / "source")
     Agent(tmp_path / "agent", server.url, server.all_rights).push(source, names.project,
                                                                   names.app, "v1")
-    mount = new_mount(server.url, server.all_rights, deadline="60s")
+    mount = new_mount(server.url, server.all_rights, deadline="200s")
     shown = mount / names.project / names.app / "v1"
     assert (shown / "sizes").is_dir()
     server.process.send_signal(signal.SIGSTOP)
@@ -161,7 +161,7 @@ def test_reader_of_a_stalled_server_can_be_killed(new_server, names, new_mount, 
             time.sleep(0.3)
             assert reader.poll() is None
             reader.kill()
-            assert reader.wait(5) == -9
+            assert reader.wait(60) == -9
     finally:
         server.process.send_signal(signal.SIGCONT)
     trees.assert_same(source, shown)

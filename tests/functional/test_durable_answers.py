@@ -49,7 +49,7 @@ def traced(server, tmp_path, calls):
         assert "attached" in tracer.stderr.readline()
         yield
         # the client has the answer before the tracer has noted the call
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not any(call in SENT and '"HTTP/1.1 20' in said for call, said in read(out)):
             assert time.monotonic() < until
             time.sleep(0.01)

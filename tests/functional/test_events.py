@@ -196,9 +196,13 @@ def test_one_that_was_closed_leaves_its_place(tmp_path):
 
 def test_revoked_and_expired_tokens_end_their_streams(own):
     revoked, other = own.token("pull"), own.token("pull")
-    expires = own.token("pull", expires="3s")
+
+    def listen(token):
+        listener = Listener(own, token)
+        return listener if listener.status == 200 else listener.close()
+
     with Listener(own, revoked) as one, Listener(own, other) as two, \
-            Listener(own, expires) as three:
+            own.expiring_token(listen)[0] as three:
         own.revoke(revoked)
         one.wait_for_end()
         three.wait_for_end()

@@ -110,7 +110,7 @@ def test_installed_programs_work(installed, keeper, tmp_path):
             keeper.unmounted(mount)
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(60)
 
 
 def test_mount_by_fstab_s_way(installed, server, keeper, tmp_path):

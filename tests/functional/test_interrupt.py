@@ -120,7 +120,7 @@ def test_twice_ends_at_once(agent, names, source, tmp_path):
             while pending(getting.pid):
                 assert time.monotonic() < until
             getting.send_signal(signal.SIGINT)
-            assert getting.wait(20) == 130
+            assert getting.wait(60) == 130
             assert getting.stderr.read() == b""
         finally:
             getting.kill()

@@ -292,7 +292,7 @@ def test_interrupted(world, proxy):
             assert pushing.poll() is None
             time.sleep(0.005)
         pushing.send_signal(signal.SIGINT)
-        _, told = pushing.communicate(timeout=30)
+        _, told = pushing.communicate(timeout=60)
     assert pushing.returncode == 130
     assert b"goes on where this one stopped" in told
     del world.agent.settings["bandwidth_limit"]

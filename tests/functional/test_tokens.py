@@ -36,7 +36,7 @@ def tokens(server, names):
         "pull only": (server.token("pull", project=names.project), 0, 4),
         "push only": (server.token("push", project=names.project), 4, 0),
     }
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while server.request("GET", "/api/v1/projects", token=expired).status != 401:
         assert time.monotonic() < until, "the token does not expire"
         time.sleep(0.05)

@@ -113,7 +113,7 @@ class World:
             except subprocess.TimeoutExpired:
                 assert not by_bytes, "it hangs"
                 process.kill()
-                process.wait(30)
+                process.wait(60)
             self.at(verb, None, None)
             assert process.returncode in (0, -9), process.stderr.read()
             return process.returncode

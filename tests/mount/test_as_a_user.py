@@ -36,7 +36,7 @@ class Mounted:
         return self.user.run(self.fs, "status", self.path, "--json").expect(0).json()
 
     def await_end(self):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while start_time(self.pid) is not None:
             assert time.monotonic() < until, f"the daemon {self.pid} outlives its mount"
             time.sleep(0.02)

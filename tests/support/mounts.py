@@ -68,7 +68,7 @@ class Mount:
         self.await_end()
         self.keeper.unmounted(self.path)
 
-    def await_end(self, within=20):
+    def await_end(self, within=60):
         if self.worker is None:
             return
         pid, started = self.worker
@@ -101,7 +101,7 @@ class Mount:
         return self.path / name
 
 
-def eventually(condition, within=10):
+def eventually(condition, within=60):
     """What a mount does beside its answers: fetching lists again, keeping what it gave."""
     until = time.monotonic() + within
     while not condition():

@@ -59,12 +59,12 @@ class OtherUser:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.keeper.process(self.namespace.pid)
         if self.namespace.stdout.readline() != "ready\n":
-            raise RuntimeError(self.namespace.communicate(timeout=10)[1])
+            raise RuntimeError(self.namespace.communicate(timeout=60)[1])
         return self
 
     def __exit__(self, kind, value, trace):
         self.namespace.kill()
-        self.namespace.communicate(timeout=10)
+        self.namespace.communicate(timeout=60)
         shutil.rmtree(self.home)
 
     def give(self, path):

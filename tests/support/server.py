@@ -118,7 +118,7 @@ class Server:
                 ready.set()
         ready.set()
 
-    def wait_for_log(self, words, since=0, within=30):
+    def wait_for_log(self, words, since=0, within=60):
         """Returns when a line behind the first `since` has these words: what a process writes is
         read a moment later. All lines are in `log` after stop() and kill()."""
         with self._heard:
@@ -176,6 +176,21 @@ class Server:
         if done.returncode != 0:
             raise RuntimeError(f"token create: {done.stderr}")
         return done.stdout.strip()
+
+    def expiring_token(self, use=lambda token: token, allow="pull", name="expiring"):
+        """What `use` made of a token that ends soon, and for how many seconds that lives: as many
+        as it takes here to make and use it at all. `use(token)` gives None when it came too
+        late."""
+        for seconds in (2, 8, 40):
+            try:
+                used = use(self.token(allow, expires=f"{seconds}s", name=name))
+            except RuntimeError as failure:
+                if "in the past" not in str(failure):
+                    raise
+                used = None
+            if used is not None:
+                return used, seconds
+        raise AssertionError("it is not used within 40 seconds")
 
     def revoke(self, token):
         done = self.command("token", "revoke", token.split("_")[1])

@@ -50,7 +50,7 @@ class Push:
 
     def offset(self):
         """Where the upload stands, once the server is through with what broke off."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while True:
             answer = self.request("HEAD", f"{self.path}/blobs/{self.digest}")
             if answer.status != 409:
