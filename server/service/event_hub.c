@@ -15,7 +15,6 @@
 #include "server/service/event_sequence.h"
 
 #define LISTENERS_DEFAULT 1000
-#define TOKEN_SHARE 4 /* a token has a quarter of the places at most */
 #define BEAT_DEFAULT_MS 15000
 
 #define RING_EVENTS 4096
@@ -26,13 +25,10 @@
 
 static void settle(struct event_hub_settings *settings)
 {
-    size_t share;
-
     if (settings->listeners_max == 0)
         settings->listeners_max = LISTENERS_DEFAULT;
-    share = (settings->listeners_max + TOKEN_SHARE - 1) / TOKEN_SHARE;
-    if (settings->listeners_per_token_max == 0 || settings->listeners_per_token_max > share)
-        settings->listeners_per_token_max = share;
+    if (settings->listeners_per_token_max == 0)
+        settings->listeners_per_token_max = settings->listeners_max;
     if (settings->beat_ms == 0)
         settings->beat_ms = BEAT_DEFAULT_MS;
 }

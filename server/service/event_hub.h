@@ -16,8 +16,10 @@ struct services;
  * up. So a listener that waits is two numbers and a filter.
  */
 struct event_hub_settings {
+    /* The last quarter of the places is for tokens that have less than a sixteenth of all: a fleet
+     * shares one token, and still nobody is kept out by it. */
     size_t listeners_max;           /* 0: 1000 */
-    size_t listeners_per_token_max; /* at most, and by default (0), a quarter of all */
+    size_t listeners_per_token_max; /* 0: no further limit */
     uint32_t beat_ms;               /* between two signs of life; 0: 15000 */
 };
 

@@ -77,16 +77,27 @@ static size_t count_of_token(const struct event_hub *hub, const char *token)
     return count;
 }
 
+/* How many a token may have now. */
+static size_t share_of_token(const struct event_hub *hub)
+{
+    const size_t all = hub->settings.listeners_max, wanted = hub->settings.listeners_per_token_max;
+    const size_t few = all >= 16 ? all / 16 : 1;
+
+    return hub->counts.listeners < all - all / 4 || wanted < few ? wanted : few;
+}
+
 static int admit(const struct event_hub *hub, const struct event_listener *listener,
                  struct refusal *why, struct error *err)
 {
+    const size_t count = count_of_token(hub, listener->token);
+
     if (hub->counts.listeners >= hub->settings.listeners_max)
         return refusal_set(why, REFUSAL_NOT_READY,
                            error_set(err, -EAGAIN, "too many listen to events"));
-    if (count_of_token(hub, listener->token) >= hub->settings.listeners_per_token_max)
-        return refusal_set(why, REFUSAL_RATE_LIMITED,
-                           error_set(err, -EAGAIN, "the token listens to events %zu times already",
-                                     hub->settings.listeners_per_token_max));
+    if (count >= share_of_token(hub))
+        return refusal_set(
+            why, REFUSAL_RATE_LIMITED,
+            error_set(err, -EAGAIN, "the token listens to events %zu times already", count));
     return 0;
 }
 

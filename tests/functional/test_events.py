@@ -161,14 +161,15 @@ def test_signs_of_life(own):
 
 
 def test_limits(own):
-    """A token has a quarter of the 40 places at most, whatever the setting says."""
-    tokens = [own.token("pull", name=name) for name in ("one", "two", "three", "four")]
+    """A token has three quarters of the 40 places, and the others two each of the last ten."""
+    tokens = [own.token("pull", name=name) for name in ("one", "two", "three", "four", "five",
+                                                        "six")]
     until(lambda: metric(own, "kkartifact_event_listeners") == 0)
-    open_ones = [Listener(own, tokens[0]) for _ in range(10)]
+    open_ones = [Listener(own, tokens[0]) for _ in range(30)]
     answer = own.request("GET", API + "/events", token=tokens[0])
     assert (answer.status, answer.code) == (429, "rate-limited"), answer
     assert int(answer.headers["retry-after"]) > 0
-    open_ones += [Listener(own, token) for token in tokens[1:] for _ in range(10)]
+    open_ones += [Listener(own, token) for token in tokens[1:] for _ in range(2)]
     assert metric(own, "kkartifact_event_listeners") == 40
     answer = own.request("GET", API + "/events", token=own.admin)
     assert (answer.status, answer.code) == (503, "not-ready"), answer

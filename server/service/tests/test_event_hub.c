@@ -373,38 +373,48 @@ static void test_a_quiet_project_loses_nothing(void **state)
     buf_release(&out);
 }
 
+/* Not opened, and why. */
+static enum refusal_code refused(const struct identity *identity)
+{
+    struct event_listener *none;
+    struct event_filter filter;
+    const struct event_wish wish = { .filter = &filter, .identity = identity };
+    struct refusal why = { 0 };
+
+    event_filter_init(&filter, identity);
+    assert_int_equal(event_listener_open(world.services, &wish, &none, &why, NULL), -EAGAIN);
+    return why.code;
+}
+
+/* Of eight places one token has six, of the last two each has one; less by the setting. */
 static void test_limits(void **state)
 {
-    struct event_listener *listeners[8], *none;
-    struct event_filter filter;
-    struct caller other;
-    struct event_wish wish = { .filter = &filter };
-    struct refusal why = { 0 };
+    struct event_listener *listeners[8];
+    struct caller many, few, other;
     char text[64];
 
     world.listeners_max = 8;
-    world.listeners_per_token_max = 4; /* more than its share */
     world_restart(&world);
-    for (int i = 3; i < 8; i++) {
-        world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
-        listeners[i] = listen_as(&other.identity, NULL, NULL, NULL);
-    }
+    world_token(&world, NULL, NULL, ACCESS_PULL, &many, text);
+    world_token(&world, NULL, NULL, ACCESS_PULL, &few, text);
     world_token(&world, NULL, NULL, ACCESS_PULL, &other, text);
-    listeners[0] = listen_as(&other.identity, NULL, NULL, NULL);
-    listeners[1] = listen_as(&other.identity, NULL, NULL, NULL);
-    wish.identity = &other.identity;
-    event_filter_init(&filter, &other.identity);
-    assert_int_equal(event_listener_open(world.services, &wish, &none, &why, NULL), -EAGAIN);
-    assert_int_equal(why.code, REFUSAL_RATE_LIMITED);
-    listeners[2] = listen_as(&world.caller.identity, NULL, NULL, NULL);
-    wish.identity = &world.caller.identity;
-    event_filter_init(&filter, &world.caller.identity);
-    assert_int_equal(event_listener_open(world.services, &wish, &none, &why, NULL), -EAGAIN);
-    assert_int_equal(why.code, REFUSAL_NOT_READY);
+    for (int i = 0; i < 6; i++)
+        listeners[i] = listen_as(&many.identity, NULL, NULL, NULL);
+    assert_int_equal(refused(&many.identity), REFUSAL_RATE_LIMITED);
+    listeners[6] = listen_as(&few.identity, NULL, NULL, NULL);
+    assert_int_equal(refused(&few.identity), REFUSAL_RATE_LIMITED);
+    listeners[7] = listen_as(&other.identity, NULL, NULL, NULL);
+    assert_int_equal(refused(&world.caller.identity), REFUSAL_NOT_READY);
     event_listener_close(listeners[0]);
-    listeners[0] = listen_as(&other.identity, NULL, NULL, NULL);
+    assert_int_equal(refused(&many.identity), REFUSAL_RATE_LIMITED);
+    listeners[0] = listen_as(&world.caller.identity, NULL, NULL, NULL);
     for (int i = 0; i < 8; i++)
         event_listener_close(listeners[i]);
+    world.listeners_per_token_max = 1;
+    world_restart(&world);
+    listeners[0] = listen_as(&many.identity, NULL, NULL, NULL);
+    assert_int_equal(refused(&many.identity), REFUSAL_RATE_LIMITED);
+    event_listener_close(listeners[0]);
 }
 
 int main(void)
