@@ -285,16 +285,31 @@ static void push_one(void)
     sample_release(&sample);
 }
 
+/* A name that no version has now; NAMES: there is none. */
+static size_t free_name(void)
+{
+    const size_t first = below(NAMES);
+
+    for (size_t i = 0; i < NAMES; i++) {
+        const enum life life = names[(first + i) % NAMES].life;
+
+        if (life == ABSENT || life == PURGED)
+            return (first + i) % NAMES;
+    }
+    return NAMES;
+}
+
 /* A push that sends some of it and is then left alone. */
 static void begin_push(void)
 {
     struct left_push *push = &left[below(OPEN_MAX_COUNT)];
-    const size_t name = below(NAMES);
-    struct named *named = &names[name];
+    const size_t name = free_name();
+    struct named *named;
     unsigned count;
 
-    if (push->is_open || named->life == READY || named->life == TRASHED)
+    if (push->is_open || name == NAMES)
         return;
+    named = &names[name];
     if (named->has_sample)
         copy_content(&named->sample, &push->sample);
     else
@@ -312,25 +327,32 @@ static void begin_push(void)
                         100000, NULL, NULL);
 }
 
-/* Goes on with it: what the server says it lacks, and the commit. */
+/* Goes on with it: what the server says it lacks, and the commit. Or gives it up, which may have
+ * happened by itself. */
 static void end_push(void)
 {
     struct left_push *push = &left[below(OPEN_MAX_COUNT)];
     struct named *named = &names[push->name];
+    const bool spent =
+        named->has_sample && !digest_equal(&named->sample.content, &push->sample.content);
     enum pushes_outcome outcome;
+    bool troubled, given_up;
     int r;
 
     if (!push->is_open)
         return;
     push->is_open = false;
-    trouble();
+    troubled = trouble();
+    given_up = below(3) == 0;
     /* An agent begins with the same question again, and finds the push by its listing's blobs. */
-    r = below(3) == 0
+    r = given_up
             ? pushes_abandon(world.services, &world.caller, "p", "a", push->info.id, NULL, NULL)
             : sample_push(&world, &world.caller, "p", "a", named->name, &push->sample, &outcome,
                           NULL, NULL, NULL);
     fault_store_heal(world.store);
-    learn(named, r == 0 || !named->has_sample ? &push->sample : NULL);
+    assert_true(troubled || given_up || r == (spent ? -EEXIST : 0));
+    assert_true(given_up || !spent || r < 0);
+    learn(named, !given_up && (r == 0 || !named->has_sample) ? &push->sample : NULL);
     sample_release(&push->sample);
 }
 
@@ -521,15 +543,16 @@ static void delete_app(void)
     }
 }
 
-/* The clock jumps; now and then back, as one that is set right does. */
+/* The clock jumps; now and then back, as one that is set right does. Mostly by less than an open push
+ * lives, and by more than the grace: then its holds are all that keeps its blobs. */
 static void sleep_some(void)
 {
-    const int64_t most[] = { HOUR_S, 4 * HOUR_S, 8 * HOUR_S, 3 * DAY_S };
+    static const unsigned most[] = { 2 * HOUR_S, 3 * HOUR_S, 5 * HOUR_S, 5 * HOUR_S, DAY_S };
 
     if (below(6) == 0)
         world_sleep(-(int64_t)below(2 * HOUR_S));
     else
-        world_sleep((int64_t)below((unsigned)most[below(4)]));
+        world_sleep(below(most[below(5)]));
 }
 
 static void collect(void)
@@ -564,10 +587,9 @@ static void die(void)
 static void step(void)
 {
     static void (*const things[])(void) = {
-        push_one,   push_one,  push_one,  begin_push,  begin_push,  end_push,
-        end_push,   trash_one, trash_one, restore_one, copy_one,    sleep_some,
-        sleep_some, collect,   collect,   die,         promote_one, lease_one,
-        delete_app,
+        push_one,  push_one,  push_one,  begin_push,  begin_push, end_push,   end_push,
+        trash_one, trash_one, trash_one, restore_one, copy_one,   sleep_some, sleep_some,
+        collect,   collect,   die,       promote_one, lease_one,  delete_app,
     };
 
     things[below(sizeof(things) / sizeof(things[0]))]();
