@@ -335,6 +335,6 @@ def after(*acts):
     (("+", "+", "ready", SAME), "ready"),
     (("+", UNKNOWN, "+", "ready"), "ready"),
     (("+", "+", UNKNOWN, "ready"), None),
-], ids=str)
+], ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value))
 def test_what_is_known_of_acts_that_overlap(acts, known):
     assert after(*acts) == known

@@ -543,8 +543,8 @@ static void delete_app(void)
     }
 }
 
-/* The clock jumps; now and then back, as one that is set right does. Mostly by less than an open push
- * lives, and by more than the grace: then its holds are all that keeps its blobs. */
+/* The clock jumps; now and then back, as one that is set right does. Mostly by less than an open
+ * push lives, and by more than the grace: then its holds are all that keeps its blobs. */
 static void sleep_some(void)
 {
     static const unsigned most[] = { 2 * HOUR_S, 3 * HOUR_S, 5 * HOUR_S, 5 * HOUR_S, DAY_S };

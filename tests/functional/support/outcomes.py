@@ -12,7 +12,7 @@ act, which nothing overlaps, is answered.
 
 import threading
 
-SAME, UNKNOWN = object(), object()
+SAME, UNKNOWN = "same", "unknown"
 
 
 class Outcomes:
