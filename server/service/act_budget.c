@@ -47,12 +47,16 @@ struct act_budget *act_budget_free(struct act_budget *budget)
     return memory_free(budget);
 }
 
-/* A clock that went back fills nothing, and one that leapt fills it once. */
-static int64_t left_of(const struct purse *purse, int64_t now_s)
+/* A clock that leapt fills it once. One that went back fills nothing, and what was left is counted
+ * from there on: else an empty purse would stay so until the clock is where it was. */
+static int64_t left_of(struct purse *purse, int64_t now_s)
 {
     const int64_t lacking = ACT_BUDGET_MAX - purse->left;
-    const int64_t passed = now_s > purse->at_s ? now_s - purse->at_s : 0;
+    int64_t passed;
 
+    if (now_s < purse->at_s)
+        purse->at_s = now_s;
+    passed = now_s - purse->at_s;
     return passed > lacking / ACT_BUDGET_PER_S ? ACT_BUDGET_MAX
                                                : purse->left + passed * ACT_BUDGET_PER_S;
 }
@@ -60,7 +64,7 @@ static int64_t left_of(const struct purse *purse, int64_t now_s)
 /* Under the lock. */
 static int64_t left(struct act_budget *budget, const char *token_id, int64_t now_s)
 {
-    const struct purse *purse = map_get(&budget->purses, span_text(token_id));
+    struct purse *purse = map_get(&budget->purses, span_text(token_id));
 
     return purse == NULL ? ACT_BUDGET_MAX : left_of(purse, now_s);
 }
