@@ -139,14 +139,14 @@ int job_tell(struct transaction *tx, const struct actor *by, const struct job *j
     return act_write(tx, by, &act, err);
 }
 
-int job_last_done(struct transaction *tx, const char *kind, int64_t *out_began_s,
-                  struct error *err)
+int job_last_done(struct transaction *tx, const char *kind, int64_t *out_began_s, struct error *err)
 {
     int r = transaction_integer(tx,
                                 "SELECT started_at FROM jobs WHERE kind = $1 AND state = 'done'"
-                                " AND project IS NULL AND started_at IS NOT NULL"
+                                " AND project IS NULL AND started_at <= $2"
                                 " ORDER BY started_at DESC LIMIT 1",
-                                VALUES(value_text(kind)), out_began_s, err);
+                                VALUES(value_text(kind), value_integer(transaction_now_s(tx))),
+                                out_began_s, err);
 
     return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }

@@ -28,6 +28,7 @@ int job_insert(struct transaction *tx, const struct actor *by, const struct job_
 int job_tell(struct transaction *tx, const struct actor *by, const struct job *job,
              const char *what, const char *event, const char *state, struct error *err);
 
-/* When the last job of that kind began that was for everything and is done: 1; 0: none is known. */
+/* When the last job of that kind began that was for everything and is done: 1; 0: none is known.
+ * One that began in the future, by a clock that was ahead, says nothing. */
 int job_last_done(struct transaction *tx, const char *kind, int64_t *out_began_s,
                   struct error *err);

@@ -86,15 +86,24 @@ struct forgetting {
     int count;
 };
 
+/* Those that job_last_done() tells of. */
+#define IS_LAST                                                       \
+    "j.state = 'done' AND j.project IS NULL AND NOT EXISTS (SELECT 1" \
+    " FROM jobs l WHERE l.kind = j.kind AND l.state = 'done'"         \
+    " AND l.project IS NULL AND l.started_at <= $3"                   \
+    " AND (l.started_at, l.number) > (j.started_at, j.number))"
+
 static int forget(struct transaction *tx, void *context, struct error *err)
 {
     struct forgetting *self = context;
 
     self->count =
         transaction_run(tx,
-                        "DELETE FROM jobs WHERE number IN (SELECT number FROM jobs"
-                        " WHERE finished_at < $1 ORDER BY finished_at LIMIT $2)",
-                        VALUES(value_integer(self->before_s), value_integer((int64_t)self->limit)),
+                        "DELETE FROM jobs WHERE number IN (SELECT j.number FROM jobs j"
+                        " WHERE j.finished_at < $1 AND NOT (" IS_LAST ")"
+                        " ORDER BY j.finished_at LIMIT $2)",
+                        VALUES(value_integer(self->before_s), value_integer((int64_t)self->limit),
+                               value_integer(transaction_now_s(tx))),
                         err);
     return self->count;
 }

@@ -102,6 +102,7 @@ int job_list(struct database *database, const struct job_scope *scope, int64_t b
              struct job **out_items, size_t *out_count, struct error *err);
 struct job *job_list_free(struct job *items, size_t count); /* returns NULL */
 
-/* Forgets up to `limit` that ended before `before_s`; *out_count of them. */
+/* Forgets up to `limit` that ended before `before_s`; *out_count of them. The last one of each kind
+ * that was for everything and is done stays: retention goes by it. */
 int job_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,
                struct error *err);

@@ -242,6 +242,39 @@ static void what_ended_long_ago_is_forgotten(void **state)
     assert_int_equal(state_of(DB(state), second.id), JOB_QUEUED);
 }
 
+static void do_one(struct database *database, const struct job_draft *draft, struct job *out)
+{
+    const struct job_end end = { .state = JOB_DONE };
+    cleanup(job_release) struct job asked;
+
+    *out = (struct job){ .number = 0 };
+    add(database, draft, 0, &asked);
+    assert_int_equal(job_claim(database, draft->lane, "me", LEASE_S, out, NULL), 1);
+    assert_int_equal(job_finish(database, out->number, "me", &end, NULL), 0);
+}
+
+/* However long ago it was, and also where the clock was ahead for a while. */
+static void the_last_of_everything_stays(void **state)
+{
+    cleanup(job_release) struct job first, last, of_one, ahead;
+    size_t count;
+
+    do_one(DB(state), &sweep, &first);
+    do_one(DB(state), &sweep, &last);
+    do_one(DB(state), &sweep_one, &of_one);
+    fixture_now += 5000;
+    do_one(DB(state), &sweep, &ahead);
+    fixture_now -= 4000;
+    assert_int_equal(job_forget(DB(state), fixture_now, 10, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(state_of(DB(state), last.id), JOB_DONE);
+    assert_int_equal(state_of(DB(state), ahead.id), JOB_DONE);
+    fixture_now += 9000;
+    assert_int_equal(job_forget(DB(state), fixture_now, 10, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(state_of(DB(state), ahead.id), JOB_DONE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -257,6 +290,7 @@ int main(void)
         CASE(cancelling),
         CASE(lists_by_page_and_scope),
         CASE(what_ended_long_ago_is_forgotten),
+        CASE(the_last_of_everything_stays),
     };
 
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);

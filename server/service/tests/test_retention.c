@@ -208,6 +208,20 @@ static void test_a_busy_app_needs_no_force(void **state)
     assert_int_equal(run_all("busy"), 10);
 }
 
+/* A run by a clock that was a month ahead is none to go by: else each that follows would be refused
+ * until that month is over. */
+static void test_a_run_in_the_future(void **state)
+{
+    assert_int_equal(run_all("ahead"), 0);
+    push_own("ahead", 1, 30);
+    world_sleep(30 * DAY_S);
+    assert_int_equal(run_all("ahead"), 20);
+    world_sleep(-29 * DAY_S);
+    push_own("ahead", 31, 20);
+    world_sleep(DAY_S);
+    assert_int_equal(run_all("ahead"), 20);
+}
+
 /* One push a day, one that goes each day; then somebody says that two are enough. */
 static void test_safety_limit_of_changed_rules(void **state)
 {
@@ -339,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_five_are_never_too_many_of_an_app),
         cmocka_unit_test(test_safety_limit_of_all_bytes),
         cmocka_unit_test(test_a_busy_app_needs_no_force),
+        cmocka_unit_test(test_a_run_in_the_future),
         cmocka_unit_test(test_safety_limit_of_changed_rules),
         cmocka_unit_test(test_all_of_a_project),
         cmocka_unit_test(test_begun_again),
