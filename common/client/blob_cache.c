@@ -465,6 +465,11 @@ static int open_root(struct blob_cache *cache, const char *path, struct error *e
     return cache->path == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
+static void scan_job(void *context)
+{
+    cache_scan(context);
+}
+
 int blob_cache_open(const char *path, const struct blob_cache_options *options,
                     struct blob_cache **out_cache, struct error *err)
 {
@@ -491,7 +496,8 @@ int blob_cache_open(const char *path, const struct blob_cache_options *options,
         blob_cache_close(cache);
         return r;
     }
-    if (cache->root != NULL)
+    if (cache->root != NULL &&
+        (!cache->options.scan_behind || workers_try(cache->behind, scan_job, cache) < 0))
         cache_scan(cache);
     *out_cache = cache;
     return 0;

@@ -54,6 +54,8 @@ struct blob_cache_options {
     uint64_t quota_bytes;     /* of complete and partial objects. 0: no quota */
     uint64_t free_bytes;      /* to be left free on the file system. 0: nothing is kept free */
     size_t descriptors;       /* open at a time. 0: 64 */
+    bool scan_behind;         /* opening does not wait until what is there was counted; until then
+                               * the quota is not kept */
     uint64_t (*now_ms)(void); /* a monotonic clock. NULL: the system's */
 };
 

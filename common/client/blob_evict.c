@@ -120,6 +120,19 @@ void cache_slot_touch(struct blob_cache *cache, const struct blob_entry *entry)
 
 /* What was there before this process ---------------------------------------- */
 
+/* What was used since the cache was opened is known better. */
+static void slot_found(struct blob_cache *cache, enum blob_kind kind, const struct digest *name,
+                       bool complete, uint64_t bytes)
+{
+    bool is_known;
+
+    pthread_mutex_lock(&cache->lock);
+    is_known = slot_find(cache, kind, name) > 0;
+    pthread_mutex_unlock(&cache->lock);
+    if (!is_known)
+        cache_slot_set(cache, kind, name, complete, bytes, NULL);
+}
+
 struct scan {
     struct blob_cache *cache;
     const char *folder;
@@ -136,7 +149,7 @@ static int scan_complete(void *context, const char *name, enum file_kind kind, s
     (void)snprintf(path, sizeof(path), "%.8s/%.70s", scan->folder, name);
     if (digest_parse(span_text(name), &digest, NULL) == 0 &&
         directory_info(scan->cache->root, path, &info, NULL) == 0 && info.kind == FILE_REGULAR)
-        cache_slot_set(scan->cache, scan->kind, &digest, true, info.size, NULL);
+        slot_found(scan->cache, scan->kind, &digest, true, info.size);
     return 0;
 }
 
@@ -176,8 +189,8 @@ static int scan_part(void *context, const char *name, enum file_kind kind, struc
     }
     if ((size == 64 || (size == 65 && name[64] == 't')) &&
         digest_parse(span_of(name, 64), &digest, NULL) == 0)
-        cache_slot_set(scan->cache, size == 65 ? BLOB_TREE : BLOB_CONTENT, &digest, false,
-                       info.size == 0 ? 1 : info.size, NULL);
+        slot_found(scan->cache, size == 65 ? BLOB_TREE : BLOB_CONTENT, &digest, false,
+                   info.size == 0 ? 1 : info.size);
     return 0;
 }
 

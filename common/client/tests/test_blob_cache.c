@@ -688,6 +688,31 @@ static void the_quota_holds(void **state)
     temporary_remove(folder);
 }
 
+/* Counted by nobody who waits: the same in the end, and what comes meanwhile counts once. */
+static void what_is_there_can_be_counted_behind(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache_options options = { .scan_behind = true };
+    struct blob_cache *cache = open_cache(folder, 0);
+    struct blob_entry *entry = entry_of(cache, small);
+    struct blob_cache_stats stats;
+
+    fill(entry, small);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    assert_int_equal(blob_cache_open(folder, &options, &cache, NULL), 0);
+    entry = entry_of(cache, large);
+    fill(entry, large);
+    blob_cache_flush(cache);
+    blob_cache_stats(cache, &stats);
+    assert_int_equal(stats.objects, 2);
+    assert_int_equal(stats.bytes, small->size + large->size);
+    assert_whole(entry, large);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
 static void complete_files_can_be_opened(void **state)
 {
     char *folder = temporary_new();
@@ -769,6 +794,7 @@ int main(void)
         cmocka_unit_test(a_piece_comes_while_the_whole_is_hashed),
         cmocka_unit_test(a_full_disk_is_no_error),
         cmocka_unit_test(the_quota_holds),
+        cmocka_unit_test(what_is_there_can_be_counted_behind),
         cmocka_unit_test(complete_files_can_be_opened),
         cmocka_unit_test(no_memory_is_an_error),
     };
