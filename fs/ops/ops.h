@@ -26,7 +26,7 @@ struct workers;
  *
  * What is in memory or in the cache is answered on the session's thread. The rest waits as a
  * `struct question` and is answered from the loop's thread; no thread waits. A question that is
- * waiting is looked at every 50 ms: one whose task is being killed is answered EINTR, one past the
+ * waiting is looked at every 25 ms: one whose task is being killed is answered EINTR, one past the
  * deadline EIO.
  */
 struct ops;

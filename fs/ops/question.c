@@ -17,7 +17,7 @@
 #include "fs/ops/task.h"
 #include "fs/tree_mount/tree_set.h"
 
-#define WATCH_MS 50
+#define WATCH_MS 25
 #define WATCHED_AFTER_MS 50
 #define RETRY_MS 500 /* between tries at a server that is away */
 #define GRACE_MS 500 /* what is below has the same deadline, and better words for it */
@@ -232,7 +232,7 @@ struct question *question_park(struct question *question)
     }
     parked->name = parked->own_name;
     parked->is_parked = true;
-    parked->asked_ms = clock_monotonic_ms();
+    parked->asked_ms = session_request_asked_ms(parked->request);
     parked->deadline_ms = parked->asked_ms + parked->ops->options.deadline_ms;
     parked->pid = session_request_pid(parked->request);
     link_parked(parked);

@@ -37,7 +37,7 @@ static void read_requests(struct reader *reader)
         if (r == 0 || (r < 0 && r != -EINTR && r != -EAGAIN))
             break;
     }
-    free(buffer.mem);
+    session_buffer_release(session, &buffer);
     reader->result = r == -EINTR || r == -EAGAIN || r > 0 ? 0 : r;
     atomic_store(&reader->ended, true);
     session_stop(session); /* one reader's end is everyone's */
@@ -101,6 +101,8 @@ int session_run(struct session *session, struct error *err)
     if (readers == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     sigaction(KICK_SIGNAL, &action, &old);
+    if (session->ring != NULL)
+        session_settle_debts(session);
     started = start_readers(session, readers, count);
     if (started > 0)
         wait_for_stop(session);

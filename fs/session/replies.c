@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "fs/session/session_private.h"
 
@@ -99,6 +100,15 @@ uint32_t session_request_pid(const struct session_request *request)
         fuse_req_ctx(session_fuse_of((struct session_request *)(uintptr_t)request));
 
     return (uint32_t)context->pid;
+}
+
+uint64_t session_request_asked_ms(const struct session_request *request)
+{
+    const struct session *session =
+        session_of(session_fuse_of((struct session_request *)(uintptr_t)request));
+    const uint64_t *asked_ms = pthread_getspecific(session->asked);
+
+    return asked_ms != NULL ? *asked_ms : clock_monotonic_ms();
 }
 
 struct session_listing {

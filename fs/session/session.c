@@ -8,17 +8,16 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "fs/session/kernel_mount.h"
 #include "fs/session/mount_table.h"
 #include "fs/session/session_private.h"
 
-#define READ_AHEAD_KB "1024"
 #define READ_AHEAD_SIZE (1024 * 1024)
 #define BACKGROUND_MAX 64 /* read-ahead requests in flight */
 
@@ -185,28 +184,21 @@ static int make_fuse(struct session *session, struct error *err)
 
 static int mount_as_root(struct session *session, struct error *err)
 {
+    const struct kernel_mount_options options = {
+        .source = session->options.source,
+        .subtype = session->options.subtype,
+        .allow_other = session->options.allow_other,
+        .noexec = session->options.noexec,
+    };
     cleanup_fd int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-    cleanup(buf_release) struct buf text = buf_init(8192), type = buf_init(256);
-    unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME;
     char path[32];
     int r;
 
-    if (session->options.noexec)
-        flags |= MS_NOEXEC;
     if (fd < 0)
         return error_system(err, errno, "/dev/fuse");
-    buf_format(&text, "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions", fd);
-    if (session->options.allow_other)
-        buf_add_text(&text, ",allow_other");
-    buf_format(&type, "fuse.%s", session->options.subtype);
-    r = buf_check(&text, err);
-    if (r == 0)
-        r = buf_check(&type, err);
+    r = kernel_mount(fd, session->mountpoint, &options, err);
     if (r < 0)
         return r;
-    if (mount(session->options.source, session->mountpoint, buf_text(&type), flags,
-              buf_text(&text)) < 0)
-        return error_system(err, errno, "mount %s", session->mountpoint);
     snprintf(path, sizeof(path), "/dev/fd/%d", fd);
     if (fuse_session_mount(session->fuse, path) != 0) {
         umount2(session->mountpoint, MNT_DETACH);
@@ -226,8 +218,11 @@ static int mount_as_user(struct session *session, struct error *err)
 
 int session_serve_one(struct session *session, struct fuse_buf *buffer)
 {
-    int r = fuse_session_receive_buf(session->fuse, buffer);
+    int r;
 
+    if (session->ring != NULL)
+        return session_serve_slot(session, buffer);
+    r = fuse_session_receive_buf(session->fuse, buffer);
     if (r > 0)
         fuse_session_process_buf(session->fuse, buffer);
     return r;
@@ -237,8 +232,6 @@ int session_serve_one(struct session *session, struct fuse_buf *buffer)
 static int negotiate(struct session *session, struct error *err)
 {
     struct fuse_buf buffer = { .mem = NULL };
-    cleanup_fd int fd = -1;
-    char path[64];
     int r;
 
     do
@@ -250,24 +243,23 @@ static int negotiate(struct session *session, struct error *err)
     r = mount_table_device(session->mountpoint, &session->device, err);
     if (r < 0)
         return r;
-    snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(session->device),
-             minor(session->device));
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    /* A user may not: 128 KiB requests then, slower but right. */
-    if (fd >= 0 && write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB)) < 0)
-        return 0;
+    kernel_mount_raise_read_ahead(session->device);
     return 0;
 }
 
-int session_mount(struct session **out_session, const char *mountpoint,
-                  const struct session_options *options, const struct session_ops *ops,
-                  void *context, struct error *err)
+int session_new(struct session **out_session, const char *mountpoint,
+                const struct session_options *options, const struct session_ops *ops, void *context,
+                struct error *err)
 {
     struct session *session = memory_new(sizeof(*session));
     int r = 0;
 
     if (session == NULL)
         return error_set(err, -ENOMEM, "out of memory");
+    if (pthread_key_create(&session->asked, NULL) != 0) {
+        memory_free(session);
+        return error_set(err, -ENOMEM, "no key for threads is left");
+    }
     session->ops = ops;
     session->context = context;
     session->options = *options;
@@ -278,8 +270,24 @@ int session_mount(struct session **out_session, const char *mountpoint,
         r = error_set(err, -ENOMEM, "out of memory");
     if (r == 0)
         r = make_fuse(session, err);
-    if (r == 0)
-        r = geteuid() == 0 ? mount_as_root(session, err) : mount_as_user(session, err);
+    if (r < 0) {
+        session_close(session);
+        return r;
+    }
+    *out_session = session;
+    return 0;
+}
+
+int session_mount(struct session **out_session, const char *mountpoint,
+                  const struct session_options *options, const struct session_ops *ops,
+                  void *context, struct error *err)
+{
+    struct session *session = NULL;
+    int r = session_new(&session, mountpoint, options, ops, context, err);
+
+    if (r < 0)
+        return r;
+    r = geteuid() == 0 ? mount_as_root(session, err) : mount_as_user(session, err);
     if (r == 0) {
         r = negotiate(session, err);
         if (r < 0)
@@ -293,15 +301,6 @@ int session_mount(struct session **out_session, const char *mountpoint,
     return 0;
 }
 
-/* Something else may have been mounted over or instead of ours since. */
-static bool is_still_mounted(const struct session *session)
-{
-    uint64_t device;
-
-    return session->device != 0 && mount_table_device(session->mountpoint, &device, NULL) == 0 &&
-           device == session->device;
-}
-
 struct session *session_close(struct session *session)
 {
     if (session == NULL)
@@ -309,12 +308,13 @@ struct session *session_close(struct session *session)
     if (session->fuse != NULL) {
         if (session->by_helper)
             fuse_session_unmount(session->fuse);
-        else if (is_still_mounted(session))
-            umount2(session->mountpoint, MNT_DETACH);
+        else if (session->ring == NULL)
+            kernel_mount_end(session->mountpoint, session->device);
         fuse_session_destroy(session->fuse);
     }
     pthread_mutex_destroy(&session->lock);
     pthread_cond_destroy(&session->stopped);
+    pthread_key_delete(session->asked);
     memory_free(session->mountpoint);
     return memory_free(session);
 }

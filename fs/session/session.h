@@ -8,6 +8,7 @@
 #include "common/base/span.h"
 
 struct error;
+struct ring;
 
 /*
  * session - one FUSE connection: /dev/fuse, the mount, and the kernel's requests.
@@ -95,6 +96,24 @@ int session_mount(struct session **out_session, const char *mountpoint,
                   const struct session_options *options, const struct session_ops *ops,
                   void *context, struct error *err);
 
+/* A connection that outlives the process which answers it: another one keeps the mount. */
+struct session_connection {
+    int fd;              /* /dev/fuse, mounted there; the session closes its own copy */
+    struct ring *ring;   /* requests are read into it; outlives the session */
+    struct span init;    /* the kernel's first request, as it was read; copied */
+    uint64_t device;     /* of the mount */
+    bool without_resend; /* for tests: as on a kernel before 6.9 */
+};
+
+/* Goes on with a connection, be it new or one whose last process died: negotiates from the saved
+ * request (which the kernel passes over when it has an answer already). session_run then answers
+ * what is owed before anything else: the kernel sends it again, or, where it cannot, it is replayed
+ * from the ring. Neither mounts nor unmounts. */
+int session_adopt(struct session **out_session, const char *mountpoint,
+                  const struct session_connection *connection,
+                  const struct session_options *options, const struct session_ops *ops,
+                  void *context, struct error *err);
+
 /* Answers requests until the file system is unmounted (0), session_stop() is called (0), or the
  * connection breaks (negative errno). Readers are threads of their own. */
 int session_run(struct session *session, struct error *err);
@@ -125,6 +144,10 @@ void session_reply_xattr_size(struct session_request *request, size_t size);
 /* The process (thread id) that waits, for interrupts and "who reads this"; 0 when the kernel does
  * not tell. */
 uint32_t session_request_pid(const struct session_request *request);
+
+/* When the kernel's request was first read, in whatever process: clock_monotonic_ms. Only inside
+ * the operation that it was given to. */
+uint64_t session_request_asked_ms(const struct session_request *request);
 
 /* A directory answer is collected, then sent. add returns false when `size` is used up: then
  * end. */

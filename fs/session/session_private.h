@@ -10,8 +10,8 @@
 #include "fs/session/session.h"
 
 /*
- * session_private - what session.c (what the kernel may ask; mounting), readers.c (threads that
- * take requests) and replies.c (answers) share.
+ * session_private - what session.c (what the kernel may ask; mounting), adopted.c (connections that
+ * outlive the process), readers.c (threads that take requests) and replies.c (answers) share.
  */
 #define SESSION_PREFERRED_SIZE (128 * 1024)
 
@@ -22,7 +22,10 @@ struct session {
     struct session_options options;
     char *mountpoint;
     uint64_t device;
-    bool by_helper; /* fusermount3 mounted it, and takes it away */
+    bool by_helper;    /* fusermount3 mounted it, and takes it away */
+    struct ring *ring; /* of an adopted connection; else NULL */
+    bool without_resend;
+    pthread_key_t asked; /* each thread's: the time of the request that it handles */
     atomic_bool stopping;
     pthread_mutex_t lock; /* of the wait for the end */
     pthread_cond_t stopped;
@@ -32,5 +35,16 @@ struct session {
 fuse_req_t session_fuse_of(struct session_request *request);
 struct session *session_of(fuse_req_t req);
 
-/* One request: read, handled. 0 at the end of the connection, -EINTR after a signal. */
+/* One request: read, handled. 0 at the end of the connection, -EINTR after a signal, -EAGAIN: there
+ * was none. The buffer is the thread's, released by session_buffer_release. */
 int session_serve_one(struct session *session, struct fuse_buf *buffer);
+void session_buffer_release(struct session *session, struct fuse_buf *buffer);
+
+/* session.c */
+int session_new(struct session **out_session, const char *mountpoint,
+                const struct session_options *options, const struct session_ops *ops, void *context,
+                struct error *err);
+
+/* adopted.c */
+int session_serve_slot(struct session *session, struct fuse_buf *buffer);
+void session_settle_debts(struct session *session); /* before the first reader */

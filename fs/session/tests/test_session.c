@@ -8,16 +8,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/platform.h"
+#include "fs/ring/ring.h"
+#include "fs/session/kernel_mount.h"
+#include "fs/session/mount_table.h"
 #include "tests/support/private_mounts.h"
 #include "tests/support/unit.h"
 
@@ -28,6 +34,9 @@
 struct served {
     atomic_int lookups, reads, directories;
     struct session *session;
+    int told;            /* where a read that was taken is told of */
+    uint64_t started_ms; /* what was asked before then */
+    atomic_int owed;
 };
 
 static struct session_attributes attributes_of(uint64_t node)
@@ -237,6 +246,162 @@ static void a_stop_ends_it_with_nobody_asking(void **state)
     assert_int_equal(rmdir(root), 0); /* it is not mounted any more */
 }
 
+/* Connections that outlive who answers them -------------------------------- */
+
+struct kept {
+    char root[32];
+    uint8_t init[200];
+    size_t init_size;
+    int fd, ring_fd;
+    uint64_t device;
+};
+
+/* As a holder does it. */
+static void keep(struct kept *kept)
+{
+    const struct kernel_mount_options options = { .source = "kept", .subtype = "kkartifact" };
+    uint8_t first[65536];
+    struct error err = { 0 };
+    ssize_t size;
+
+    kept->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    assert_true(kept->fd >= 0);
+    if (kernel_mount(kept->fd, kept->root, &options, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(mount_table_device(kept->root, &kept->device, NULL), 0);
+    size = read(kept->fd, first, sizeof(first));
+    assert_true(size > 40 && (size_t)size <= sizeof(kept->init));
+    memcpy(kept->init, first, (size_t)size);
+    kept->init_size = (size_t)size;
+    assert_int_equal(ring_create(&kept->ring_fd, NULL), 0);
+}
+
+static int adopt(const struct kept *kept, const struct session_ops *answers, bool without_resend,
+                 struct served *served)
+{
+    struct session_options options = { .source = "kept", .subtype = "kkartifact" };
+    struct session_connection connection = { .fd = kept->fd,
+                                             .init = span_of(kept->init, kept->init_size),
+                                             .device = kept->device,
+                                             .without_resend = without_resend };
+    int r = ring_open(kept->ring_fd, &connection.ring, NULL);
+
+    if (r == 0)
+        r = session_adopt(&served->session, kept->root, &connection, &options, answers, served,
+                          NULL);
+    if (r == 0)
+        r = session_run(served->session, NULL);
+    if (r == 0)
+        session_close(served->session);
+    ring_close(connection.ring);
+    return r;
+}
+
+/* Takes a read, tells so, and never answers. */
+static void take_read(void *context, struct session_request *request, uint64_t node,
+                      uint64_t offset, uint32_t size)
+{
+    struct served *served = context;
+
+    if (write(served->told, "t", 1) != 1)
+        abort();
+}
+
+/* Asked of the process before, and so long ago. */
+static void read_late(void *context, struct session_request *request, uint64_t node,
+                      uint64_t offset, uint32_t size)
+{
+    struct served *served = context;
+
+    if (session_request_asked_ms(request) < served->started_ms)
+        atomic_fetch_add(&served->owed, 1);
+    read_file(context, request, node, offset, size);
+}
+
+static const struct session_ops taking_ops = {
+    .lookup = lookup, .attributes = attributes, .read = take_read, .statfs = show_statfs
+};
+static const struct session_ops late_ops = {
+    .lookup = lookup, .attributes = attributes, .read = read_late, .statfs = show_statfs
+};
+
+static pid_t start_taker(const struct kept *kept, bool without_resend, int told)
+{
+    struct served served = { .told = told };
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(adopt(kept, &taking_ops, without_resend, &served) == 0 ? 0 : 1);
+    return pid;
+}
+
+static pid_t start_asker(const char *root, int go)
+{
+    char path[64], bytes[100], byte;
+    pid_t pid = fork();
+    int fd;
+
+    if (pid != 0)
+        return pid;
+    snprintf(path, sizeof(path), "%s/file", root);
+    if (read(go, &byte, 1) != 1)
+        _exit(2);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, bytes, sizeof(bytes)) != (ssize_t)strlen(CONTENT) ||
+        memcmp(bytes, CONTENT, strlen(CONTENT)) != 0)
+        _exit(3);
+    close(fd);
+    _exit(umount2(root, 0) == 0 ? 0 : 4);
+}
+
+/* Two that die with the same request in hand, and one that answers it. */
+static void what_is_owed_is_answered(bool without_resend)
+{
+    struct kept kept;
+    struct served served = { 0 };
+    int go[2], told[2], status;
+    pid_t asker, taker;
+    char byte;
+
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(told), 0);
+    memcpy(kept.root, "/tmp/test-session-XXXXXX", sizeof("/tmp/test-session-XXXXXX"));
+    assert_non_null(mkdtemp(kept.root));
+    asker = start_asker(kept.root, go[0]);
+    keep(&kept);
+    assert_int_equal(write(go[1], "x", 1), 1);
+    for (int death = 0; death < 2; death++) {
+        taker = start_taker(&kept, without_resend, told[1]);
+        assert_int_equal(read(told[0], &byte, 1), 1);
+        kill(taker, SIGKILL);
+        assert_int_equal(waitpid(taker, &status, 0), taker);
+    }
+    served.started_ms = clock_monotonic_ms() + 1;
+    while (clock_monotonic_ms() < served.started_ms)
+        continue;
+    assert_int_equal(adopt(&kept, &late_ops, without_resend, &served), 0);
+    assert_int_equal(waitpid(asker, &status, 0), asker);
+    assert_int_equal(status, 0);
+    assert_true(served.owed >= 1);
+    close(kept.fd);
+    close(kept.ring_fd);
+    for (int i = 0; i < 2; i++) {
+        close(go[i]);
+        close(told[i]);
+    }
+    assert_int_equal(rmdir(kept.root), 0);
+}
+
+static void the_kernel_sends_again_what_is_owed(void **state)
+{
+    what_is_owed_is_answered(false);
+}
+
+static void the_ring_has_what_is_owed(void **state)
+{
+    what_is_owed_is_answered(true);
+}
+
 static void no_directory_to_mount_on(void **state)
 {
     struct session_options options = { .source = "x", .subtype = "kkartifact" };
@@ -254,6 +419,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mount_is_read_and_unmounted),
         cmocka_unit_test(a_stop_ends_it_with_nobody_asking),
+        cmocka_unit_test(the_kernel_sends_again_what_is_owed),
+        cmocka_unit_test(the_ring_has_what_is_owed),
         cmocka_unit_test(no_directory_to_mount_on),
     };
 
