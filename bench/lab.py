@@ -131,7 +131,7 @@ class _WatchedMount:
 
     def __enter__(self):
         self.mount.mount()
-        self.watch.add("mount", self.mount.worker[0])
+        self.watch.add("mount", self.mount.worker())
         return self.mount
 
     def __exit__(self, kind, value, trace):

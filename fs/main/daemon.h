@@ -15,6 +15,7 @@
  * any thread. */
 int daemon_split(int *out_ready, struct error *err);
 
-/* Ready: the first process ends with 0. stderr goes to log_path (NULL: nowhere). */
+/* Ready: the first process ends with 0. stderr goes to log_path (NULL: nowhere). Nothing in a
+ * process that was not split (*ready is -1). */
 void daemon_ready(int *ready, const char *log_path);
 void daemon_failed(int *ready, int exit_code, const struct error *err);

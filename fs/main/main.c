@@ -9,14 +9,27 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/number.h"
 #include "common/base/options.h"
 #include "common/base/platform.h"
+#include "fs/holder/holder.h"
+#include "fs/holder/worker_process.h"
 #include "fs/main/exit_code.h"
+#include "fs/main/held_mount.h"
 #include "fs/main/verbs.h"
+#include "fs/main/worker.h"
 
 #define HELPER "mount.kkartifact"
 
-enum verb { VERB_MOUNT, VERB_UMOUNT, VERB_STATUS, VERB_STAT, VERB_VERSION, VERB_COMPLETION };
+enum verb {
+    VERB_MOUNT,
+    VERB_UMOUNT,
+    VERB_STATUS,
+    VERB_STAT,
+    VERB_UPGRADE,
+    VERB_VERSION,
+    VERB_COMPLETION
+};
 
 static const struct option_spec mount_flags[] = {
     { "options", 'o', OPTION_LIST, "OPTION,...", "options of the mount; \"-o help\" lists them" },
@@ -42,6 +55,8 @@ static const struct verb_spec verbs[] = {
       VERB_STATUS },
     { "stat", "PATH", 1, 1, "digests, state and version of what is at a path", json_flags,
       VERB_STAT },
+    { "upgrade", "MOUNTPOINT", 1, 1, "go on with the program that is on disk now", NULL,
+      VERB_UPGRADE },
     { "version", "", 0, 0, "print the version", NULL, VERB_VERSION },
     { "completion", "bash|zsh|fish", 1, 1, "print a shell's completion script", NULL,
       VERB_COMPLETION },
@@ -82,6 +97,8 @@ static int run(const struct options *options, struct error *err)
         return verb_status(options, err);
     case VERB_STAT:
         return verb_stat(options, err);
+    case VERB_UPGRADE:
+        return verb_upgrade(options, err);
     case VERB_VERSION:
         printf("kkartifact-fs %s\n", KKARTIFACT_VERSION);
         return EXIT_DONE;
@@ -113,6 +130,23 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+/* The processes of a mount, which nobody starts by hand: a worker, and a holder that has become
+ * this program, or asks whether it could. -1: it is none of them. */
+static int run_inner(int argc, char *const argv[], struct error *err)
+{
+    uint64_t number = 0;
+
+    if (argc < 3 || number_parse(span_text(argv[2]), INT32_MAX, &number, NULL) < 0)
+        return -1;
+    if (strcmp(argv[1], WORKER_WORD) == 0)
+        return worker_main((int)number);
+    if (strcmp(argv[1], HOLDER_WORD) == 0)
+        return held_mount_resume((int)number, err);
+    if (strcmp(argv[1], HOLDER_CHECK_WORD) == 0)
+        return exit_code_of(EXIT_OF_LOCAL, holder_check((int)number, err));
+    return -1;
+}
+
 /* What was printed has to arrive. */
 static int end_output(struct error *err)
 {
@@ -132,7 +166,9 @@ int main(int argc, char *argv[])
     if (failure != 0)
         return EXIT_OTHER; /* with nobody to be told */
     log_setup(LOG_INFO, LOG_TEXT);
-    code = is_helper ? mount_helper(argc, argv, &err) : run_words(argc, argv, &err);
+    code = is_helper ? mount_helper(argc, argv, &err) : run_inner(argc, argv, &err);
+    if (code < 0)
+        code = run_words(argc, argv, &err);
     if (code == EXIT_DONE)
         code = end_output(&err);
     if (code != EXIT_DONE && err.text[0] != '\0')

@@ -11,27 +11,40 @@
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/number.h"
 #include "common/base/platform.h"
 #include "common/client/api_client.h"
+#include "common/client/blob_cache.h"
 #include "common/codec/json.h"
 #include "common/net/http_loop.h"
-#include "fs/main/control.h"
-#include "fs/main/control_path.h"
+#include "fs/control/control.h"
+#include "fs/control/control_path.h"
+#include "fs/holder/message.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/rooms.h"
+#include "fs/main/worker.h"
+#include "fs/main/worker_config.h"
+#include "fs/ring/ring.h"
 #include "fs/session/session.h"
 
 #define SUBTYPE "kkartifact"
+#define BEAT_MS 1000
 
 struct mounted {
     const struct mount_options *options;
     struct rooms rooms;
     struct session *session;
+    struct control_socket socket; /* of a mount without a holder */
     struct control *control;
+    const struct worker_config *config; /* of a worker; else NULL */
+    struct ring *ring;                  /* its connection's */
+    struct http_watch holder;           /* what the holder says */
+    struct http_timer beat;             /* it sees that the loop turns */
+    atomic_bool holder_gone, leaving;
     char *log_path;
     pthread_t loop_thread;
     bool loop_runs;
@@ -48,11 +61,24 @@ static int tell_status(struct mounted *mounted, struct json_writer *writer)
     json_text(writer, "store", mounted->rooms.entry.store);
     json_text(writer, "version", KKARTIFACT_VERSION);
     ops_status_json(mounted->rooms.ops, writer);
+    if (mounted->config != NULL) {
+        worker_status(mounted->config, !atomic_load(&mounted->holder_gone), true, writer);
+        return 0;
+    }
+    json_null(writer, "holder");
     json_begin_object(writer, "worker");
     json_integer(writer, "pid", getpid());
     json_integer(writer, "restarts", 0);
+    json_integer(writer, "uid", (int64_t)geteuid());
     json_end(writer);
     return 0;
+}
+
+/* The process that ends when the mount has ended. */
+static int64_t lasting_process(struct mounted *mounted)
+{
+    return mounted->config != NULL && !atomic_load(&mounted->holder_gone) ? mounted->config->holder
+                                                                          : getpid();
 }
 
 static int answer_control(void *context, const struct json_value *question,
@@ -67,7 +93,7 @@ static int answer_control(void *context, const struct json_value *question,
     if (strcmp(ask, "status") == 0)
         return tell_status(mounted, writer);
     if (strcmp(ask, "pid") == 0) {
-        json_integer(writer, "pid", getpid());
+        json_integer(writer, "pid", lasting_process(mounted));
         return 0;
     }
     if (strcmp(ask, "stat") == 0 &&
@@ -93,7 +119,10 @@ static int start_control(struct mounted *mounted, struct error *err)
     if (r < 0)
         return r;
     mounted->log_path = buf_take(&log);
-    return control_start(&mounted->control, buf_text(&path), answer_control, mounted, err);
+    r = control_socket_open(&mounted->socket, buf_text(&path), err);
+    return r == 0
+               ? control_start(&mounted->control, mounted->socket.fd, answer_control, mounted, err)
+               : r;
 }
 
 static void on_signal(void *context)
@@ -101,9 +130,42 @@ static void on_signal(void *context)
     struct mounted *mounted = context;
     struct signalfd_siginfo info;
 
-    if (read(mounted->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
-        info.ssi_signo != SIGHUP)
+    if (read(mounted->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
+        info.ssi_signo == SIGHUP)
+        return;
+    if (mounted->config != NULL) {
+        /* What is cached is to be there for the next one; meanwhile the readers go on. */
+        blob_cache_flush(mounted->rooms.cache);
+        atomic_store(&mounted->leaving, true);
+    }
+    session_stop(mounted->session);
+}
+
+static void on_holder(void *context)
+{
+    struct mounted *mounted = context;
+
+    switch (worker_hear(mounted->holder.fd)) {
+    case WORKER_HEARD_NOTHING:
+        break;
+    case WORKER_HEARD_END:
         session_stop(mounted->session);
+        break;
+    case WORKER_HEARD_GONE:
+        http_watch_remove(mounted->rooms.loop, &mounted->holder);
+        atomic_store(&mounted->holder_gone, true);
+        log_error("the holder is gone: the mount goes on, but nothing will follow this worker");
+        break;
+    }
+}
+
+static void on_beat(void *context)
+{
+    struct mounted *mounted = context;
+    uint64_t now_ms = clock_monotonic_ms();
+
+    ring_beat(mounted->ring, now_ms);
+    http_timer_set(mounted->rooms.loop, &mounted->beat, now_ms + BEAT_MS);
 }
 
 static int take_signals(struct mounted *mounted, struct error *err)
@@ -137,11 +199,22 @@ static void *loop_main(void *context)
     struct error err = { 0 };
 
     http_watch_add(mounted->rooms.loop, &mounted->signals);
+    if (mounted->config != NULL) {
+        http_watch_add(mounted->rooms.loop, &mounted->holder);
+        on_beat(mounted);
+        if (mounted->config->store != NULL)
+            rooms_look_at_server(&mounted->rooms);
+    }
     if (http_loop_run_until(mounted->rooms.loop, is_stopping, mounted, UINT64_MAX, &err) < 0) {
         log_error("the event loop ended: %s", err.text);
         session_stop(mounted->session);
     }
     http_watch_remove(mounted->rooms.loop, &mounted->signals);
+    if (mounted->config != NULL) {
+        http_timer_clear(mounted->rooms.loop, &mounted->beat);
+        if (!atomic_load(&mounted->holder_gone))
+            http_watch_remove(mounted->rooms.loop, &mounted->holder);
+    }
     return NULL;
 }
 
@@ -165,10 +238,9 @@ static void stop_loop(struct mounted *mounted)
     mounted->loop_runs = false;
 }
 
-static int mount_it(struct mounted *mounted, struct error *err)
+struct session_options mounted_session_options(const struct mount_options *options)
 {
-    const struct mount_options *options = mounted->options;
-    struct session_options session = {
+    return (struct session_options){
         .source = options->servers[0],
         .subtype = SUBTYPE,
         .uid = options->uid,
@@ -177,6 +249,12 @@ static int mount_it(struct mounted *mounted, struct error *err)
         .xattr = options->xattr,
         .noexec = options->noexec,
     };
+}
+
+static int mount_it(struct mounted *mounted, struct error *err)
+{
+    const struct mount_options *options = mounted->options;
+    struct session_options session = mounted_session_options(options);
     int r = session_mount(&mounted->session, options->mountpoint, &session, &ops_table,
                           mounted->rooms.ops, err);
 
@@ -187,36 +265,78 @@ static int mount_it(struct mounted *mounted, struct error *err)
     return r;
 }
 
-/* In order; the first failure ends it. */
-static int open_all(struct mounted *mounted, enum exit_place *place, struct error *err)
-{
-    int r = take_signals(mounted, err);
-
-    *place = EXIT_OF_LOCAL;
-    if (r == 0)
-        r = rooms_open(&mounted->rooms, mounted->options, place, err);
-    return r == 0 ? mount_it(mounted, err) : r;
-}
-
-int mounted_open(struct mounted **out_mounted, const struct mount_options *options,
-                 enum exit_place *out_place, struct error *err)
+int mounted_open_rooms(struct mounted **out_mounted, const struct mount_options *options,
+                       struct rooms_given *given, enum exit_place *out_place, struct error *err)
 {
     struct mounted *mounted = memory_new(sizeof(*mounted));
     int r;
 
+    *out_place = EXIT_OF_LOCAL;
     if (mounted == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     mounted->options = options;
-    mounted->signals.fd = -1;
-    if (chdir("/") < 0)
-        log_debug("the working directory stays");
-    r = open_all(mounted, out_place, err);
+    mounted->signals.fd = mounted->socket.fd = -1;
+    r = take_signals(mounted, err);
+    if (r == 0)
+        r = rooms_open(&mounted->rooms, options, given, out_place, err);
     if (r < 0) {
         mounted_close(mounted);
         return r;
     }
     *out_mounted = mounted;
     return 0;
+}
+
+int mounted_open(struct mounted **out_mounted, const struct mount_options *options,
+                 enum exit_place *out_place, struct error *err)
+{
+    struct mounted *mounted = NULL;
+    int r;
+
+    if (chdir("/") < 0)
+        log_debug("the working directory stays");
+    r = mounted_open_rooms(&mounted, options, NULL, out_place, err);
+    if (r < 0)
+        return r;
+    r = mount_it(mounted, err);
+    if (r < 0) {
+        mounted_close(mounted);
+        return r;
+    }
+    *out_mounted = mounted;
+    return 0;
+}
+
+const char *mounted_store(const struct mounted *mounted)
+{
+    return mounted->rooms.entry.store;
+}
+
+int mounted_serve(struct mounted *mounted, const struct worker_config *config,
+                  const struct session_connection *connection, int socket, struct error *err)
+{
+    static const char serving[] = "{\"serving\":true}";
+    struct session_options options = mounted_session_options(mounted->options);
+    int r = session_adopt(&mounted->session, mounted->options->mountpoint, connection, &options,
+                          &ops_table, mounted->rooms.ops, err);
+
+    mounted->ring = connection->ring;
+    mounted->beat = (struct http_timer){ .function = on_beat, .context = mounted };
+    mounted->holder =
+        (struct http_watch){ .function = on_holder, .context = mounted, .fd = socket };
+    mounted->config = config;
+    if (r == 0)
+        r = control_start(&mounted->control, config->control, answer_control, mounted, err);
+    if (r == 0)
+        r = start_loop(mounted, err);
+    if (r == 0)
+        r = message_send(socket, span_of(serving, sizeof(serving) - 1), NULL, 0, err);
+    return r;
+}
+
+bool mounted_leaves(const struct mounted *mounted)
+{
+    return atomic_load(&mounted->leaving);
 }
 
 const char *mounted_log_path(const struct mounted *mounted)
@@ -229,13 +349,14 @@ int mounted_run(struct mounted *mounted, struct error *err)
     return session_run(mounted->session, err);
 }
 
-struct mounted *mounted_close(struct mounted *mounted)
+bool mounted_close(struct mounted *mounted)
 {
     bool idle;
 
     if (mounted == NULL)
-        return NULL;
+        return true;
     control_stop(mounted->control);
+    control_socket_close(&mounted->socket);
     stop_loop(mounted);
     ops_end(mounted->rooms.ops);
     session_close(mounted->session);
@@ -245,7 +366,8 @@ struct mounted *mounted_close(struct mounted *mounted)
     if (mounted->log_path != NULL)
         unlink(mounted->log_path);
     if (!idle)
-        return NULL;
+        return false;
     memory_free(mounted->log_path);
-    return memory_free(mounted);
+    memory_free(mounted);
+    return true;
 }

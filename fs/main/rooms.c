@@ -32,7 +32,7 @@
 #define TURN_MS 20
 #define PATH_MAX_SIZE_TEXT 8192
 
-static int open_client(struct rooms *rooms, struct error *err)
+static int open_client(struct rooms *rooms, struct rooms_given *given, struct error *err)
 {
     const struct mount_options *options = rooms->options;
     struct api_client_options client = {
@@ -46,18 +46,21 @@ static int open_client(struct rooms *rooms, struct error *err)
     };
     int r = 0;
 
-    if (options->token_file != NULL)
+    if (given != NULL)
+        client.token = take_pointer(&given->token);
+    else if (options->token_file != NULL)
         r = secret_load(options->token_file, &client.token, err);
     if (r < 0)
         return error_prefix(err, -EINVAL, "token_file");
     return api_client_new(&rooms->client, &client, err);
 }
 
-static int open_cache(struct rooms *rooms, struct error *err)
+static int open_cache(struct rooms *rooms, bool behind, struct error *err)
 {
     const struct mount_options *options = rooms->options;
     struct blob_cache_options cache = { .quota_bytes = options->cache_size,
-                                        .free_bytes = options->cache_free };
+                                        .free_bytes = options->cache_free,
+                                        .scan_behind = behind };
     struct statvfs system;
     int r = file_make_directories(options->cache, 0700, err);
 
@@ -193,9 +196,10 @@ static int open_upper(struct rooms *rooms, struct error *err)
     return r;
 }
 
-int rooms_open(struct rooms *rooms, const struct mount_options *options, enum exit_place *out_place,
-               struct error *err)
+int rooms_open(struct rooms *rooms, const struct mount_options *options, struct rooms_given *given,
+               enum exit_place *out_place, struct error *err)
 {
+    const char *store = given != NULL ? given->store : NULL;
     int r;
 
     rooms->options = options;
@@ -204,19 +208,34 @@ int rooms_open(struct rooms *rooms, const struct mount_options *options, enum ex
     if (r < 0)
         return r;
     *out_place = EXIT_OF_SERVER;
-    r = open_client(rooms, err);
+    r = open_client(rooms, given, err);
     if (r < 0)
         return r;
     *out_place = EXIT_OF_LOCAL;
-    r = open_cache(rooms, err);
+    r = open_cache(rooms, store != NULL, err); /* a worker that follows has no time */
     if (r < 0)
         return r;
     *out_place = EXIT_OF_SERVER;
-    r = store_entry_find(&rooms->entry, rooms->client, options, &rooms->known, err);
+    r = store != NULL
+            ? store_entry_resume(&rooms->entry, rooms->client, options, store, &rooms->known, err)
+            : store_entry_find(&rooms->entry, rooms->client, options, &rooms->known, err);
     if (r < 0)
         return r;
     *out_place = EXIT_OF_LOCAL;
     return open_upper(rooms, err);
+}
+
+static void looked(void *context, struct catalog_list *list, const struct error *err)
+{
+    catalog_list_unref(list);
+}
+
+void rooms_look_at_server(struct rooms *rooms)
+{
+    const struct mount_options *options = rooms->options;
+
+    catalog_fetch_start(&rooms->names_server, options->only_project, options->only_app,
+                        clock_monotonic_ms() + options->deadline_ms, looked, rooms, NULL);
 }
 
 /* Lets what was begun come to its end, for a moment; true when nothing is left. */

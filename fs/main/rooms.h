@@ -18,6 +18,7 @@ struct ids;
 struct known_versions;
 struct mount_options;
 struct reader;
+struct secret;
 struct tree_set;
 struct workers;
 
@@ -48,10 +49,18 @@ struct rooms {
     char *records; /* the directory of version records; NULL: none is kept */
 };
 
+/* What another process has found out, or read, already. */
+struct rooms_given {
+    struct secret *token; /* instead of the options' file; handed over, also on failure */
+    const char *store;    /* the mount is of this one: no server is asked. NULL: not known yet */
+};
+
 /* Asks the server, unless it is away and known. *out_place tells where a failure came from; what
- * was opened until then is for rooms_close. */
-int rooms_open(struct rooms *rooms, const struct mount_options *options, enum exit_place *out_place,
-               struct error *err);
+ * was opened until then is for rooms_close. given NULL: nothing. */
+int rooms_open(struct rooms *rooms, const struct mount_options *options, struct rooms_given *given,
+               enum exit_place *out_place, struct error *err);
+/* On the loop's thread: asks the server behind, so that status knows how it is. */
+void rooms_look_at_server(struct rooms *rooms);
 /* From the roof down, after ops_end(). False: something still waits for a silent server, so that
  * nothing could be freed; what is on disk is whole, and the process has to end. */
 bool rooms_close(struct rooms *rooms);

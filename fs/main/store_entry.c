@@ -106,6 +106,34 @@ static int judge(const struct store_entry *entry, struct known_versions *known,
     return 0;
 }
 
+static int open_known(const struct store_entry *entry, struct api_client *client,
+                      const char *directory, struct known_versions **out_known, struct error *err)
+{
+    return known_versions_open(directory, entry->store, api_client_token_name(client), out_known,
+                               err);
+}
+
+static int known_directory(const struct mount_options *options, struct buf *out, struct error *err)
+{
+    buf_format(out, "%s/known", options->cache);
+    return buf_check(out, err);
+}
+
+int store_entry_resume(struct store_entry *entry, struct api_client *client,
+                       const struct mount_options *options, const char *store,
+                       struct known_versions **out_known, struct error *err)
+{
+    cleanup(buf_release) struct buf directory = buf_init(8192);
+    int r = known_directory(options, &directory, err);
+
+    if (r == 0 && strlen(store) >= sizeof(entry->store))
+        r = error_set(err, -EBADMSG, "the id of the store is too long");
+    if (r < 0)
+        return r;
+    memcpy(entry->store, store, strlen(store) + 1);
+    return open_known(entry, client, buf_text(&directory), out_known, err);
+}
+
 int store_entry_find(struct store_entry *entry, struct api_client *client,
                      const struct mount_options *options, struct known_versions **out_known,
                      struct error *err)
@@ -114,13 +142,11 @@ int store_entry_find(struct store_entry *entry, struct api_client *client,
     struct error why = { 0 };
     int r;
 
-    buf_format(&directory, "%s/known", options->cache);
-    r = buf_check(&directory, err);
+    r = known_directory(options, &directory, err);
     if (r == 0)
         r = ask_store(entry, client, buf_text(&directory), options, &why);
     if (r == 0)
-        r = known_versions_open(buf_text(&directory), entry->store, api_client_token_name(client),
-                                out_known, &why);
+        r = open_known(entry, client, buf_text(&directory), out_known, &why);
     if (r == 0) {
         r = entry->online ? look_inside(client, options, &why)
                           : error_set(&why, -EAGAIN, "the server is away");

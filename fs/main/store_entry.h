@@ -25,3 +25,7 @@ struct store_entry {
 int store_entry_find(struct store_entry *entry, struct api_client *client,
                      const struct mount_options *options, struct known_versions **out_known,
                      struct error *err);
+/* A store that was entered before, by another process of the same mount: nobody is asked. */
+int store_entry_resume(struct store_entry *entry, struct api_client *client,
+                       const struct mount_options *options, const char *store,
+                       struct known_versions **out_known, struct error *err);

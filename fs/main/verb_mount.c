@@ -4,19 +4,23 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
+#include "fs/holder/worker_user.h"
 #include "fs/main/daemon.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/former_mount.h"
+#include "fs/main/held_mount.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/mounted.h"
 
-int mount_and_serve(const struct mount_options *options, int foreground, struct error *err)
+/* One process mounts and answers: by fusermount3, or as the only user of a name space. */
+static int serve_alone(const struct mount_options *options, int foreground, struct error *err)
 {
     enum exit_place place = EXIT_OF_LOCAL;
     struct mounted *mounted = NULL;
@@ -25,8 +29,6 @@ int mount_and_serve(const struct mount_options *options, int foreground, struct 
     r = former_mount_clear(options->mountpoint, options->servers[0], err);
     if (r < 0)
         return exit_code_of(EXIT_OF_LOCAL, r);
-    if (options->wants_write)
-        log_warning("%s is mounted read-only, always (say ro instead of rw)", options->mountpoint);
     if (!foreground) {
         code = daemon_split(&ready, err);
         if (code >= 0)
@@ -46,6 +48,14 @@ int mount_and_serve(const struct mount_options *options, int foreground, struct 
     r = mounted_run(mounted, err);
     mounted_close(mounted);
     return exit_code_of(EXIT_OF_LOCAL, r);
+}
+
+int mount_and_serve(const struct mount_options *options, int foreground, struct error *err)
+{
+    if (options->wants_write)
+        log_warning("%s is mounted read-only, always (say ro instead of rw)", options->mountpoint);
+    return worker_user_is_possible(options->cache) ? held_mount(options, foreground, err)
+                                                   : serve_alone(options, foreground, err);
 }
 
 static int show_help(void)

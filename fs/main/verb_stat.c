@@ -13,7 +13,7 @@
 #include "common/base/utf8.h"
 #include "common/codec/base64.h"
 #include "common/codec/json.h"
-#include "fs/main/control_client.h"
+#include "fs/control/control_client.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/json_print.h"
 

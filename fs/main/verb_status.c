@@ -12,7 +12,7 @@
 #include "common/base/number.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
-#include "fs/main/control_client.h"
+#include "fs/control/control_client.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/json_print.h"
 #include "fs/session/mount_table.h"
@@ -58,6 +58,34 @@ static const char *server_state(const struct json_value *mount)
     return online ? "online" : "offline";
 }
 
+/* "pid 12", or with a holder "worker 12 (kkartifact) of holder 11, 3 restarts: why the last". */
+static void print_worker(const struct json_value *mount)
+{
+    const struct json_value *worker = json_member(mount, "worker");
+    const struct json_value *holder = json_member(mount, "holder");
+    int64_t restarts = integer(worker, "restarts");
+
+    if (json_is_null(holder)) {
+        printf("pid %lld\n", (long long)integer(worker, "pid"));
+        return;
+    }
+    if (json_is_null(json_member(worker, "pid")))
+        printf("no worker (the next one in %lld s)",
+               (long long)integer(mount, "next_worker_ms") / 1000);
+    else if (text(worker, "user")[0] != '\0')
+        printf("worker %lld (%s)", (long long)integer(worker, "pid"), text(worker, "user"));
+    else
+        printf("worker %lld (uid %lld)", (long long)integer(worker, "pid"),
+               (long long)integer(worker, "uid"));
+    if (json_is_null(json_member(holder, "pid")))
+        printf(", its holder is gone: nothing would follow it");
+    else
+        printf(" of holder %lld", (long long)integer(holder, "pid"));
+    if (restarts > 0)
+        printf(", %lld restarts: %s", (long long)restarts, text(worker, "last_end"));
+    printf("\n");
+}
+
 /* For people. */
 static void print_mount(const struct json_value *mount)
 {
@@ -68,8 +96,8 @@ static void print_mount(const struct json_value *mount)
     number_format_size((uint64_t)integer(cache, "bytes"), kept);
     number_format_size((uint64_t)integer(cache, "limit"), limit);
     number_format_size((uint64_t)integer(mount, "fetched_bytes"), fetched);
-    printf("%s  %s, %s, pid %lld\n", text(mount, "mountpoint"), text(mount, "server"),
-           server_state(mount), (long long)integer(json_member(mount, "worker"), "pid"));
+    printf("%s  %s, %s, ", text(mount, "mountpoint"), text(mount, "server"), server_state(mount));
+    print_worker(mount);
     printf("  cache %s of %s; fetched %s in %lld requests; %lld integrity failures\n", kept, limit,
            fetched, (long long)integer(mount, "requests"),
            (long long)integer(mount, "integrity_failures"));

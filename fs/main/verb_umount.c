@@ -14,7 +14,7 @@
 #include "common/base/memory.h"
 #include "common/base/options.h"
 #include "common/codec/json.h"
-#include "fs/main/control_client.h"
+#include "fs/control/control_client.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/former_mount.h"
 #include "fs/session/mount_table.h"

@@ -11,6 +11,7 @@ int verb_mount(const struct options *options, struct error *err);
 int verb_umount(const struct options *options, struct error *err);
 int verb_status(const struct options *options, struct error *err);
 int verb_stat(const struct options *options, struct error *err);
+int verb_upgrade(const struct options *options, struct error *err);
 
 /* Mounts and serves, in the background unless `foreground`; for verb_mount and mount_helper. */
 int mount_and_serve(const struct mount_options *options, int foreground, struct error *err);

@@ -132,8 +132,7 @@ def test_mount_daemon_killed(server, agent, names, new_mount, tmp_path):
     cache = tmp_path / "cache"
     mount = new_mount(server.url, server.all_rights, cache=cache)
     trees.assert_same(source, mount / names.project / names.app / "v1")
-    os.kill(mount.worker[0], signal.SIGKILL)
-    mount.await_end()
+    mount.kill()
     mount.verb("umount", mount.path, "--lazy").expect(0)
     again = new_mount(server.url, server.all_rights, cache=cache)
     trees.assert_same(source, again / names.project / names.app / "v1")
@@ -141,7 +140,7 @@ def test_mount_daemon_killed(server, agent, names, new_mount, tmp_path):
 
 def test_mount_ends_on_sigterm(server, agent, names, new_mount, tmp_path):
     mount = new_mount(server.url, server.all_rights)
-    os.kill(mount.worker[0], signal.SIGTERM)
+    os.kill(mount.daemon[0], signal.SIGTERM)
     mount.await_end()
     assert not is_mounted(mount.path)
 

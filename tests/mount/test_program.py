@@ -88,7 +88,7 @@ def test_a_busy_mount_stays_unless_lazy(server, project, push, new_mount):
 def test_a_signal_ends_it(server, new_mount, number):
     mount = new_mount(server.url, server.all_rights)
     os.listdir(mount.path)
-    os.kill(mount.worker[0], number)
+    os.kill(mount.daemon[0], number)
     mount.await_end()
     assert not is_mounted(mount.path)
 
@@ -103,13 +103,13 @@ def is_pending(pid, number):
 def test_sighup_does_not(server, project, push, new_mount):
     push(server, f"{project}/app/v1", {"file": b"hello"})
     mount = new_mount(server.url, server.all_rights)
-    os.kill(mount.worker[0], signal.SIGHUP)
+    os.kill(mount.daemon[0], signal.SIGHUP)
     until = time.monotonic() + 60
-    while is_pending(mount.worker[0], signal.SIGHUP):
+    while is_pending(mount.daemon[0], signal.SIGHUP):
         assert time.monotonic() < until, "the signal is not taken"
     # Asked of the server by the thread that took it.
     assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
-    assert mount.status()["worker"]["pid"] == mount.worker[0]
+    assert mount.status()["holder"]["pid"] == mount.daemon[0]
 
 
 def test_in_the_foreground(server, new_mount, tmp_path):
@@ -118,7 +118,7 @@ def test_in_the_foreground(server, new_mount, tmp_path):
     process = subprocess.Popen([str(word) for word in mount.line()] + ["-f"],
                                stderr=subprocess.PIPE, env=clean_environment(tmp_path), text=True)
     assert "mounted" in process.stderr.readline()
-    assert mount.status()["worker"]["pid"] == process.pid
+    assert mount.status()["holder"]["pid"] == process.pid
     mount.verb("umount", mount.path).expect(0)
     assert process.wait(60) == 0
     process.stderr.close()
@@ -206,25 +206,24 @@ def test_mounted_over_itself(server, project, push, new_mount):
     when that is gone."""
     push(server, f"{project}/app/v1", {"file": b"hello"})
     mount = new_mount(server.url, server.all_rights)
-    below = mount.worker
+    below = mount.daemon
     done = mount.verb(*mount.line()[1:]).expect(9)
     assert f"already mounted at {mount.path}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     mount.url = server.url.replace("127.0.0.1", "localhost")
     assert mount.url != server.url
     mount.mount()
-    assert mount.worker != below
+    assert mount.daemon != below
     assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
     mount.umount()
     assert (mount / project / "app" / "v1" / "file").read_bytes() == b"hello"
-    mount.worker = below
+    mount.daemon = below
 
 
 def test_a_dead_mount_makes_room(server, project, push, new_mount):
     push(server, f"{project}/app/v1", {"file": b"hello"})
     mount = new_mount(server.url, server.all_rights)
-    os.kill(mount.worker[0], signal.SIGKILL)
-    mount.await_end()
+    mount.kill()
     assert is_mounted(mount.path)
     done = mount.try_mount().expect(0)
     assert "taken away" in done.stderr

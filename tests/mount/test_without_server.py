@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 
 from mounts import forget_pages
-from proxies import CountingProxy, LyingProxy
+from proxies import HELD_S, CountingProxy, Silence
 
 
 def fails_with(number, function, *arguments):
@@ -157,33 +156,6 @@ def test_a_token_that_is_taken_away(new_server, project, push, new_mount, strict
     mount.mount()
     assert_unauthorised(mount)
     assert (app / "v1" / "a").read_bytes() == b"1"
-
-
-HELD_S = 120  # longer than any bound here
-
-
-class Silence:
-    """A proxy whose answers to some paths are held back until `let`."""
-
-    def __init__(self, server, pattern):
-        self.go = threading.Event()
-        self.proxy = LyingProxy(server)
-        self.rule = self.proxy.lie(pattern, lambda reply: self.go.wait(HELD_S))
-        self.rule.times = 0
-
-    def hold(self):
-        self.rule.times = None
-
-    def let(self):
-        self.go.set()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.let()
-        self.proxy.shutdown()
-        self.proxy.server_close()
 
 
 READER = "import sys; open(sys.argv[1], 'rb').read(); print('read')"

@@ -6,7 +6,9 @@ answer aborted, the daemon's end awaited.
 """
 
 import contextlib
+import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -33,22 +35,28 @@ class Mount:
         self.token_file = self.directory / "mount-token"
         self.token_file.touch(0o600)
         self.token_file.write_text(token + "\n")
-        self.worker = None
+        self.line_program = program("kkartifact-fs")
+        self.daemon = None
 
     def line(self):
         options = {"token_file": self.token_file, "cache": self.cache, **self.options}
         words = [name if value is True else f"{name}={value}" for name, value in options.items()]
-        return [program("kkartifact-fs"), "mount", self.url, self.path, "-o", ",".join(words)]
+        return [self.line_program, "mount", self.url, self.path, "-o", ",".join(words)]
 
     def try_mount(self):
         """Mounts; what the program said."""
         self.keeper.mount(self.path)
         done = run(self.line(), env=clean_environment(self.home), within=ANSWER_WITHIN_S)
         if done.code == 0:
-            pid = self.status()["worker"]["pid"]
-            self.worker = (pid, start_time(pid))
+            status = self.status()
+            pid = (status["holder"] or status["worker"])["pid"]
+            self.daemon = (pid, start_time(pid))
             self.keeper.process(pid)
         return done
+
+    def worker(self):
+        """The process that answers now; the daemon is the one that lasts as long as the mount."""
+        return self.status()["worker"]["pid"]
 
     def mount(self):
         self.try_mount().expect(0)
@@ -57,6 +65,14 @@ class Mount:
     def status(self):
         return run([program("kkartifact-fs"), "status", self.path, "--json"],
                    env=clean_environment(self.home), within=ANSWER_WITHIN_S).expect(0).json()
+
+    def kill(self):
+        """Nobody is left: a dead mount. The holder first, since it follows its worker."""
+        status = self.status()
+        for process in (status["holder"], status["worker"]):
+            if process is not None:
+                os.kill(process["pid"], signal.SIGKILL)
+        self.await_end()
 
     def verb(self, *words):
         return run([program("kkartifact-fs"), *words], env=clean_environment(self.home),
@@ -69,14 +85,14 @@ class Mount:
         self.keeper.unmounted(self.path)
 
     def await_end(self, within=60):
-        if self.worker is None:
+        if self.daemon is None:
             return
-        pid, started = self.worker
+        pid, started = self.daemon
         until = time.monotonic() + within
         while start_time(pid) == started:
             assert time.monotonic() < until, f"the daemon {pid} outlives its mount"
             time.sleep(0.02)
-        self.worker = None
+        self.daemon = None
 
     def drop(self):
         """Away, whatever state it is in."""
@@ -92,7 +108,7 @@ class Mount:
         self.keeper.unmounted(self.path)
 
     def __enter__(self):
-        return self if self.worker else self.mount()
+        return self if self.daemon else self.mount()
 
     def __exit__(self, kind, value, trace):
         self.drop()

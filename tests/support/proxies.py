@@ -263,3 +263,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _pass_on
+
+
+HELD_S = 120  # how long Silence holds: longer than any bound of a test
+
+
+class Silence:
+    """A proxy whose answers to some paths are held back until `let`."""
+
+    def __init__(self, server, pattern):
+        self.go = threading.Event()
+        self.proxy = LyingProxy(server)
+        self.rule = self.proxy.lie(pattern, lambda reply: self.go.wait(HELD_S))
+        self.rule.times = 0
+
+    def hold(self):
+        self.rule.times = None
+
+    def let(self):
+        self.go.set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.let()
+        self.proxy.shutdown()
+        self.proxy.server_close()

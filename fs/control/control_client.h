@@ -15,6 +15,9 @@ struct json;
 
 /* question: a JSON object without a line end. The answer is json_free'd by the caller. */
 int control_ask(uint64_t device, const char *question, struct json **out_answer, struct error *err);
+/* The same of the mount's holder. -ENOENT: it has none. */
+int control_ask_holder(uint64_t device, const char *question, struct json **out_answer,
+                       struct error *err);
 
 /* Calls each with the device of every socket there is, until it returns non-zero. */
 typedef int control_each(void *context, uint64_t device, struct error *err);

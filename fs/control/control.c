@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/main/control.h"
+#include "fs/control/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +26,6 @@
 #define CLIENT_S 5 /* a client that stalls is dropped */
 
 struct control {
-    char *path;
-    ino_t inode; /* of the socket that is ours at the path */
     int listening, stopping;
     control_function *function;
     void *context;
@@ -37,7 +35,8 @@ struct control {
 CLEANUP_DEFINE(json, json_free);
 
 /* A text that failed has no members: begun again as an error. */
-static void write_answer(struct control *control, struct span text, struct buf *out)
+static void write_answer(control_function *function, void *context, struct span text,
+                         struct buf *out)
 {
     cleanup(cleanup_json) struct json *json = NULL;
     struct json_writer writer = json_writer_init(out);
@@ -46,7 +45,7 @@ static void write_answer(struct control *control, struct span text, struct buf *
 
     json_begin_object(&writer, NULL);
     if (r == 0)
-        r = control->function(control->context, json_root(json), &writer, &err);
+        r = function(context, json_root(json), &writer, &err);
     if (r < 0) {
         buf_clear(out);
         writer = json_writer_init(out);
@@ -94,7 +93,7 @@ static void send_all(int fd, struct span bytes)
     }
 }
 
-static void serve(struct control *control, int fd)
+static void serve(int fd, control_function *function, void *context)
 {
     cleanup(buf_release) struct buf answer = buf_init(ANSWER_MAX);
     struct timeval limit = { .tv_sec = CLIENT_S };
@@ -105,9 +104,17 @@ static void serve(struct control *control, int fd)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     if (!is_allowed(fd) || !receive_line(fd, line, &size))
         return;
-    write_answer(control, span_of(line, size), &answer);
+    write_answer(function, context, span_of(line, size), &answer);
     if (buf_check(&answer, NULL) == 0)
         send_all(fd, buf_span(&answer));
+}
+
+void control_answer_one(int listening, control_function *function, void *context)
+{
+    cleanup_fd int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd >= 0)
+        serve(fd, function, context);
 }
 
 static void *control_main(void *context)
@@ -117,15 +124,12 @@ static void *control_main(void *context)
                                 { .fd = control->stopping, .events = POLLIN } };
 
     for (;;) {
-        cleanup_fd int fd = -1;
         if (poll(polled, 2, -1) < 0 && errno != EINTR)
             return NULL;
         if (polled[1].revents != 0)
             return NULL;
         if (polled[0].revents != 0)
-            fd = accept4(control->listening, NULL, NULL, SOCK_CLOEXEC);
-        if (fd >= 0)
-            serve(control, fd);
+            control_answer_one(control->listening, control->function, control->context);
     }
 }
 
@@ -143,16 +147,24 @@ static int lock_directory(const char *path)
     return fd;
 }
 
-static void leave_path(const struct control *control)
+void control_socket_close(struct control_socket *socket)
 {
-    cleanup_fd int lock = lock_directory(control->path);
     struct stat found;
 
-    if (lstat(control->path, &found) == 0 && found.st_ino == control->inode)
-        unlink(control->path);
+    if (socket->path == NULL)
+        return;
+    if (socket->inode != 0) {
+        cleanup_fd int lock = lock_directory(socket->path);
+        if (lstat(socket->path, &found) == 0 && found.st_ino == socket->inode)
+            unlink(socket->path);
+    }
+    if (socket->fd >= 0)
+        close(socket->fd);
+    memory_free(socket->path);
+    *socket = (struct control_socket){ .fd = -1 };
 }
 
-static int listen_at(struct control *control, struct error *err)
+static int listen_at(struct control_socket *control, struct error *err)
 {
     cleanup_fd int lock = lock_directory(control->path);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -161,46 +173,75 @@ static int listen_at(struct control *control, struct error *err)
     if (strlen(control->path) >= sizeof(address.sun_path))
         return error_set(err, -EINVAL, "%s is too long for a socket", control->path);
     memcpy(address.sun_path, control->path, strlen(control->path) + 1);
-    control->listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    control->stopping = eventfd(0, EFD_CLOEXEC);
-    if (control->listening < 0 || control->stopping < 0)
+    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (control->fd < 0)
         return error_system(err, errno, "control socket");
     unlink(control->path);
-    if (bind(control->listening, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(control->path, 0600) < 0 || listen(control->listening, 16) < 0 ||
+    if (bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(control->path, 0600) < 0 || listen(control->fd, 16) < 0 ||
         lstat(control->path, &made) < 0)
         return error_system(err, errno, "%s", control->path);
     control->inode = made.st_ino;
     return 0;
 }
 
+static int name_socket(struct control_socket *out, const char *path, int fd, struct error *err)
+{
+    *out = (struct control_socket){ .path = memory_text(path), .fd = fd };
+    return out->path == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+int control_socket_open(struct control_socket *out, const char *path, struct error *err)
+{
+    struct control_socket made;
+    int r = name_socket(&made, path, -1, err);
+
+    if (r == 0)
+        r = listen_at(&made, err);
+    if (r < 0) {
+        control_socket_close(&made);
+        return r;
+    }
+    *out = made;
+    return 0;
+}
+
+int control_socket_resume(struct control_socket *out, const char *path, int fd, struct error *err)
+{
+    struct control_socket made;
+    struct stat found;
+    int r = name_socket(&made, path, fd, err);
+
+    if (r < 0)
+        return r;
+    if (lstat(path, &found) == 0 && S_ISSOCK(found.st_mode))
+        made.inode = found.st_ino;
+    *out = made;
+    return 0;
+}
+
 static struct control *release(struct control *control)
 {
-    if (control->listening >= 0)
-        close(control->listening);
     if (control->stopping >= 0)
         close(control->stopping);
-    memory_free(control->path);
     return memory_free(control);
 }
 
-int control_start(struct control **out_control, const char *path, control_function *function,
+int control_start(struct control **out_control, int listening, control_function *function,
                   void *context, struct error *err)
 {
     struct control *control = memory_new(sizeof(*control));
-    int r = 0;
+    int r;
 
     if (control == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    control->listening = control->stopping = -1;
+    control->listening = listening;
     control->function = function;
     control->context = context;
-    control->path = memory_text(path);
-    if (control->path == NULL)
-        r = error_set(err, -ENOMEM, "out of memory");
-    if (r == 0)
-        r = listen_at(control, err);
-    if (r == 0) {
+    control->stopping = eventfd(0, EFD_CLOEXEC);
+    if (control->stopping < 0) {
+        r = error_system(err, errno, "control socket");
+    } else {
         r = platform_thread_start(&control->thread, control_main, control);
         if (r != 0)
             r = error_system(err, r, "control thread");
@@ -219,7 +260,6 @@ struct control *control_stop(struct control *control)
 
     if (control == NULL)
         return NULL;
-    leave_path(control);
     if (write(control->stopping, &one, sizeof(one)) == (ssize_t)sizeof(one))
         pthread_join(control->thread, NULL);
     return release(control);

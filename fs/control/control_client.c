@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/main/control_client.h"
+#include "fs/control/control_client.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "common/base/error.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
-#include "fs/main/control_path.h"
+#include "fs/control/control_path.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
 #define ANSWER_S 60
@@ -83,7 +83,10 @@ static int judge(const struct json *answer, struct error *err)
     return error_set(err, (int)-code, "%s", text);
 }
 
-int control_ask(uint64_t device, const char *question, struct json **out_answer, struct error *err)
+typedef void path_function(struct buf *out, const char *directory, uint64_t device);
+
+static int ask_at(path_function *path_of, uint64_t device, const char *question,
+                  struct json **out_answer, struct error *err)
 {
     cleanup(buf_release) struct buf directory = buf_init(4096), path = buf_init(4096);
     cleanup(buf_release) struct buf text = buf_init(ANSWER_MAX);
@@ -93,7 +96,7 @@ int control_ask(uint64_t device, const char *question, struct json **out_answer,
 
     if (r < 0)
         return r;
-    control_path_socket(&path, buf_text(&directory), device);
+    path_of(&path, buf_text(&directory), device);
     fd = connect_to(buf_text(&path), err);
     if (fd < 0)
         return fd;
@@ -105,6 +108,17 @@ int control_ask(uint64_t device, const char *question, struct json **out_answer,
     if (r == 0)
         *out_answer = take_pointer(&answer);
     return r;
+}
+
+int control_ask(uint64_t device, const char *question, struct json **out_answer, struct error *err)
+{
+    return ask_at(control_path_socket, device, question, out_answer, err);
+}
+
+int control_ask_holder(uint64_t device, const char *question, struct json **out_answer,
+                       struct error *err)
+{
+    return ask_at(control_path_holder, device, question, out_answer, err);
 }
 
 /* "MAJOR-MINOR.sock" */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Server and client together, through a socket in the user's own directory. */
-#include "fs/main/control.h"
+#include "fs/control/control.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,9 +10,10 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
+#include "common/base/platform.h"
 #include "common/codec/json.h"
-#include "fs/main/control_client.h"
-#include "fs/main/control_path.h"
+#include "fs/control/control_client.h"
+#include "fs/control/control_path.h"
 #include "tests/support/unit.h"
 
 #define DEVICE makedev(4095, 1048000) /* no mount has it */
@@ -33,17 +34,15 @@ static int answer(void *context, const struct json_value *question, struct json_
     return strcmp(ask, "nothing") == 0 ? error_set(err, -ENOENT, "there is nothing") : 0;
 }
 
-static struct control *start(void)
+static void open_socket(struct control_socket *out)
 {
     struct buf directory = buf_init(4096), path = buf_init(4096);
-    struct control *control = NULL;
 
     assert_int_equal(control_path_directory(&directory, NULL), 0);
     control_path_socket(&path, buf_text(&directory), DEVICE);
-    assert_int_equal(control_start(&control, buf_text(&path), answer, NULL, NULL), 0);
+    assert_int_equal(control_socket_open(out, buf_text(&path), NULL), 0);
     buf_release(&directory);
     buf_release(&path);
-    return control;
 }
 
 static int count_ours(void *context, uint64_t device, struct error *err)
@@ -54,11 +53,14 @@ static int count_ours(void *context, uint64_t device, struct error *err)
 
 static void what_is_asked_is_answered(void **state)
 {
-    struct control *control = start();
+    struct control_socket socket;
+    struct control *control = NULL;
     struct json *json = NULL;
     struct error err = { 0 };
     int count = 0;
 
+    open_socket(&socket);
+    assert_int_equal(control_start(&control, socket.fd, answer, NULL, NULL), 0);
     assert_int_equal(control_ask(DEVICE, "{\"ask\":\"many\"}", &json, &err), 0);
     assert_int_equal(json_count(json_member(json_root(json), "items")), 100000);
     json_free(json);
@@ -68,12 +70,64 @@ static void what_is_asked_is_answered(void **state)
     assert_int_equal(control_list(count_ours, &count, NULL), 0);
     assert_int_equal(count, 1);
     control_stop(control);
+    control_socket_close(&socket);
     assert_int_equal(control_ask(DEVICE, "{}", &json, &err), -ENOENT);
+}
+
+static void *ask_nothing(void *context)
+{
+    struct json *json = NULL;
+
+    *(int *)context = control_ask(DEVICE, "{\"ask\":\"nothing\"}", &json, NULL);
+    return NULL;
+}
+
+/* Asked while nobody answers: whoever comes next with the same socket does. */
+static void a_question_waits_for_the_next_process(void **state)
+{
+    struct control_socket first, second;
+    struct control *control = NULL;
+    pthread_t thread;
+    int result = 1, r;
+
+    open_socket(&first);
+    r = platform_thread_start(&thread, ask_nothing, &result);
+    assert_int_equal(r, 0);
+    assert_int_equal(control_socket_resume(&second, first.path, dup(first.fd), NULL), 0);
+    assert_int_equal(second.inode, first.inode);
+    assert_int_equal(control_start(&control, second.fd, answer, NULL, NULL), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(result, -ENOENT);
+    control_stop(control);
+    control_socket_close(&second);
+    control_socket_close(&first);
+}
+
+/* One whose path was taken by another leaves it alone. */
+static void another_s_socket_stays(void **state)
+{
+    struct control_socket first, second;
+    int count = 0;
+
+    open_socket(&first);
+    open_socket(&second);
+    control_socket_close(&first);
+    assert_int_equal(control_list(count_ours, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    control_socket_close(&second);
+    control_socket_close(&second); /* nothing is left to be done */
+    count = 0;
+    assert_int_equal(control_list(count_ours, &count, NULL), 0);
+    assert_int_equal(count, 0);
 }
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = { cmocka_unit_test(what_is_asked_is_answered) };
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_asked_is_answered),
+        cmocka_unit_test(a_question_waits_for_the_next_process),
+        cmocka_unit_test(another_s_socket_stays),
+    };
     char directory[] = "/tmp/test-control-XXXXXX";
 
     if (geteuid() != 0 && mkdtemp(directory) != NULL)

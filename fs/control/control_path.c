@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/main/control_path.h"
+#include "fs/control/control_path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +45,11 @@ int control_path_directory(struct buf *out, struct error *err)
 void control_path_socket(struct buf *out, const char *directory, uint64_t device)
 {
     buf_format(out, "%s/%u-%u.sock", directory, major(device), minor(device));
+}
+
+void control_path_holder(struct buf *out, const char *directory, uint64_t device)
+{
+    buf_format(out, "%s/%u-%u.holder", directory, major(device), minor(device));
 }
 
 void control_path_log(struct buf *out, const char *directory, uint64_t device)

@@ -15,7 +15,9 @@ struct error;
 
 /* Makes the directory (0700); one that is another's is refused (-EACCES). */
 int control_path_directory(struct buf *out, struct error *err);
-/* DIRECTORY/MAJOR-MINOR.sock, and MAJOR-MINOR-PID.log of this process: the number of a device is
- * used again as soon as its mount is gone. Appends. */
+/* DIRECTORY/MAJOR-MINOR.sock; .holder, where a mount's holder answers for itself; and
+ * MAJOR-MINOR-PID.log of this process: the number of a device is used again as soon as its mount is
+ * gone. Each appends. */
 void control_path_socket(struct buf *out, const char *directory, uint64_t device);
+void control_path_holder(struct buf *out, const char *directory, uint64_t device);
 void control_path_log(struct buf *out, const char *directory, uint64_t device);

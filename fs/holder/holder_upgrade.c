@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Becoming the program that is on disk now, with the mount in hand. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/codec/json.h"
+#include "fs/holder/holder_private.h"
+
+#define CHECK_MS 10000
+#define CHECK_TURN_NS (10 * 1000 * 1000)
+
+static void write_number(char out[16], int number)
+{
+    (void)snprintf(out, 16, "%d", number);
+}
+
+static pid_t start_check(const struct holder *holder)
+{
+    char number[16];
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    write_number(number, holder->state_fd);
+    if (fcntl(holder->state_fd, F_SETFD, 0) == 0)
+        execl(holder->state.program, "kkartifact-fs", HOLDER_CHECK_WORD, number, (char *)NULL);
+    _exit(127);
+}
+
+/* The new program says itself whether it understands the state; the old one stays when it does
+ * not. */
+static int check_program(const struct holder *holder, struct error *err)
+{
+    static const struct timespec turn = { .tv_nsec = CHECK_TURN_NS };
+    uint64_t until_ms = clock_monotonic_ms() + CHECK_MS;
+    pid_t pid = start_check(holder);
+    int status = 0;
+
+    if (pid < 0)
+        return error_system(err, errno, "fork");
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (clock_monotonic_ms() >= until_ms) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            return error_set(err, -ETIMEDOUT, "%s does not answer", holder->state.program);
+        }
+        nanosleep(&turn, NULL);
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return error_set(err, -ENOTSUP, "%s cannot go on with this mount; it stays as it is",
+                         holder->state.program);
+    return 0;
+}
+
+static int answer(void *context, const struct json_value *question, struct json_writer *writer,
+                  struct error *err)
+{
+    struct holder *holder = context;
+    const char *ask = "";
+
+    json_member_text(question, "ask", &ask, NULL);
+    if (strcmp(ask, "upgrade") == 0) {
+        int r = check_program(holder, err);
+        if (r < 0)
+            return r;
+        holder->upgrade = true;
+    } else if (strcmp(ask, "state") != 0) {
+        return error_set(err, -EINVAL, "this is not asked of a holder");
+    }
+    json_integer(writer, "pid", getpid());
+    json_text(writer, "version", KKARTIFACT_VERSION);
+    json_integer(writer, "upgrades", (int64_t)holder->state.upgrades);
+    json_bool(writer, "serves", holder->serves && !holder->upgrade);
+    return 0;
+}
+
+void holder_answer(struct holder *holder)
+{
+    control_answer_one(holder->own.fd, answer, holder);
+}
+
+/* These five go with it, all others are closed by the exec. */
+static int keep_open(const struct holder *holder, bool keep)
+{
+    const int kept[] = { holder->state.descriptors.fuse,
+                         holder->state.descriptors.ring,
+                         holder->control.fd,
+                         holder->own.fd,
+                         holder->worker_socket,
+                         holder->state_fd };
+
+    for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+        if (kept[i] >= 0 && fcntl(kept[i], F_SETFD, keep ? 0 : FD_CLOEXEC) < 0)
+            return -errno;
+    return 0;
+}
+
+void holder_become(struct holder *holder)
+{
+    char number[16];
+
+    holder->upgrade = false;
+    holder->state.descriptors.worker = holder->worker_socket;
+    holder->state.upgrades++;
+    holder_save(holder);
+    write_number(number, holder->state_fd);
+    if (keep_open(holder, true) == 0)
+        execl(holder->state.program, "kkartifact-fs", HOLDER_WORD, number, (char *)NULL);
+    log_error("upgrade: %s: %s", holder->state.program, strerror(errno));
+    keep_open(holder, false);
+    holder->state.upgrades--;
+    holder_save(holder);
+}

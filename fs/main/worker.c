@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/main/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/codec/json.h"
+#include "fs/holder/json_bytes.h"
+#include "fs/holder/message.h"
+#include "fs/holder/worker_user.h"
+#include "fs/main/exit_code.h"
+#include "fs/main/mounted.h"
+#include "fs/main/refusal.h"
+#include "fs/main/rooms.h"
+#include "fs/main/worker_config.h"
+#include "fs/ring/ring.h"
+#include "fs/session/session.h"
+
+CLEANUP_DEFINE(json, json_free);
+
+void worker_status(const struct worker_config *config, bool has_holder, bool serves,
+                   struct json_writer *writer)
+{
+    json_begin_object(writer, "holder");
+    if (has_holder)
+        json_integer(writer, "pid", config->holder);
+    else
+        json_null(writer, "pid");
+    json_end(writer);
+    json_begin_object(writer, "worker");
+    if (serves)
+        json_integer(writer, "pid", getpid());
+    else
+        json_null(writer, "pid");
+    json_integer(writer, "restarts", (int64_t)config->restarts);
+    json_text(writer, "last_end", config->reason);
+    json_integer(writer, "uid", config->uid);
+    if (config->uid_has_name)
+        json_text(writer, "user", WORKER_USER);
+    else
+        json_null(writer, "user");
+    json_end(writer);
+}
+
+enum worker_heard worker_hear(int socket)
+{
+    cleanup(buf_release) struct buf text = buf_init(2 * MESSAGE_MAX);
+    cleanup(cleanup_json) struct json *json = NULL;
+    enum worker_heard heard = WORKER_HEARD_NOTHING;
+    int descriptors[MESSAGE_DESCRIPTORS_MAX];
+
+    if (message_receive(socket, &text, descriptors, NULL) < 0)
+        return WORKER_HEARD_GONE;
+    if (json_parse(buf_span(&text), &json, NULL) == 0) {
+        if (!json_is_null(json_member(json_root(json), "log")) && descriptors[0] >= 0)
+            dup2(descriptors[0], STDERR_FILENO);
+        if (!json_is_null(json_member(json_root(json), "end")))
+            heard = WORKER_HEARD_END;
+    }
+    for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    return heard;
+}
+
+/* The holder, or whoever waits for the mount, is to say it. */
+static int tell_failure(int socket, enum exit_place place, const struct error *why)
+{
+    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
+    struct json_writer writer = json_writer_init(&text);
+    int code = exit_code_of(place, why->code);
+
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "failed", why->text);
+    json_integer(&writer, "code", why->code);
+    json_integer(&writer, "exit", code);
+    json_end(&writer);
+    if (buf_check(&text, NULL) == 0)
+        message_send(socket, buf_span(&text), NULL, 0, NULL);
+    return code;
+}
+
+static int tell_opened(int socket, const char *store, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
+    struct json_writer writer = json_writer_init(&text);
+    int r;
+
+    json_begin_object(&writer, NULL);
+    json_bytes_text(&writer, "opened", store);
+    json_end(&writer);
+    r = buf_check(&text, err);
+    return r == 0 ? message_send(socket, buf_span(&text), NULL, 0, err) : r;
+}
+
+static int open_all(struct worker_config *config, int socket, struct mounted **out_mounted,
+                    struct ring **out_ring, enum exit_place *place, struct error *err)
+{
+    struct rooms_given given = { take_pointer(&config->token), config->store };
+    struct session_connection connection = {
+        .fd = config->fuse,
+        .without_resend = getenv(WORKER_WITHOUT_RESEND) != NULL,
+    };
+    int r = mounted_open_rooms(out_mounted, &config->options, &given, place, err);
+
+    if (r < 0)
+        return r;
+    *place = EXIT_OF_LOCAL;
+    r = ring_open(config->ring, out_ring, err);
+    if (r == 0 && config->init.size == 0) {
+        r = tell_opened(socket, mounted_store(*out_mounted), err);
+        if (r == 0)
+            r = worker_config_await_mount(config, socket, err);
+    }
+    if (r < 0)
+        return r;
+    connection.ring = *out_ring;
+    connection.init = buf_span(&config->init);
+    connection.device = config->device;
+    return mounted_serve(*out_mounted, config, &connection, socket, err);
+}
+
+static int serve(struct worker_config *config, int socket)
+{
+    enum exit_place place = EXIT_OF_LOCAL;
+    struct mounted *mounted = NULL;
+    struct ring *ring = NULL;
+    struct error err = { 0 };
+    int r = open_all(config, socket, &mounted, &ring, &place, &err);
+
+    if (r == 0) {
+        r = mounted_run(mounted, &err);
+        if (mounted_leaves(mounted))
+            _exit(EXIT_DONE);
+        if (r < 0)
+            log_error("%s", err.text);
+    } else {
+        tell_failure(socket, place, &err);
+    }
+    if (!mounted_close(mounted))
+        _exit(exit_code_of(place, r));
+    ring_close(ring);
+    return exit_code_of(place, r);
+}
+
+int worker_main(int socket)
+{
+    struct worker_config config;
+    struct error err = { 0 };
+    int code;
+
+    prctl(PR_SET_NAME, "kkartifact-fs");
+    umask(077);
+    if (worker_config_receive(&config, socket, &err) < 0)
+        code = tell_failure(socket, EXIT_OF_LOCAL, &err);
+    else
+        code = config.refuse_ms != 0 ? refusal_serve(&config, socket) : serve(&config, socket);
+    worker_config_release(&config);
+    return code;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+
+struct json_writer;
+struct worker_config;
+
+/*
+ * worker - the process that answers the kernel for a holder: the unprivileged one, which takes what
+ * strangers send.
+ *
+ * It is told everything over `socket` (fs/holder/message.h). It ends when the mount does, when the
+ * holder says so, or by SIGTERM: then it leaves what it could not answer to the next one. When the
+ * holder is gone it goes on alone.
+ */
+int worker_main(int socket);
+
+/* The members "holder" and "worker" of status. */
+void worker_status(const struct worker_config *config, bool has_holder, bool serves,
+                   struct json_writer *writer);
+
+/* Takes what the holder says: {"log": true}, standard error goes there from now on; {"end": true},
+ * fail what waits, and go. */
+enum worker_heard { WORKER_HEARD_NOTHING, WORKER_HEARD_END, WORKER_HEARD_GONE };
+enum worker_heard worker_hear(int socket);
+
+/* For tests of the kernels before 6.9: the variable of the environment that keeps a worker from
+ * asking the kernel to send requests again. */
+#define WORKER_WITHOUT_RESEND "KKARTIFACT_FS_WITHOUT_RESEND"

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mount_load TREE COPY SEED - looks at a mounted tree without a pause, holds it against a copy, and
+ * takes a signal each millisecond, as programs with a profiler or a preemptive scheduler do.
+ *
+ * Reads, faults pages of mappings, lists, asks for names that are not there, and runs TREE/program;
+ * what it reads it drops from the page cache, so that the file system is asked again. Any error,
+ * EINTR among them, and any wrong byte ends it with exit code 1 and a line that says what it was.
+ * It goes on until its standard input ends; then it prints a line "KIND START_NS END_NS" for every
+ * look that took 2 ms and more (CLOCK_MONOTONIC), KIND being "name" for a name that is not there,
+ * which needs no disk, else "file"; and "done COUNT".
+ *
+ * COPY/large: a file of at least 1 MiB. COPY/files/0 to COPY/files/N: smaller ones.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SLOW_NS (2 * 1000 * 1000)
+#define SLOW_MAX 65536
+#define PATH_SIZE 4096
+#define TICK_US 1000
+
+struct load {
+    const char *tree, *copy;
+    uint64_t random;
+    uint64_t count;
+    size_t file_count;
+    struct {
+        const char *kind;
+        uint64_t start, end;
+    } slow[SLOW_MAX];
+    size_t slow_count;
+};
+
+static _Noreturn void failed(const char *what, const char *path)
+{
+    fprintf(stderr, "%s %s: %s\n", what, path, strerror(errno));
+    exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t any(struct load *load, uint64_t limit)
+{
+    load->random = load->random * 6364136223846793005u + 1442695040888963407u;
+    return (load->random >> 33) % limit;
+}
+
+static void on_signal(int number)
+{
+}
+
+/* Without SA_RESTART: a call that is cut says so. */
+static void take_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    struct itimerval each = { { 0, TICK_US }, { 0, TICK_US } };
+
+    sigaction(SIGALRM, &action, NULL);
+    sigaction(SIGURG, &action, NULL);
+    setitimer(ITIMER_REAL, &each, NULL);
+}
+
+static int open_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        failed("open", path);
+    return fd;
+}
+
+static void join(char out[PATH_SIZE], const char *top, const char *name)
+{
+    if (snprintf(out, PATH_SIZE, "%s/%s", top, name) >= PATH_SIZE)
+        abort();
+}
+
+static void read_whole(const char *path, uint8_t *out, size_t size, int advice)
+{
+    int fd = open_file(path);
+
+    for (size_t at = 0; at < size;) {
+        ssize_t got = pread(fd, out + at, size - at, (off_t)at);
+        if (got <= 0)
+            failed(got == 0 ? "short read" : "read", path);
+        at += (size_t)got;
+    }
+    posix_fadvise(fd, 0, 0, advice);
+    close(fd);
+}
+
+static size_t size_of(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) < 0)
+        failed("stat", path);
+    return (size_t)info.st_size;
+}
+
+static void compare_file(struct load *load)
+{
+    char name[32], here[PATH_SIZE], there[PATH_SIZE];
+    uint8_t *wanted, *got;
+    size_t size;
+
+    snprintf(name, sizeof(name), "files/%" PRIu64, any(load, load->file_count));
+    join(here, load->tree, name);
+    join(there, load->copy, name);
+    size = size_of(there);
+    if (size_of(here) != size)
+        failed("another size", here);
+    wanted = malloc(size);
+    got = malloc(size);
+    if (wanted == NULL || got == NULL)
+        abort();
+    read_whole(there, wanted, size, POSIX_FADV_NORMAL);
+    read_whole(here, got, size, POSIX_FADV_DONTNEED);
+    if (memcmp(wanted, got, size) != 0)
+        failed("wrong bytes", here);
+    free(wanted);
+    free(got);
+}
+
+/* Single pages by faults: a request each, in the middle of an instruction. */
+static void compare_mapping(struct load *load)
+{
+    char here[PATH_SIZE], there[PATH_SIZE];
+    const uint8_t *mapped, *wanted;
+    size_t size;
+    int fd, copy;
+
+    join(here, load->tree, "large");
+    join(there, load->copy, "large");
+    size = size_of(there);
+    fd = open_file(here);
+    copy = open_file(there);
+    mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    wanted = mmap(NULL, size, PROT_READ, MAP_SHARED, copy, 0);
+    if (mapped == MAP_FAILED || wanted == MAP_FAILED)
+        failed("mmap", here);
+    madvise((void *)(uintptr_t)mapped, size, MADV_RANDOM);
+    for (int i = 0; i < 8; i++) {
+        size_t page = any(load, size / 4096) * 4096;
+        if (memcmp(mapped + page, wanted + page, 4096) != 0)
+            failed("wrong bytes in a mapping of", here);
+    }
+    munmap((void *)(uintptr_t)mapped, size);
+    munmap((void *)(uintptr_t)wanted, size);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+    close(copy);
+}
+
+static void list_files(struct load *load)
+{
+    char here[PATH_SIZE];
+    size_t count = 0;
+    DIR *list;
+
+    join(here, load->tree, "files");
+    list = opendir(here);
+    if (list == NULL)
+        failed("opendir", here);
+    for (errno = 0; readdir(list) != NULL; errno = 0)
+        count++;
+    if (errno != 0)
+        failed("readdir", here);
+    closedir(list);
+    if (count != load->file_count + 2)
+        failed("another count of entries in", here);
+}
+
+/* Each name is a new one: it is always asked. */
+static void look_for_nothing(struct load *load)
+{
+    char name[64], here[PATH_SIZE];
+    struct stat info;
+
+    snprintf(name, sizeof(name), "absent-%d-%" PRIu64, (int)getpid(), load->count);
+    join(here, load->tree, name);
+    if (stat(here, &info) == 0 || errno != ENOENT)
+        failed("stat of nothing", here);
+}
+
+static void run_program(struct load *load)
+{
+    char here[PATH_SIZE];
+    int status, fd;
+    pid_t pid;
+
+    join(here, load->tree, "program");
+    fd = open_file(here);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+    pid = fork();
+    if (pid == 0) {
+        execl(here, here, (char *)NULL);
+        _exit(126);
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            failed("waitpid", here);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "%s ended with status %#x\n", here, (unsigned)status);
+        exit(1);
+    }
+}
+
+static void look(struct load *load)
+{
+    uint64_t kind = any(load, 100), start = now_ns(), end;
+
+    if (kind < 60)
+        look_for_nothing(load);
+    else if (kind < 80)
+        compare_file(load);
+    else if (kind < 92)
+        compare_mapping(load);
+    else if (kind < 98)
+        list_files(load);
+    else
+        run_program(load);
+    end = now_ns();
+    if (end - start >= SLOW_NS && load->slow_count < SLOW_MAX) {
+        load->slow[load->slow_count].kind = kind < 60 ? "name" : "file";
+        load->slow[load->slow_count].start = start;
+        load->slow[load->slow_count++].end = end;
+    }
+    load->count++;
+}
+
+static size_t count_files(const char *copy)
+{
+    char path[PATH_SIZE];
+    size_t count = 0;
+    DIR *list;
+
+    join(path, copy, "files");
+    list = opendir(path);
+    if (list == NULL)
+        failed("opendir", path);
+    while (readdir(list) != NULL)
+        count++;
+    closedir(list);
+    return count - 2;
+}
+
+int main(int argc, char *argv[])
+{
+    static struct load load;
+    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+    char byte;
+
+    if (argc != 4) {
+        fputs("usage: mount_load TREE COPY SEED\n", stderr);
+        return 2;
+    }
+    load.tree = argv[1];
+    load.copy = argv[2];
+    load.random = strtoull(argv[3], NULL, 10);
+    load.file_count = count_files(load.copy);
+    take_signals();
+    while (poll(&input, 1, 0) <= 0 || read(STDIN_FILENO, &byte, 1) != 0)
+        look(&load);
+    for (size_t i = 0; i < load.slow_count; i++)
+        printf("%s %" PRIu64 " %" PRIu64 "\n", load.slow[i].kind, load.slow[i].start,
+               load.slow[i].end);
+    printf("done %" PRIu64 "\n", load.count);
+    return 0;
+}
