@@ -52,6 +52,11 @@ int message_send(int socket, struct span text, const int *descriptors, size_t co
     return sent < 0 ? error_system(err, errno, "a message to or from the worker") : 0;
 }
 
+/* The kernel fills the space for them with as many as fit, whatever was sent. */
+_Static_assert(CMSG_SPACE(MESSAGE_DESCRIPTORS_MAX * sizeof(int)) ==
+                   CMSG_LEN(MESSAGE_DESCRIPTORS_MAX * sizeof(int)),
+               "no more fit than are taken");
+
 static void take_descriptors(struct msghdr *message, int descriptors[MESSAGE_DESCRIPTORS_MAX])
 {
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
