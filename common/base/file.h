@@ -58,6 +58,10 @@ int file_sync_data(int fd, struct error *err); /* data and size */
  * the system has no such call. */
 void file_sync_begin(int fd, uint64_t offset, uint64_t size);
 
+/* Whether reads come from the disk itself, past the memory that the system keeps of it: then
+ * offsets, sizes and memory are multiples of 4096. -ENOTSUP where there is no such way. */
+int file_read_directly(int fd, bool on);
+
 /* The first `size` bytes of `from` become those of `to`, both from offset 0; inside the file system
  * where it can. -EIO when `from` is shorter. */
 int file_copy(int from, int to, uint64_t size, struct error *err);

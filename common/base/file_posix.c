@@ -192,6 +192,19 @@ void file_sync_begin(int fd, uint64_t offset, uint64_t size)
 #endif
 }
 
+int file_read_directly(int fd, bool on)
+{
+#ifdef O_DIRECT
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
+        return -ENOTSUP;
+    return 0;
+#else
+    return -ENOTSUP;
+#endif
+}
+
 int file_sync_data(int fd, struct error *err)
 {
 #ifdef __APPLE__

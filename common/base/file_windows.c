@@ -247,6 +247,11 @@ void file_sync_begin(int fd, uint64_t offset, uint64_t size)
     /* The system writes out by itself. */
 }
 
+int file_read_directly(int fd, bool on)
+{
+    return -ENOTSUP;
+}
+
 int file_sync_data(int fd, struct error *err)
 {
     return file_sync(fd, err);

@@ -373,6 +373,13 @@ static struct blob_entry *entry_new(struct blob_cache *cache, const struct blob_
     return entry;
 }
 
+void cache_entry_take_locked(struct blob_cache *cache, struct blob_entry *entry)
+{
+    if (entry->is_idle)
+        idle_remove(cache, entry);
+    entry->refs++;
+}
+
 int blob_cache_entry(struct blob_cache *cache, const struct blob_key *key,
                      struct blob_entry **out_entry, struct error *err)
 {
@@ -385,9 +392,7 @@ int blob_cache_entry(struct blob_cache *cache, const struct blob_key *key,
     pthread_mutex_lock(&cache->lock);
     entry = map_get(&cache->entries, span_of(text, sizeof(text)));
     if (entry != NULL) {
-        if (entry->is_idle)
-            idle_remove(cache, entry);
-        entry->refs++;
+        cache_entry_take_locked(cache, entry);
     } else {
         entry = entry_new(cache, key);
         if (entry != NULL &&
@@ -533,13 +538,8 @@ static struct blob_entry *next_entry(struct blob_cache *cache, size_t *at)
 
     pthread_mutex_lock(&cache->lock);
     found = map_next(&cache->entries, at, &key, &value);
-    if (found) {
-        struct blob_entry *entry = value;
-
-        if (entry->is_idle)
-            idle_remove(cache, entry);
-        entry->refs++;
-    }
+    if (found)
+        cache_entry_take_locked(cache, value);
     pthread_mutex_unlock(&cache->lock);
     return found ? value : NULL;
 }
@@ -568,6 +568,7 @@ void blob_cache_stats(struct blob_cache *cache, struct blob_cache_stats *out)
         .quota_bytes = cache->options.quota_bytes,
         .hit_bytes = atomic_load(&cache->hit_bytes),
         .damaged = atomic_load(&cache->damaged),
+        .set_aside = atomic_load(&cache->set_aside),
         .refused = atomic_load(&cache->refused),
         .evicted = atomic_load(&cache->evicted),
         .degraded = cache->root == NULL || cache_now_ms(cache) < cache->degraded_until_ms,

@@ -16,6 +16,7 @@ struct error;
  *     DIR/idx/<verity>       complete tree images, 0444
  *     DIR/part/<name>[.m]    sparse and incomplete; which pieces are there
  *     DIR/mk/ab/<name>       upper merkle levels of what is larger than a piece
+ *     DIR/bad/<name>         objects that were found wrong and set aside (blob_check.h)
  *
  * Only bytes that were verified are put in. What comes out is checked again against the merkle tree
  * at its first use in this process, whatever the last shutdown was like: the bits of a .m file are
@@ -50,6 +51,15 @@ struct blob_key {
     uint64_t size;
 };
 
+/* Says what is not to be evicted, beside what is in use. Outlives the cache. */
+struct blob_cache_keeper {
+    void *context;
+    /* Before something is evicted; may use the cache. */
+    void (*look)(void *context);
+    /* Whether the object of that name (of either kind) stays. Must not use the cache. */
+    bool (*keeps)(void *context, const struct digest *name);
+};
+
 struct blob_cache_options {
     uint64_t quota_bytes;     /* of complete and partial objects. 0: no quota */
     uint64_t free_bytes;      /* to be left free on the file system. 0: nothing is kept free */
@@ -57,6 +67,7 @@ struct blob_cache_options {
     bool scan_behind;         /* opening does not wait until what is there was counted; until then
                                * the quota is not kept */
     uint64_t (*now_ms)(void); /* a monotonic clock. NULL: the system's */
+    const struct blob_cache_keeper *keeper; /* NULL: nothing is kept on purpose */
 };
 
 /* Makes `path` (0700) when absent; an existing directory that others may write is refused
@@ -109,6 +120,11 @@ int blob_entry_put(struct blob_entry *entry, uint64_t piece, const void *bytes, 
  * verified in this process before it is given. -EAGAIN: not complete. */
 int blob_entry_open_complete(struct blob_entry *entry, int *out_fd, struct error *err);
 
+/* Hashes again what a partial object has, whatever was checked before; wrong pieces are dropped.
+ * How many those were, or -ECANCELED. `how`: see blob_check.h. */
+struct blob_check;
+int blob_entry_check_part(struct blob_entry *entry, const struct blob_check *how);
+
 /* Forgets the bytes on disk; in use by nobody else or not. */
 void blob_entry_drop(struct blob_entry *entry);
 
@@ -120,7 +136,8 @@ struct blob_cache_stats {
     uint64_t objects; /* complete */
     uint64_t quota_bytes;
     uint64_t hit_bytes; /* read from it */
-    uint64_t damaged;   /* pieces found wrong and dropped */
+    uint64_t damaged;   /* pieces and objects found wrong */
+    uint64_t set_aside; /* ... of those, objects that are in DIR/bad now or were */
     uint64_t refused;   /* pieces not kept */
     uint64_t evicted;   /* objects */
     bool degraded;      /* keeps nothing at the moment */

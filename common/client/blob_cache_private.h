@@ -30,6 +30,7 @@ struct workers;
 #define BLOB_DEGRADED_MS 5000
 #define BLOB_PATH_SIZE 88
 #define BLOB_DESCRIPTORS 64
+#define BLOB_SEGMENTS 3
 
 enum blob_place { PLACE_NONE, PLACE_PART, PLACE_COMPLETE };
 
@@ -48,7 +49,9 @@ struct cache_slot {
     uint8_t kind; /* enum blob_kind */
     bool complete;
     bool referenced; /* since the hand passed last */
+    uint8_t segment; /* in how many of the hand's last rounds it was read: 0 .. BLOB_SEGMENTS - 1 */
     uint64_t bytes;
+    size_t before, behind;    /* places in the hand's line; 0: none */
     struct blob_entry *entry; /* that was loaded from it, or NULL */
 };
 
@@ -68,15 +71,18 @@ struct blob_cache {
     size_t file_count;
 
     struct cache_slot *slots;
-    size_t slot_count, slot_capacity, hand;
-    struct map slot_places; /* kind, name -> index + 1 */
+    size_t slot_count, slot_capacity;
+    size_t line_first, line_last; /* places: where the hand is, and what it passed last */
+    struct map slot_places;       /* kind, name -> index + 1 */
     uint64_t bytes, objects;
     uint64_t free_checked_ms;
     bool free_is_low;
+    uint64_t in_vain_until_ms; /* a long table was gone over, and nothing in it may go */
 
     uint64_t degraded_until_ms;
     char last_error[256];
-    _Atomic uint64_t hit_bytes, damaged, refused, evicted;
+    _Atomic uint64_t hit_bytes, damaged, set_aside, refused, evicted;
+    _Atomic uint64_t aside_stamp; /* of DIR/bad when it was looked at last */
 };
 
 struct blob_entry {
@@ -109,6 +115,9 @@ enum blob_path { BLOB_PATH_COMPLETE, BLOB_PATH_PART, BLOB_PATH_MAP, BLOB_PATH_LE
 void blob_path_of(enum blob_kind kind, const struct digest *name, enum blob_path what,
                   char out[BLOB_PATH_SIZE]);
 void blob_path(const struct blob_entry *entry, enum blob_path what, char out[BLOB_PATH_SIZE]);
+
+/* blob_cache.c: a reference more (cache locked). */
+void cache_entry_take_locked(struct blob_cache *cache, struct blob_entry *entry);
 
 /* blob_cache.c: files. The entry's file with one more user, opened when need be (entry locked),
  * or NULL. */

@@ -13,6 +13,9 @@
 #define SLOT_KEY_SIZE (1 + DIGEST_SIZE)
 #define FREE_LOOK_MS 1000
 #define LEFTOVER_S 600
+/* A table of which nothing may go: so long a one is not gone over for every piece. */
+#define IN_VAIN_SLOTS 1024
+#define IN_VAIN_MS 1000
 
 static void slot_key(enum blob_kind kind, const struct digest *name, uint8_t out[SLOT_KEY_SIZE])
 {
@@ -29,18 +32,63 @@ static size_t slot_find(struct blob_cache *cache, enum blob_kind kind, const str
     return (size_t)(uintptr_t)map_get(&cache->slot_places, span_of(key, sizeof(key)));
 }
 
+/* The line from what the hand comes to next to what it has just passed; places are index + 1. */
+static void line_leave(struct blob_cache *cache, size_t place)
+{
+    struct cache_slot *slot = &cache->slots[place - 1];
+
+    if (slot->before > 0)
+        cache->slots[slot->before - 1].behind = slot->behind;
+    else
+        cache->line_first = slot->behind;
+    if (slot->behind > 0)
+        cache->slots[slot->behind - 1].before = slot->before;
+    else
+        cache->line_last = slot->before;
+}
+
+static void line_join(struct blob_cache *cache, size_t place)
+{
+    struct cache_slot *slot = &cache->slots[place - 1];
+
+    slot->before = cache->line_last;
+    slot->behind = 0;
+    if (slot->before > 0)
+        cache->slots[slot->before - 1].behind = place;
+    else
+        cache->line_first = place;
+    cache->line_last = place;
+}
+
+/* The slot stands at another place of the table now. */
+static void line_moved(struct blob_cache *cache, size_t place)
+{
+    struct cache_slot *slot = &cache->slots[place - 1];
+
+    if (slot->before > 0)
+        cache->slots[slot->before - 1].behind = place;
+    else
+        cache->line_first = place;
+    if (slot->behind > 0)
+        cache->slots[slot->behind - 1].before = place;
+    else
+        cache->line_last = place;
+}
+
 static void slot_drop(struct blob_cache *cache, size_t place)
 {
     struct cache_slot *slot = &cache->slots[place - 1];
     struct cache_slot *last = &cache->slots[cache->slot_count - 1];
     uint8_t key[SLOT_KEY_SIZE];
 
+    line_leave(cache, place);
     cache->bytes -= slot->bytes;
     cache->objects -= slot->complete;
     slot_key(slot->kind, &slot->name, key);
     map_remove(&cache->slot_places, span_of(key, sizeof(key)));
     if (slot != last) {
         *slot = *last;
+        line_moved(cache, place);
         slot_key(slot->kind, &slot->name, key);
         map_set(&cache->slot_places, span_of(key, sizeof(key)), (void *)(uintptr_t)place, NULL);
     }
@@ -66,6 +114,7 @@ static size_t slot_add(struct blob_cache *cache, enum blob_kind kind, const stru
                 (void *)(uintptr_t)(cache->slot_count + 1), NULL) < 0)
         return 0;
     cache->slots[cache->slot_count++] = (struct cache_slot){ .name = *name, .kind = (uint8_t)kind };
+    line_join(cache, cache->slot_count);
     return cache->slot_count;
 }
 
@@ -89,7 +138,6 @@ void cache_slot_set(struct blob_cache *cache, enum blob_kind kind, const struct 
             cache->objects = cache->objects - slot->complete + complete;
             slot->bytes = bytes;
             slot->complete = complete;
-            slot->referenced = entry != NULL;
             if (entry != NULL)
                 slot->entry = entry;
         }
@@ -234,41 +282,72 @@ static void remove_victim(struct blob_cache *cache, const struct cache_slot *vic
     atomic_fetch_add(&cache->evicted, 1);
 }
 
+/* In use, or kept on purpose (cache locked). */
+static bool may_not_go(struct blob_cache *cache, const struct cache_slot *slot)
+{
+    const struct blob_cache_keeper *keeper = cache->options.keeper;
+
+    return (slot->entry != NULL && slot->entry->refs > 0) ||
+           (keeper != NULL && keeper->keeps(keeper->context, &slot->name));
+}
+
 /*
- * The clock's hand: what was read since it passed gets another round, what is in use stays. This is
- * the place where classes (pinned, start-up set, ...) will come in.
+ * The clock's hand over segments: what was read since it passed rises by one and stays; else it
+ * sinks by one; what is in the lowest and was not read goes. So what was read in several rounds
+ * outlives a flood of what is read once, or was only fetched ahead. What is new joins where the hand
+ * has just passed: it has a whole round before it.
  */
+static bool hand_spares(struct blob_cache *cache, struct cache_slot *slot)
+{
+    if (may_not_go(cache, slot))
+        return true;
+    if (slot->referenced) {
+        slot->referenced = false;
+        if (slot->segment < BLOB_SEGMENTS - 1)
+            slot->segment++;
+        return true;
+    }
+    if (slot->segment == 0)
+        return false;
+    slot->segment--;
+    return true;
+}
+
+/* Idle: nobody holds its lock, and nobody gets it before we are done. */
+static void forget_idle(struct blob_entry *entry)
+{
+    entry->is_loaded = false;
+    entry->place = PLACE_NONE;
+    entry->has_info = false;
+    entry->dirty_bytes = 0;
+    cache_file_forget_locked(entry);
+    piece_map_fill(&entry->present, false);
+    piece_map_fill(&entry->verified, false);
+}
+
 static bool take_victim(struct blob_cache *cache, struct cache_slot *out)
 {
-    for (size_t steps = cache->slot_count * 2; steps > 0; steps--) {
-        struct cache_slot *slot;
+    uint64_t now = cache_now_ms(cache);
 
-        if (cache->hand >= cache->slot_count)
-            cache->hand = 0;
-        slot = &cache->slots[cache->hand];
-        if (slot->entry != NULL && slot->entry->refs > 0) {
-            cache->hand++;
-        } else if (slot->referenced) {
-            slot->referenced = false;
-            cache->hand++;
-        } else {
-            struct blob_entry *entry = slot->entry;
+    if (now < cache->in_vain_until_ms)
+        return false;
+    for (size_t steps = cache->slot_count * (BLOB_SEGMENTS + 1); steps > 0; steps--) {
+        size_t place = cache->line_first;
+        struct cache_slot *slot = &cache->slots[place - 1];
 
-            /* idle: nobody holds its lock, and nobody gets it before we are done */
-            if (entry != NULL) {
-                entry->is_loaded = false;
-                entry->place = PLACE_NONE;
-                entry->has_info = false;
-                entry->dirty_bytes = 0;
-                cache_file_forget_locked(entry);
-                piece_map_fill(&entry->present, false);
-                piece_map_fill(&entry->verified, false);
-            }
-            *out = *slot;
-            slot_drop(cache, cache->hand + 1);
-            return true;
+        if (hand_spares(cache, slot)) {
+            line_leave(cache, place);
+            line_join(cache, place);
+            continue;
         }
+        if (slot->entry != NULL)
+            forget_idle(slot->entry);
+        *out = *slot;
+        slot_drop(cache, place);
+        return true;
     }
+    if (cache->slot_count > IN_VAIN_SLOTS)
+        cache->in_vain_until_ms = now + IN_VAIN_MS;
     return false;
 }
 
@@ -294,12 +373,18 @@ static void look_at_free_space(struct blob_cache *cache)
 
 int cache_make_room(struct blob_cache *cache, uint64_t bytes)
 {
+    const struct blob_cache_keeper *keeper = cache->options.keeper;
     struct cache_slot victim;
     bool full, found = true;
 
     pthread_mutex_lock(&cache->lock);
     look_at_free_space(cache);
     full = is_full(cache, bytes, false);
+    if (full && keeper != NULL && cache_now_ms(cache) >= cache->in_vain_until_ms) {
+        pthread_mutex_unlock(&cache->lock);
+        keeper->look(keeper->context);
+        pthread_mutex_lock(&cache->lock);
+    }
     while (full && found) {
         found = take_victim(cache, &victim);
         if (!found)

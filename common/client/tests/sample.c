@@ -355,3 +355,36 @@ void temporary_remove(char *path)
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(path);
 }
+
+struct blob_entry *sample_entry(struct blob_cache *cache, const struct sample *sample)
+{
+    struct blob_key key = sample_key(sample);
+    struct blob_entry *entry = NULL;
+
+    assert_int_equal(blob_cache_entry(cache, &key, &entry, NULL), 0);
+    return entry;
+}
+
+void sample_levels(struct blob_entry *entry, const struct sample *sample)
+{
+    uint64_t size = blob_levels_size(sample->size);
+
+    if (size > 0)
+        assert_int_equal(blob_entry_set_levels(entry, sample->merkle, (size_t)size, NULL), 0);
+}
+
+int sample_put(struct blob_entry *entry, const struct sample *sample, uint64_t piece)
+{
+    const uint8_t *bytes = sample->bytes + piece * BLOB_PIECE_SIZE;
+    size_t size = (size_t)blob_piece_size(sample->size, piece);
+
+    assert_int_equal(blob_entry_verify(entry, piece, bytes, size, NULL), 0);
+    return blob_entry_put(entry, piece, bytes, size);
+}
+
+void sample_fill(struct blob_entry *entry, const struct sample *sample)
+{
+    sample_levels(entry, sample);
+    for (uint64_t piece = 0; piece < blob_piece_count(sample->size); piece++)
+        assert_int_equal(sample_put(entry, sample, piece), 0);
+}

@@ -23,6 +23,11 @@ struct sample {
 struct sample *sample_new(size_t size, uint32_t seed);
 void sample_free(struct sample *sample);
 struct blob_key sample_key(const struct sample *sample);
+/* Its entry; its levels and pieces, put into it. */
+struct blob_entry *sample_entry(struct blob_cache *cache, const struct sample *sample);
+void sample_levels(struct blob_entry *entry, const struct sample *sample);
+int sample_put(struct blob_entry *entry, const struct sample *sample, uint64_t piece);
+void sample_fill(struct blob_entry *entry, const struct sample *sample);
 
 /* What the server does to answers about the bytes (or the merkle object, LIE_MERKLE...). */
 enum lie {

@@ -46,39 +46,6 @@ static struct blob_cache *open_cache(const char *folder, uint64_t quota)
     return cache;
 }
 
-static struct blob_entry *entry_of(struct blob_cache *cache, const struct sample *sample)
-{
-    struct blob_key key = sample_key(sample);
-    struct blob_entry *entry = NULL;
-
-    assert_int_equal(blob_cache_entry(cache, &key, &entry, NULL), 0);
-    return entry;
-}
-
-static void set_levels(struct blob_entry *entry, const struct sample *sample)
-{
-    uint64_t size = blob_levels_size(sample->size);
-
-    if (size > 0)
-        assert_int_equal(blob_entry_set_levels(entry, sample->merkle, (size_t)size, NULL), 0);
-}
-
-static int put(struct blob_entry *entry, const struct sample *sample, uint64_t piece)
-{
-    const uint8_t *bytes = sample->bytes + piece * BLOB_PIECE_SIZE;
-    size_t size = (size_t)blob_piece_size(sample->size, piece);
-
-    assert_int_equal(blob_entry_verify(entry, piece, bytes, size, NULL), 0);
-    return blob_entry_put(entry, piece, bytes, size);
-}
-
-static void fill(struct blob_entry *entry, const struct sample *sample)
-{
-    set_levels(entry, sample);
-    for (uint64_t piece = 0; piece < blob_piece_count(sample->size); piece++)
-        assert_int_equal(put(entry, sample, piece), 0);
-}
-
 static void assert_whole(struct blob_entry *entry, const struct sample *sample)
 {
     uint8_t *out = malloc(sample->size);
@@ -112,12 +79,12 @@ static void what_is_put_can_be_read(void **state)
         struct blob_cache *cache = open_cache(folder, 0);
 
         for (size_t i = 0; i < 2; i++) {
-            struct blob_entry *entry = entry_of(cache, samples[i]);
+            struct blob_entry *entry = sample_entry(cache, samples[i]);
             uint8_t byte;
 
             if (round == 0) {
                 assert_int_equal(blob_entry_read(entry, 0, &byte, 1), -EAGAIN);
-                fill(entry, samples[i]);
+                sample_fill(entry, samples[i]);
             }
             assert_whole(entry, samples[i]);
             assert_true(blob_entry_is_complete(entry));
@@ -150,7 +117,7 @@ static void others_may_not_write_to_it(void **state)
 static void wrong_bytes_are_not_verified(void **state)
 {
     struct blob_cache *cache = open_cache(NULL, 0);
-    struct blob_entry *entry = entry_of(cache, large);
+    struct blob_entry *entry = sample_entry(cache, large);
     uint8_t *piece = malloc(BLOB_PIECE_SIZE);
     uint8_t *levels = malloc((size_t)blob_levels_size(large->size));
 
@@ -162,7 +129,7 @@ static void wrong_bytes_are_not_verified(void **state)
                                            NULL),
                      -EBADMSG);
     assert_int_equal(blob_entry_set_levels(entry, levels, 10, NULL), -EBADMSG);
-    set_levels(entry, large);
+    sample_levels(entry, large);
     assert_int_equal(blob_entry_verify(entry, 0, piece, BLOB_PIECE_SIZE, NULL), 0);
     piece[9] ^= 1;
     assert_int_equal(blob_entry_verify(entry, 0, piece, BLOB_PIECE_SIZE, NULL), -EBADMSG);
@@ -195,20 +162,20 @@ static void damage_is_found_dropped_and_healed(void **state)
 {
     char *folder = temporary_new();
     struct blob_cache *cache = open_cache(folder, 0);
-    struct blob_entry *entry = entry_of(cache, large), *other = entry_of(cache, small);
+    struct blob_entry *entry = sample_entry(cache, large), *other = sample_entry(cache, small);
     struct blob_cache_stats stats;
     uint8_t bytes[100];
 
-    fill(entry, large);
-    fill(other, small);
+    sample_fill(entry, large);
+    sample_fill(other, small);
     blob_entry_unref(entry);
     blob_entry_unref(other);
     blob_cache_close(cache);
     damage(file_of(folder, "obj", large, true), 2 * BLOB_PIECE_SIZE + 5);
     damage(file_of(folder, "obj", small, true), 69999);
     cache = open_cache(folder, 0);
-    entry = entry_of(cache, large);
-    other = entry_of(cache, small);
+    entry = sample_entry(cache, large);
+    other = sample_entry(cache, small);
     assert_int_equal(blob_entry_read(entry, 0, bytes, 100), 0);
     assert_int_equal(blob_entry_read(entry, 2 * BLOB_PIECE_SIZE + 1000, bytes, 100), -EAGAIN);
     assert_int_equal(blob_entry_read(other, 0, bytes, 1), -EAGAIN);
@@ -218,8 +185,8 @@ static void damage_is_found_dropped_and_healed(void **state)
     assert_int_equal(blob_entry_read(entry, 3 * BLOB_PIECE_SIZE, bytes, 100), 0);
     assert_memory_equal(bytes, large->bytes + 3 * BLOB_PIECE_SIZE, 100);
     assert_false(blob_entry_is_complete(entry));
-    assert_int_equal(put(entry, large, 2), 0);
-    fill(other, small);
+    assert_int_equal(sample_put(entry, large, 2), 0);
+    sample_fill(other, small);
     assert_whole(entry, large);
     assert_whole(other, small);
     blob_cache_flush(cache);
@@ -257,32 +224,32 @@ static void what_replaces_garbage_is_kept(void **state)
     for (int what = 0; what < 4; what++) { /* bits: only a part; all that is read comes first */
         char *folder = temporary_new();
         struct blob_cache *cache = open_cache(folder, 0);
-        struct blob_entry *entry = entry_of(cache, large);
+        struct blob_entry *entry = sample_entry(cache, large);
         uint64_t count = blob_piece_count(large->size), begin = (what & 1) != 0 ? 1 : 0;
         uint8_t bytes[100];
 
-        set_levels(entry, large);
+        sample_levels(entry, large);
         for (uint64_t piece = begin; piece < count; piece++)
-            assert_int_equal(put(entry, large, piece), 0);
+            assert_int_equal(sample_put(entry, large, piece), 0);
         blob_entry_unref(entry);
         blob_cache_close(cache);
         overwrite(file_of(folder, begin > 0 ? "part" : "obj", large, begin == 0));
         cache = open_cache(folder, 0);
-        entry = entry_of(cache, large);
+        entry = sample_entry(cache, large);
         for (uint64_t piece = 0; piece < count; piece++) {
             assert_int_equal(blob_entry_read(entry, piece * BLOB_PIECE_SIZE, bytes, 10), -EAGAIN);
             if ((what & 2) != 0)
                 continue;
-            assert_int_equal(put(entry, large, piece), 0);
+            assert_int_equal(sample_put(entry, large, piece), 0);
             blob_cache_flush(cache);
         }
         for (uint64_t piece = 0; piece < count && (what & 2) != 0; piece++)
-            assert_int_equal(put(entry, large, piece), 0);
+            assert_int_equal(sample_put(entry, large, piece), 0);
         blob_entry_unref(entry);
         blob_cache_close(cache);
         assert_int_equal(access(file_of(folder, "obj", large, true), F_OK), 0);
         cache = open_cache(folder, 0);
-        entry = entry_of(cache, large);
+        entry = sample_entry(cache, large);
         assert_true(blob_entry_is_complete(entry));
         assert_whole(entry, large);
         blob_entry_unref(entry);
@@ -298,10 +265,10 @@ static void other_damage_is_no_error_either(void **state)
 
     for (int what = 0; what < 5; what++) {
         struct blob_cache *cache = open_cache(folder, 0);
-        struct blob_entry *entry = entry_of(cache, large);
+        struct blob_entry *entry = sample_entry(cache, large);
         char path[512];
 
-        fill(entry, large);
+        sample_fill(entry, large);
         blob_entry_unref(entry);
         blob_cache_close(cache);
         (void)snprintf(path, sizeof(path), "%s", file_of(folder, "obj", large, true));
@@ -326,13 +293,13 @@ static void other_damage_is_no_error_either(void **state)
             break;
         }
         cache = open_cache(folder, 0);
-        entry = entry_of(cache, large);
+        entry = sample_entry(cache, large);
         assert_int_equal(blob_entry_read(entry, 0, bytes, 100), -EAGAIN);
         if (what == 2)
             rmdir(path);
-        set_levels(entry, large);
+        sample_levels(entry, large);
         if (what < 4)
-            fill(entry, large);
+            sample_fill(entry, large);
         assert_whole(entry, large);
         blob_entry_unref(entry);
         blob_cache_close(cache);
@@ -344,10 +311,10 @@ static void damage_while_it_is_open(void **state)
 {
     char *folder = temporary_new();
     struct blob_cache *cache = open_cache(folder, 0);
-    struct blob_entry *entry = entry_of(cache, large);
+    struct blob_entry *entry = sample_entry(cache, large);
     uint8_t bytes[100];
 
-    fill(entry, large);
+    sample_fill(entry, large);
     blob_cache_flush(cache);
     assert_whole(entry, large);
     /* cut while it is in use: reads as absent, not as zeros */
@@ -381,15 +348,15 @@ static void kill_while_it_writes(void **state)
                 cache = open_cache(folder, 0);
                 if (i == 0 && write(begun[1], "x", 1) != 1)
                     _exit(1);
-                entry = entry_of(cache, large);
+                entry = sample_entry(cache, large);
                 if (i % 3 == 2)
                     blob_entry_drop(entry);
-                fill(entry, large);
+                sample_fill(entry, large);
                 blob_entry_unref(entry);
-                entry = entry_of(cache, small);
+                entry = sample_entry(cache, small);
                 if (i % 3 == 2)
                     blob_entry_drop(entry);
-                fill(entry, small);
+                sample_fill(entry, small);
                 blob_entry_unref(entry);
                 blob_cache_close(cache);
             }
@@ -401,7 +368,7 @@ static void kill_while_it_writes(void **state)
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         cache = open_cache(folder, 0);
-        entry = entry_of(cache, large);
+        entry = sample_entry(cache, large);
         for (uint64_t piece = 0; piece < blob_piece_count(large->size); piece++) {
             size_t size = (size_t)blob_piece_size(large->size, piece);
 
@@ -410,10 +377,10 @@ static void kill_while_it_writes(void **state)
                 found++;
             }
         }
-        fill(entry, large);
+        sample_fill(entry, large);
         assert_whole(entry, large);
         blob_entry_unref(entry);
-        entry = entry_of(cache, small);
+        entry = sample_entry(cache, small);
         if (blob_entry_read(entry, 0, out, small->size) == 0)
             assert_memory_equal(out, small->bytes, small->size);
         blob_entry_unref(entry);
@@ -428,16 +395,16 @@ static void a_part_is_found_again(void **state)
 {
     char *folder = temporary_new();
     struct blob_cache *cache = open_cache(folder, 0);
-    struct blob_entry *entry = entry_of(cache, large);
+    struct blob_entry *entry = sample_entry(cache, large);
     uint8_t bytes[100];
 
-    set_levels(entry, large);
-    assert_int_equal(put(entry, large, 1), 0);
-    assert_int_equal(put(entry, large, 4), 0);
+    sample_levels(entry, large);
+    assert_int_equal(sample_put(entry, large, 1), 0);
+    assert_int_equal(sample_put(entry, large, 4), 0);
     blob_entry_unref(entry);
     blob_cache_close(cache);
     cache = open_cache(folder, 0);
-    entry = entry_of(cache, large);
+    entry = sample_entry(cache, large);
     assert_true(blob_entry_has(entry, 1));
     assert_false(blob_entry_has(entry, 0));
     assert_int_equal(blob_entry_cached_bytes(entry), 2 * BLOB_PIECE_SIZE);
@@ -447,7 +414,7 @@ static void a_part_is_found_again(void **state)
     /* and its damage too */
     damage(file_of(folder, "part", large, false), 4 * BLOB_PIECE_SIZE + 1);
     assert_int_equal(blob_entry_read(entry, 4 * BLOB_PIECE_SIZE + 500, bytes, 100), -EAGAIN);
-    fill(entry, large);
+    sample_fill(entry, large);
     assert_whole(entry, large);
     blob_entry_unref(entry);
     blob_cache_close(cache);
@@ -467,11 +434,12 @@ static void two_processes_share_it(void **state)
             bool right = true;
 
             for (int i = 0; i < 20 && right; i++) {
-                struct blob_entry *entry = entry_of(cache, large);
+                struct blob_entry *entry = sample_entry(cache, large);
 
-                set_levels(entry, large);
+                sample_levels(entry, large);
                 for (uint64_t piece = 0; piece < blob_piece_count(large->size); piece++)
-                    put(entry, large, (piece + (uint64_t)p * 2) % blob_piece_count(large->size));
+                    sample_put(entry, large,
+                               (piece + (uint64_t)p * 2) % blob_piece_count(large->size));
                 if (blob_entry_read(entry, 0, out, large->size) == 0)
                     right = memcmp(out, large->bytes, large->size) == 0;
                 if (i % 5 == p)
@@ -502,19 +470,19 @@ static void what_one_brings_the_other_finds(void **state)
     const struct blob_cache_options timed = { .now_ms = tell_time };
     char *folder = temporary_new();
     struct blob_cache *a = open_cache(folder, 0), *b = NULL;
-    struct blob_entry *of_a = entry_of(a, large), *of_b;
+    struct blob_entry *of_a = sample_entry(a, large), *of_b;
     uint8_t bytes[10];
 
     told_ms = 5000;
     assert_int_equal(blob_cache_open(folder, &timed, &b, NULL), 0);
-    of_b = entry_of(b, large);
+    of_b = sample_entry(b, large);
 
     assert_int_equal(blob_entry_read(of_b, 0, bytes, 10), -EAGAIN);
-    set_levels(of_a, large);
-    set_levels(of_b, large);
-    assert_int_equal(put(of_a, large, 0), 0);
-    assert_int_equal(put(of_b, large, 1), -ENOSPC); /* the part is the other's */
-    fill(of_a, large);
+    sample_levels(of_a, large);
+    sample_levels(of_b, large);
+    assert_int_equal(sample_put(of_a, large, 0), 0);
+    assert_int_equal(sample_put(of_b, large, 1), -ENOSPC); /* the part is the other's */
+    sample_fill(of_a, large);
     blob_cache_flush(a);
     told_ms += 999;
     assert_int_equal(blob_entry_read(of_b, 0, bytes, 10), -EAGAIN); /* it looks once a second */
@@ -542,9 +510,9 @@ static void a_false_pair_of_digests_is_not_kept(void **state)
 
         key.name = digest_of("somebody else", 13);
         assert_int_equal(blob_cache_entry(cache, &key, &entry, NULL), 0);
-        set_levels(entry, samples[i]);
+        sample_levels(entry, samples[i]);
         for (uint64_t piece = 0; piece < blob_piece_count(samples[i]->size); piece++)
-            put(entry, samples[i], piece);
+            sample_put(entry, samples[i], piece);
         blob_cache_flush(cache);
         blob_entry_unref(entry);
         honest = NULL;
@@ -575,26 +543,26 @@ static void a_piece_comes_while_the_whole_is_hashed(void **state)
     char *folder = temporary_new(), *path;
     struct sample *huge = sample_new(32 * MIB, 9);
     struct blob_cache *cache = open_cache(folder, 0);
-    struct blob_entry *entry = entry_of(cache, huge);
+    struct blob_entry *entry = sample_entry(cache, huge);
     const uint64_t last = blob_piece_count(huge->size) - 1;
     uint64_t before, deadline = clock_monotonic_ms() + 20000;
     int fd;
 
-    set_levels(entry, huge);
+    sample_levels(entry, huge);
     for (uint64_t piece = 0; piece < last; piece++)
-        assert_int_equal(put(entry, huge, piece), 0);
+        assert_int_equal(sample_put(entry, huge, piece), 0);
     path = file_of(folder, "part", huge, false);
     fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, "damage", 6, 0), 6);
     before = bytes_read();
-    assert_int_equal(put(entry, huge, last), 0); /* from here on it is hashed, behind */
+    assert_int_equal(sample_put(entry, huge, last), 0); /* from here on it is hashed, behind */
     while (bytes_read() < before + BLOB_PIECE_SIZE)
         assert_true(clock_monotonic_ms() < deadline);
     assert_int_equal(pwrite(fd, huge->bytes, 6, 0), 6);
     close(fd);
     blob_cache_flush(cache);
-    assert_int_equal(put(entry, huge, 0), 0);
+    assert_int_equal(sample_put(entry, huge, 0), 0);
     blob_cache_flush(cache);
     assert_true(blob_entry_is_complete(entry));
     assert_whole(entry, huge);
@@ -619,10 +587,10 @@ static void a_full_disk_is_no_error(void **state)
     }
     (void)snprintf(path, sizeof(path), "%s/cache", folder);
     cache = open_cache(path, 0);
-    entry = entry_of(cache, large);
-    set_levels(entry, large);
+    entry = sample_entry(cache, large);
+    sample_levels(entry, large);
     for (uint64_t piece = 0; piece < blob_piece_count(large->size); piece++)
-        put(entry, large, piece);
+        sample_put(entry, large, piece);
     blob_cache_stats(cache, &stats);
     assert_true(stats.refused > 0);
     assert_true(stats.degraded);
@@ -634,8 +602,8 @@ static void a_full_disk_is_no_error(void **state)
     /* read-only: what is there is read, nothing else fails */
     assert_int_equal(mount(NULL, folder, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
     cache = open_cache(path, 0);
-    entry = entry_of(cache, small);
-    assert_int_equal(put(entry, small, 0), -ENOSPC);
+    entry = sample_entry(cache, small);
+    assert_int_equal(sample_put(entry, small, 0), -ENOSPC);
     blob_entry_unref(entry);
     blob_cache_close(cache);
     assert_int_equal(umount2(folder, MNT_DETACH), 0);
@@ -654,11 +622,11 @@ static void the_quota_holds(void **state)
 
     for (size_t i = 0; i < count; i++)
         samples[i] = sample_new(size, (uint32_t)i + 100);
-    held = entry_of(cache, samples[0]);
+    held = sample_entry(cache, samples[0]);
     for (size_t i = 0; i < count; i++) {
-        struct blob_entry *entry = entry_of(cache, samples[i]);
+        struct blob_entry *entry = sample_entry(cache, samples[i]);
 
-        assert_int_equal(put(entry, samples[i], 0), 0);
+        assert_int_equal(sample_put(entry, samples[i], 0), 0);
         blob_entry_unref(entry);
         blob_cache_stats(cache, &stats);
         assert_true(stats.bytes <= 20 * size);
@@ -674,7 +642,7 @@ static void the_quota_holds(void **state)
     assert_in_range(stats.bytes, 17 * size, 20 * size);
     unsigned present = 0;
     for (size_t i = 0; i < count; i++) {
-        struct blob_entry *entry = entry_of(cache, samples[i]);
+        struct blob_entry *entry = sample_entry(cache, samples[i]);
 
         if (blob_entry_read(entry, 0, &byte, 1) == 0) {
             assert_int_equal(byte, samples[i]->bytes[0]);
@@ -717,12 +685,12 @@ static void complete_files_can_be_opened(void **state)
 {
     char *folder = temporary_new();
     struct blob_cache *cache = open_cache(folder, 0);
-    struct blob_entry *entry = entry_of(cache, large);
+    struct blob_entry *entry = sample_entry(cache, large);
     uint8_t bytes[16];
     int fd = -1;
 
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
-    fill(entry, large);
+    sample_fill(entry, large);
     blob_cache_flush(cache);
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), 0);
     assert_int_equal(pread(fd, bytes, 16, 1000), 16);
@@ -732,7 +700,7 @@ static void complete_files_can_be_opened(void **state)
     blob_cache_close(cache);
     damage(file_of(folder, "obj", large, true), 3 * MIB);
     cache = open_cache(folder, 0);
-    entry = entry_of(cache, large);
+    entry = sample_entry(cache, large);
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
     blob_entry_unref(entry);
     blob_cache_close(cache);
