@@ -115,9 +115,10 @@ struct blob_fetch *blob_fetch_free(struct blob_fetch *engine)
     engine->is_closing = true;
     http_timer_clear(engine->loop, &engine->tick);
     do {
-        http_loop_run_once(engine->loop, engine->jobs > 0 ? CLOSING_TURN_MS : 0, NULL);
+        http_loop_run_once(engine->loop, engine->jobs + engine->packs > 0 ? CLOSING_TURN_MS : 0,
+                           NULL);
         end_all(engine);
-    } while (engine->jobs > 0 || atomic_load(&engine->reads) > 0 ||
+    } while (engine->jobs > 0 || engine->packs > 0 || atomic_load(&engine->reads) > 0 ||
              atomic_load(&engine->aheads) > 0);
     http_timer_clear(engine->loop, &engine->tick);
     while (engine->spare_count > 0)

@@ -91,6 +91,31 @@ void blob_read_cancel(struct blob_read *read);
 int blob_fetch_complete(struct blob_object *object, uint64_t deadline_ms, blob_read_done *done,
                         void *context, struct error *err);
 
+/*
+ * Many small objects (of at most BLOB_PIECE_SIZE, none twice) by one request, into the cache. Each
+ * is verified like any other; what does not come, or comes wrong, is left for reads and
+ * blob_fetch_complete, which have every server and every try. Loop thread.
+ *
+ * `awaited`: somebody reads one of them: reads of all of them wait for the pack instead of asking
+ * for themselves. Else it comes behind, and reads of its objects take their own way.
+ *
+ * -ENOSPC: the cache keeps nothing at the moment. done: 0 when the answer came to its end, whatever
+ * was in it.
+ */
+struct blob_pack {
+    const char *project, *app, *version; /* whose objects they are */
+    struct blob_object **objects;        /* copied; referenced until done */
+    size_t count;                        /* 1 .. BLOB_PACK_MAX */
+    bool awaited;
+    blob_read_done *done; /* or NULL */
+    void *context;
+};
+#define BLOB_PACK_MAX 1024
+int blob_fetch_pack(struct blob_fetch *engine, const struct blob_pack *pack, struct error *err);
+
+/* True while somebody waits for bytes: what is fetched ahead had better wait. Loop thread. */
+bool blob_fetch_is_busy(const struct blob_fetch *engine);
+
 /* Streams the object from its start: pieces in order, each verified, each given once, from cache
  * or network. The bytes are valid inside on_bytes; its non-zero return ends the stream with that
  * code. At most `ahead` pieces wait in memory. For whoever writes whole files (pull). Loop

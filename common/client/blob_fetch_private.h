@@ -84,6 +84,7 @@ struct blob_object {
     struct http_post ahead_post;
 
     struct piece *pieces; /* loop thread, as all below */
+    uint32_t packs;       /* that bring it, and that reads wait for */
     struct blob_read *reads;
     struct bad_piece *bad;
     enum levels_state levels;
@@ -146,6 +147,7 @@ struct blob_fetch {
     uint64_t buffer_bytes;
     size_t jobs;        /* at workers */
     size_t backgrounds; /* reads without `out` */
+    size_t packs;       /* in progress */
     struct http_timer tick;
     bool is_closing;
 

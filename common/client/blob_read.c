@@ -334,6 +334,8 @@ static void read_plan(struct blob_read *read)
 
     if (object->retry.place != 0 || object->engine->is_closing)
         return; /* the timer comes back here */
+    if (object->packs > 0 && read->out != NULL)
+        return; /* as does the pack's end */
     if (object->key.size > BLOB_PIECE_SIZE) {
         enum levels_state before = object->levels;
 
