@@ -19,11 +19,12 @@ struct error;
  *     DIR/bad/<name>         objects that were found wrong and set aside (blob_check.h)
  *
  * Only bytes that were verified are put in. What comes out is checked again against the merkle tree
- * at its first use in this process, whatever the last shutdown was like: the bits of a .m file are
- * a hint, and a damaged piece is dropped, counted and reads as absent. Of objects larger than a
- * piece the data is synced before the bitmap that tells of it, and before the rename to the
- * complete name; the sync runs behind, on the cache's own thread, and no reader waits for it. Blobs
- * are also checked against their SHA-256, whole, before they get that name.
+ * at its first use in this process, and again when the times of a complete file have changed:
+ * whatever the last shutdown was like, the bits of a .m file are a hint, and a damaged piece is
+ * dropped, counted and reads as absent. Of objects larger than a piece the data is synced before
+ * the bitmap that tells of it, and before the rename to the complete name; the sync runs behind, on
+ * the cache's own thread, and no reader waits for it. Blobs are also checked against their SHA-256,
+ * whole, before they get that name.
  *
  * A full, read-only or failing disk (-ENOSPC, -EDQUOT, -EROFS, -EIO, -EMFILE ...) is no error for
  * anyone: blob_cache_put says -ENOSPC, nothing is kept, and the cache tries again after a while.

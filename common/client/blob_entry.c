@@ -333,6 +333,19 @@ static bool has_pieces(struct blob_entry *entry, uint64_t first, uint64_t last)
     return false;
 }
 
+/* Who writes to a complete file, or sets it aside, changes its times: all of it is to be checked
+ * again. What a disk loses by itself changes none (entry locked). */
+static void doubt_changed(struct blob_entry *entry, const struct cache_file *file)
+{
+    struct file_info now;
+
+    if (entry->place != PLACE_COMPLETE || !entry->has_info || file_info(file->fd, &now, NULL) < 0 ||
+        file_info_unchanged(&entry->info, &now))
+        return;
+    piece_map_fill(&entry->verified, false);
+    entry->info = now;
+}
+
 int blob_entry_read(struct blob_entry *entry, uint64_t offset, void *out, size_t size)
 {
     struct cache_file *file;
@@ -355,6 +368,7 @@ int blob_entry_read(struct blob_entry *entry, uint64_t offset, void *out, size_t
         pthread_mutex_unlock(&entry->lock);
         return -EAGAIN;
     }
+    doubt_changed(entry, file);
     pthread_mutex_unlock(&entry->lock);
     for (uint64_t piece = first; piece <= last && r == 0; piece++) {
         uint64_t begin = piece * BLOB_PIECE_SIZE;

@@ -294,8 +294,8 @@ static bool may_not_go(struct blob_cache *cache, const struct cache_slot *slot)
 /*
  * The clock's hand over segments: what was read since it passed rises by one and stays; else it
  * sinks by one; what is in the lowest and was not read goes. So what was read in several rounds
- * outlives a flood of what is read once, or was only fetched ahead. What is new joins where the hand
- * has just passed: it has a whole round before it.
+ * outlives a flood of what is read once, or was only fetched ahead. What is new joins where the
+ * hand has just passed: it has a whole round before it.
  */
 static bool hand_spares(struct blob_cache *cache, struct cache_slot *slot)
 {

@@ -86,7 +86,7 @@ static int move_to_complete(struct blob_entry *entry)
         return r;
     directory_remove_file(root, map, NULL);
     entry->place = PLACE_COMPLETE;
-    entry->has_info = false;
+    entry->has_info = directory_info(root, complete, &entry->info, NULL) == 0;
     cache_slot_set(entry->cache, entry->key.kind, &entry->key.name, true, entry->key.size, entry);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/map.h"
@@ -306,6 +307,62 @@ int known_versions_list(struct known_versions *known, known_versions_each *each,
         r = each(context, project, app, version, value, err);
     }
     pthread_mutex_unlock(&known->lock);
+    return r;
+}
+
+/* Of every store ------------------------------------------------------------- */
+
+struct search {
+    const char *directory, *project, *app, *version;
+    known_versions_each *each;
+    void *context;
+    bool found;
+};
+
+static int search_file(void *context, const char *name, enum file_kind kind, struct error *err)
+{
+    struct search *search = context;
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    struct known_versions known = { .facts = map_init() };
+    struct known_version fact;
+    struct span key;
+    void *value;
+    size_t at = 0;
+    int r = 0;
+
+    if (strncmp(name, "versions-", 9) != 0)
+        return 0;
+    pthread_mutex_init(&known.lock, NULL);
+    buf_format(&path, "%s/%s", search->directory, name);
+    r = buf_check(&path, err);
+    if (r == 0)
+        r = fact_log_read(buf_text(&path), take_line, &known, err);
+    if (r == 0 && known_versions_get(&known, search->project, search->app, search->version, &fact,
+                                     NULL) == 0) {
+        search->found = true;
+        r = search->each(search->context, search->project, search->app, search->version, &fact,
+                         err);
+    }
+    while (map_next(&known.facts, &at, &key, &value))
+        memory_free(value);
+    map_release(&known.facts);
+    pthread_mutex_destroy(&known.lock);
+    return r;
+}
+
+int known_versions_find(const char *directory, const char *project, const char *app,
+                        const char *version, known_versions_each *each, void *context,
+                        struct error *err)
+{
+    struct search search = { directory, project, app, version, each, context, false };
+    struct directory *place = NULL;
+    int r = directory_open(directory, &place, err);
+
+    if (r == 0)
+        r = directory_list(place, "", search_file, &search, err);
+    directory_close(place);
+    if (r == 0 && !search.found)
+        return error_set(err, -ENOENT, "%s/%s/%s was never seen here", project, app, version);
     return r;
 }
 

@@ -68,6 +68,12 @@ typedef int known_versions_each(void *context, const char *project, const char *
 int known_versions_list(struct known_versions *known, known_versions_each *each, void *context,
                         struct error *err);
 
+/* Every fact of a name below `directory`, whatever store and scope it is of: for whoever looks at a
+ * cache without a token. -ENOENT: none. */
+int known_versions_find(const char *directory, const char *project, const char *app,
+                        const char *version, known_versions_each *each, void *context,
+                        struct error *err);
+
 int known_versions_reload(struct known_versions *known, struct error *err);
 bool known_versions_is_durable(struct known_versions *known);
 

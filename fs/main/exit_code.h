@@ -17,5 +17,6 @@ enum exit_place {
 #define EXIT_NOT_REACHED 7
 #define EXIT_INTEGRITY 8
 #define EXIT_LOCAL 9
+#define EXIT_INTERRUPTED 130
 
 int exit_code_of(enum exit_place place, int code);

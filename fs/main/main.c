@@ -25,6 +25,10 @@ enum verb {
     VERB_MOUNT,
     VERB_UMOUNT,
     VERB_STATUS,
+    VERB_PIN,
+    VERB_UNPIN,
+    VERB_PREFETCH,
+    VERB_VERIFY,
     VERB_STAT,
     VERB_UPGRADE,
     VERB_VERSION,
@@ -47,12 +51,25 @@ static const struct option_spec json_flags[] = {
     { 0 },
 };
 
+static const struct option_spec verify_flags[] = {
+    { "cache", 0, OPTION_TEXT, "DIR", "a cache without a mount" },
+    { "json", 0, OPTION_SWITCH, NULL, "print JSON" },
+    { 0 },
+};
+
 static const struct verb_spec verbs[] = {
     { "mount", "SERVER MOUNTPOINT", 0, 2, "show what is on a server; returns when it answers",
       mount_flags, VERB_MOUNT },
     { "umount", "MOUNTPOINT", 1, 1, "unmount", umount_flags, VERB_UMOUNT },
     { "status", "[MOUNTPOINT]", 0, 1, "what a mount does, or every mount of this user", json_flags,
       VERB_STATUS },
+    { "pin", "MOUNTPOINT P/A/V", 2, 2, "have a version stay in the cache, whole", json_flags,
+      VERB_PIN },
+    { "unpin", "MOUNTPOINT P/A/V", 2, 2, "let it be evicted again", NULL, VERB_UNPIN },
+    { "prefetch", "MOUNTPOINT P/A/V", 2, 2, "have a version come into the cache, and wait",
+      json_flags, VERB_PREFETCH },
+    { "verify", "[MOUNTPOINT] [P/A/V]", 0, 2, "hash what is in the cache again", verify_flags,
+      VERB_VERIFY },
     { "stat", "PATH", 1, 1, "digests, state and version of what is at a path", json_flags,
       VERB_STAT },
     { "upgrade", "MOUNTPOINT", 1, 1, "go on with the program that is on disk now", NULL,
@@ -95,6 +112,14 @@ static int run(const struct options *options, struct error *err)
         return verb_umount(options, err);
     case VERB_STATUS:
         return verb_status(options, err);
+    case VERB_PIN:
+        return verb_pin(options, err);
+    case VERB_UNPIN:
+        return verb_unpin(options, err);
+    case VERB_PREFETCH:
+        return verb_prefetch(options, err);
+    case VERB_VERIFY:
+        return verb_verify(options, err);
     case VERB_STAT:
         return verb_stat(options, err);
     case VERB_UPGRADE:

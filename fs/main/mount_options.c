@@ -22,6 +22,10 @@
 #define CACHE_SIZE (10ull * 1024 * 1024 * 1024)
 #define CACHE_SIZE_MAX (1ull << 53)
 #define CACHE_FREE_PERCENT 5
+#define SCRUB_RATE (8ull * 1024 * 1024)
+#define SCRUB_RATE_LEAST 4096
+#define SCRUB_EVERY_MS (24ull * 60 * 60 * 1000)
+#define SCRUB_EVERY_MAX_MS (365ull * 24 * 60 * 60 * 1000)
 #define ROOT_CACHE "/var/cache/kkartifact"
 
 struct mount_option {
@@ -96,17 +100,55 @@ static int set_cache_free(struct mount_options *options, const char *value, stru
     return 0;
 }
 
-static int set_deadline(struct mount_options *options, const char *value, struct error *err)
+static int set_time(uint64_t *at, const char *value, uint64_t most_ms, struct error *err)
 {
     uint64_t ms = 0;
-    int r = number_parse_duration(span_text(value), DEADLINE_MAX_MS, &ms, err);
+    int r = number_parse_duration(span_text(value), most_ms, &ms, err);
 
     if (r < 0)
         return error_set(err, -EINVAL, "not a time such as 30s, 500ms or 5m");
     if (ms == 0)
         return error_set(err, -EINVAL, "no time at all");
-    options->deadline_ms = ms;
+    *at = ms;
     return 0;
+}
+
+static int set_deadline(struct mount_options *options, const char *value, struct error *err)
+{
+    return set_time(&options->deadline_ms, value, DEADLINE_MAX_MS, err);
+}
+
+static int set_scrub_every(struct mount_options *options, const char *value, struct error *err)
+{
+    return set_time(&options->scrub_every_ms, value, SCRUB_EVERY_MAX_MS, err);
+}
+
+static int set_scrub_rate(struct mount_options *options, const char *value, struct error *err)
+{
+    uint64_t rate = 0;
+    int r = number_parse_size(span_text(value), CACHE_SIZE_MAX, &rate, err);
+
+    if (r < 0)
+        return r;
+    if (rate < SCRUB_RATE_LEAST)
+        return error_set(err, -EINVAL, "less than 4K a second");
+    options->scrub_rate = rate;
+    return 0;
+}
+
+static int set_prefetch(struct mount_options *options, const char *value, struct error *err)
+{
+    static const char *const words[] = {
+        [PREFETCH_AUTO] = "auto", [PREFETCH_NONE] = "none", [PREFETCH_ALL] = "all"
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        if (strcmp(value, words[i]) == 0) {
+            options->prefetch = (enum mount_prefetch)i;
+            return 0;
+        }
+    }
+    return error_set(err, -EINVAL, "neither auto nor none nor all");
 }
 
 static int set_strict_auth(struct mount_options *options, const char *value, struct error *err)
@@ -202,6 +244,12 @@ static const struct mount_option table[] = {
       set_cache_size },
     { "cache_free", "SIZE|N%", "left free on the cache's file system (default 5%)", false,
       set_cache_free },
+    { "prefetch", "auto|none|all", "what is fetched ahead of reads (default auto)", false,
+      set_prefetch },
+    { "scrub_rate", "SIZE", "of the cache hashed again in a second (default 8M)", false,
+      set_scrub_rate },
+    { "scrub_every", "TIME", "from one pass over the cache to the next (default 24h)", false,
+      set_scrub_every },
     { "deadline", "TIME", "longest wait for the server before EIO (default 30s)", false,
       set_deadline },
     { "strict_auth", NULL, "show nothing while the server refuses the token", false,
@@ -277,6 +325,8 @@ int mount_options_init(struct mount_options *options, struct error *err)
         .cache_size = CACHE_SIZE,
         .cache_free_percent = CACHE_FREE_PERCENT,
         .deadline_ms = DEADLINE_MS,
+        .scrub_rate = SCRUB_RATE,
+        .scrub_every_ms = SCRUB_EVERY_MS,
         .uid = getuid(),
         .gid = getgid(),
     };

@@ -19,6 +19,12 @@ struct error;
  *
  * Paths may be relative to the current directory; they are made absolute.
  */
+enum mount_prefetch {
+    PREFETCH_AUTO, /* what a reader seems to go to */
+    PREFETCH_NONE,
+    PREFETCH_ALL, /* and each version that is opened, whole */
+};
+
 struct mount_options {
     char **servers; /* the one that was named first is tried first */
     size_t server_count;
@@ -31,6 +37,9 @@ struct mount_options {
     uint64_t cache_free;           /* bytes, or */
     uint32_t cache_free_percent;   /* ... of the file system when cache_free is 0 */
     uint64_t deadline_ms;
+    enum mount_prefetch prefetch;
+    uint64_t scrub_rate;     /* bytes a second */
+    uint64_t scrub_every_ms; /* from the beginning of a pass to that of the next */
     bool strict_auth, xattr, insecure;
     bool noexec;      /* no program may be run from it */
     bool wants_write; /* rw was said: it will not be */

@@ -35,6 +35,9 @@ static const struct {
     MEMBER(MEMBER_NUMBER, cache_free),
     MEMBER(MEMBER_SMALL, cache_free_percent),
     MEMBER(MEMBER_NUMBER, deadline_ms),
+    MEMBER(MEMBER_SMALL, prefetch),
+    MEMBER(MEMBER_NUMBER, scrub_rate),
+    MEMBER(MEMBER_NUMBER, scrub_every_ms),
     MEMBER(MEMBER_BOOL, strict_auth),
     MEMBER(MEMBER_BOOL, xattr),
     MEMBER(MEMBER_BOOL, insecure),
@@ -44,6 +47,7 @@ static const struct {
     MEMBER(MEMBER_SMALL, umask),
 #undef MEMBER
 };
+_Static_assert(sizeof(enum mount_prefetch) == sizeof(uint32_t), "a small member");
 #define TABLE_SIZE (sizeof(table) / sizeof(*table))
 
 static void write_member(struct json_writer *writer, size_t index, const void *at)

@@ -21,6 +21,7 @@
 #include "common/client/blob_cache.h"
 #include "common/codec/json.h"
 #include "common/net/http_loop.h"
+#include "fs/care/care.h"
 #include "fs/control/control.h"
 #include "fs/control/control_path.h"
 #include "fs/holder/message.h"
@@ -61,6 +62,7 @@ static int tell_status(struct mounted *mounted, struct json_writer *writer)
     json_text(writer, "store", mounted->rooms.entry.store);
     json_text(writer, "version", KKARTIFACT_VERSION);
     ops_status_json(mounted->rooms.ops, writer);
+    care_status_json(mounted->rooms.care, writer);
     if (mounted->config != NULL) {
         worker_status(mounted->config, !atomic_load(&mounted->holder_gone), true, writer);
         return 0;
@@ -99,7 +101,7 @@ static int answer_control(void *context, const struct json_value *question,
     if (strcmp(ask, "stat") == 0 &&
         number_parse(span_text(node_text), UINT64_MAX, &node, NULL) == 0)
         return ops_node_json(mounted->rooms.ops, node, writer, err);
-    return error_set(err, -EINVAL, "this is not asked of a mount");
+    return care_answer(mounted->rooms.care, ask, question, writer, err);
 }
 
 static int start_control(struct mounted *mounted, struct error *err)
@@ -262,6 +264,8 @@ static int mount_it(struct mounted *mounted, struct error *err)
         r = start_control(mounted, err);
     if (r == 0)
         r = start_loop(mounted, err);
+    if (r == 0)
+        r = care_start(mounted->rooms.care, err);
     return r;
 }
 
@@ -331,6 +335,8 @@ int mounted_serve(struct mounted *mounted, const struct worker_config *config,
         r = start_loop(mounted, err);
     if (r == 0)
         r = message_send(socket, span_of(serving, sizeof(serving) - 1), NULL, 0, err);
+    if (r == 0)
+        r = care_start(mounted->rooms.care, err);
     return r;
 }
 

@@ -20,8 +20,10 @@
 #include "common/client/secret.h"
 #include "common/codec/digest.h"
 #include "common/net/http_loop.h"
+#include "fs/care/care.h"
 #include "fs/ids/ids.h"
 #include "fs/main/mount_options.h"
+#include "fs/pins/pins.h"
 #include "fs/reader/reader.h"
 #include "fs/tree_mount/tree_set.h"
 
@@ -69,8 +71,15 @@ static int open_cache(struct rooms *rooms, bool behind, struct error *err)
     if (options->cache_free == 0 && statvfs(options->cache, &system) == 0)
         cache.free_bytes =
             (uint64_t)system.f_blocks * system.f_frsize / 100 * options->cache_free_percent;
+    r = pins_open(options->cache, &rooms->pins, err);
+    if (r < 0)
+        return r;
+    cache.keeper = pins_keeper(rooms->pins);
     r = blob_cache_open(options->cache, &cache, &rooms->cache, err);
-    return r < 0 ? error_prefix(err, r, "cache") : 0;
+    if (r < 0)
+        return error_prefix(err, r, "cache");
+    pins_use(rooms->pins, rooms->cache);
+    return 0;
 }
 
 /* A directory of ours in the cache; NULL when it cannot be made: then nothing is kept there. */
@@ -117,6 +126,8 @@ static int open_engine(struct rooms *rooms, struct error *err)
                                          .memory_bytes = ENGINE_MEMORY };
     int r = workers_new(&rooms->workers, WORKERS, WORKERS_QUEUE, err);
 
+    if (rooms->options->prefetch == PREFETCH_NONE)
+        engine.window_bytes = BLOB_PIECE_SIZE;
     if (r == 0)
         r = blob_fetch_new(&rooms->engine, &engine, err);
     if (r == 0)
@@ -143,6 +154,15 @@ static int open_catalog(struct rooms *rooms, struct error *err)
     return catalog_new(&rooms->catalog, &options, err);
 }
 
+/* prefetch=all */
+static void tree_opened(void *context, const char *project, const char *app, const char *version)
+{
+    struct rooms *rooms = context;
+
+    if (rooms->care != NULL)
+        care_bring(rooms->care, project, app, version);
+}
+
 static int open_trees(struct rooms *rooms, struct error *err)
 {
     struct tree_set_options options = {
@@ -158,6 +178,10 @@ static int open_trees(struct rooms *rooms, struct error *err)
 
     rooms->records = place_in_cache(rooms, "records");
     options.records = rooms->records;
+    if (rooms->options->prefetch == PREFETCH_ALL) {
+        options.opened = tree_opened;
+        options.opened_context = rooms;
+    }
     return tree_set_new(&rooms->trees, &options, err);
 }
 
@@ -174,13 +198,37 @@ static int open_ops(struct rooms *rooms, struct error *err)
         .catalog = rooms->catalog,
         .trees = rooms->trees,
         .reader = rooms->reader,
+        .pins = rooms->pins,
+        .store = rooms->entry.store,
         .cache_path = rooms->options->cache,
         .deadline_ms = rooms->options->deadline_ms,
         .umask = rooms->options->umask,
+        .fetches_siblings = rooms->options->prefetch != PREFETCH_NONE,
         .strict_auth = rooms->options->strict_auth,
     };
 
     return ops_new(&rooms->ops, &options, err);
+}
+
+static int open_care(struct rooms *rooms, struct error *err)
+{
+    struct care_options options = {
+        .loop = rooms->loop,
+        .client = rooms->client,
+        .engine = rooms->engine,
+        .cache = rooms->cache,
+        .trees = rooms->trees,
+        .pins = rooms->pins,
+        .store = rooms->entry.store,
+        .directory = rooms->options->cache,
+        .only_project = rooms->options->only_project,
+        .only_app = rooms->options->only_app,
+        .deadline_ms = rooms->options->deadline_ms,
+        .scrub_bytes_per_s = rooms->options->scrub_rate,
+        .scrub_every_ms = rooms->options->scrub_every_ms,
+    };
+
+    return care_new(&rooms->care, &options, err);
 }
 
 static int open_upper(struct rooms *rooms, struct error *err)
@@ -193,6 +241,8 @@ static int open_upper(struct rooms *rooms, struct error *err)
         r = open_trees(rooms, err);
     if (r == 0)
         r = open_ops(rooms, err);
+    if (r == 0)
+        r = open_care(rooms, err);
     return r;
 }
 
@@ -263,18 +313,21 @@ static void close_all(struct rooms *rooms)
     http_loop_run_once(rooms->loop, 0, NULL);
     http_loop_run_once(rooms->loop, 0, NULL);
     blob_fetch_free(rooms->engine);
+    care_free(rooms->care);
     ops_free(rooms->ops);
     ids_close(rooms->ids);
     known_versions_close(rooms->known);
     api_client_free(rooms->client);
     http_loop_free(rooms->loop);
     blob_cache_close(rooms->cache);
+    pins_close(rooms->pins);
 }
 
 bool rooms_close(struct rooms *rooms)
 {
     bool idle = true;
 
+    care_end(rooms->care);
     if (rooms->ops != NULL)
         idle = drain(rooms);
     rooms->workers = workers_free(rooms->workers);

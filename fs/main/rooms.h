@@ -12,11 +12,13 @@
 struct api_client;
 struct blob_cache;
 struct blob_fetch;
+struct care;
 struct error;
 struct http_loop;
 struct ids;
 struct known_versions;
 struct mount_options;
+struct pins;
 struct reader;
 struct secret;
 struct tree_set;
@@ -34,6 +36,7 @@ struct rooms {
     const struct mount_options *options;
     struct http_loop *loop;
     struct api_client *client;
+    struct pins *pins;
     struct blob_cache *cache;
     struct store_entry entry;
     struct known_versions *known;
@@ -46,6 +49,7 @@ struct rooms {
     struct catalog *catalog;
     struct tree_set *trees;
     struct ops *ops;
+    struct care *care;
     char *records; /* the directory of version records; NULL: none is kept */
 };
 

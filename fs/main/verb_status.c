@@ -40,11 +40,13 @@ static const char *text(const struct json_value *object, const char *name)
 static void print_version(const struct json_value *version)
 {
     char cached[NUMBER_SIZE_TEXT], all[NUMBER_SIZE_TEXT];
+    bool pinned = false;
 
     number_format_size((uint64_t)integer(version, "cached_bytes"), cached);
     number_format_size((uint64_t)integer(version, "bytes"), all);
-    printf("  %s/%s/%s  %s, %s of %s\n", text(version, "project"), text(version, "app"),
-           text(version, "version"), text(version, "state"), cached, all);
+    json_member_bool(version, "pinned", &pinned, NULL);
+    printf("  %s/%s/%s  %s, %s of %s%s\n", text(version, "project"), text(version, "app"),
+           text(version, "version"), text(version, "state"), cached, all, pinned ? ", pinned" : "");
 }
 
 static const char *server_state(const struct json_value *mount)
@@ -86,6 +88,27 @@ static void print_worker(const struct json_value *mount)
     printf("\n");
 }
 
+/* What is wrong is said, what is right is not. */
+static void print_care(const struct json_value *mount)
+{
+    const struct json_value *cache = json_member(mount, "cache");
+    const struct json_value *scrub = json_member(mount, "scrub");
+    bool degraded = false;
+
+    json_member_bool(cache, "degraded", &degraded, NULL);
+    if (degraded)
+        printf("  the cache keeps nothing at the moment: %s\n", text(cache, "last_error"));
+    if (integer(cache, "damaged") > 0)
+        printf("  damaged in the cache: %lld; set aside: %lld\n",
+               (long long)integer(cache, "damaged"), (long long)integer(cache, "quarantined"));
+    if (strcmp(text(scrub, "state"), "elsewhere") == 0)
+        printf("  scrub by another mount of this cache\n");
+    else
+        printf("  scrub %s, %lld%%, %lld objects, %lld wrong\n", text(scrub, "state"),
+               (long long)integer(scrub, "percent"), (long long)integer(scrub, "objects"),
+               (long long)integer(scrub, "wrong"));
+}
+
 /* For people. */
 static void print_mount(const struct json_value *mount)
 {
@@ -101,6 +124,7 @@ static void print_mount(const struct json_value *mount)
     printf("  cache %s of %s; fetched %s in %lld requests; %lld integrity failures\n", kept, limit,
            fetched, (long long)integer(mount, "requests"),
            (long long)integer(mount, "integrity_failures"));
+    print_care(mount);
     if (text(mount, "last_error")[0] != '\0')
         printf("  last error: %s\n", text(mount, "last_error"));
     while ((at = json_next(versions, at)) != NULL)

@@ -10,6 +10,10 @@ struct options;
 int verb_mount(const struct options *options, struct error *err);
 int verb_umount(const struct options *options, struct error *err);
 int verb_status(const struct options *options, struct error *err);
+int verb_pin(const struct options *options, struct error *err);
+int verb_unpin(const struct options *options, struct error *err);
+int verb_prefetch(const struct options *options, struct error *err);
+int verb_verify(const struct options *options, struct error *err);
 int verb_stat(const struct options *options, struct error *err);
 int verb_upgrade(const struct options *options, struct error *err);
 

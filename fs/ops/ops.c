@@ -12,6 +12,7 @@
 #include "fs/catalog/catalog_list.h"
 #include "fs/ops/faults.h"
 #include "fs/ops/question.h"
+#include "fs/ops/siblings.h"
 #include "fs/tree_mount/tree_set.h"
 
 static uint64_t realtime_ns(void)
@@ -33,7 +34,10 @@ int ops_new(struct ops **out_ops, const struct ops_options *options, struct erro
     pthread_mutex_init(&ops->lock, NULL);
     ops->faults = faults_new();
     ops->buffers = buffers_new();
-    if (ops->faults == NULL || ops->buffers == NULL) {
+    if (options->fetches_siblings)
+        ops->siblings = siblings_new(options->loop, options->engine);
+    if (ops->faults == NULL || ops->buffers == NULL ||
+        (options->fetches_siblings && ops->siblings == NULL)) {
         ops_free(ops);
         return error_set(err, -ENOMEM, "out of memory");
     }
@@ -71,6 +75,7 @@ struct ops *ops_free(struct ops *ops)
 {
     if (ops == NULL)
         return NULL;
+    siblings_free(ops->siblings);
     faults_free(ops->faults);
     buffers_free(ops->buffers);
     pthread_mutex_destroy(&ops->lock);

@@ -17,6 +17,7 @@ struct error;
 struct http_loop;
 struct ids;
 struct known_versions;
+struct pins;
 struct reader;
 struct tree_set;
 struct workers;
@@ -42,10 +43,13 @@ struct ops_options { /* all outlive the ops */
     struct catalog *catalog;
     struct tree_set *trees;
     struct reader *reader;
+    struct pins *pins;
+    const char *store;      /* whose pins they are */
     const char *cache_path; /* whose file system tells what is free */
     uint64_t deadline_ms;   /* the longest wait of a question */
     uint32_t umask;
-    bool strict_auth; /* nothing is shown while the server says 401 or 403 */
+    bool fetches_siblings; /* of small files that are read one after the other */
+    bool strict_auth;      /* nothing is shown while the server says 401 or 403 */
 };
 
 int ops_new(struct ops **out_ops, const struct ops_options *options, struct error *err);

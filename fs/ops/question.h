@@ -16,6 +16,7 @@
 
 struct faults;
 struct question;
+struct siblings;
 
 /*
  * question - one request of the kernel, on its way to an answer.
@@ -41,6 +42,7 @@ struct ops {
     struct ops_options options;
     struct faults *faults;
     struct buffers *buffers;
+    struct siblings *siblings; /* NULL: each file is asked for alone */
     uint64_t started_ns;  /* the time of directories whose list has not come yet */
     pthread_mutex_t lock; /* of what follows */
     struct question *parked;

@@ -9,6 +9,7 @@
 #include "common/base/workers.h"
 #include "common/client/tree_fetch.h"
 #include "fs/ops/question.h"
+#include "fs/ops/siblings.h"
 #include "fs/reader/reader.h"
 
 static void reply_bytes(struct question *question)
@@ -60,6 +61,7 @@ static void read_file(struct question *question, const struct tree_node *node)
         question_fail_code(question, r);
         return;
     }
+    siblings_cold(ops->siblings, question->mount, question->place.index, node);
     parked = question_park(question);
     if (parked == NULL)
         return;

@@ -12,6 +12,7 @@
 #include "common/codec/json.h"
 #include "fs/ops/faults.h"
 #include "fs/ops/question.h"
+#include "fs/pins/pins.h"
 #include "fs/reader/reader.h"
 #include "fs/tree_mount/tree_set.h"
 
@@ -22,23 +23,60 @@ struct telling {
     struct json_writer *writer;
 };
 
+static struct version_state state_of_closed(struct ops *ops,
+                                            const struct tree_set_version *version);
+
 static int tell_version(void *context, const struct tree_set_version *version)
 {
     struct telling *telling = context;
+    const struct ops_options *options = &telling->ops->options;
     struct json_writer *writer = telling->writer;
     struct version_state state = { NULL, 0 };
+    bool pinned =
+        pins_has(options->pins, options->store, version->project, version->app, version->version);
 
     json_begin_object(writer, NULL);
     json_text(writer, "project", version->project);
     json_text(writer, "app", version->app);
     json_text(writer, "version", version->version);
-    /* A closed tree was shown and not used for long: what it has is not counted. */
+    /* A closed tree was shown and not used for long: what it has is counted for a pinned one. */
     if (version->mount != NULL)
         state = version_state_of(telling->ops, version->mount);
+    else if (pinned)
+        state = state_of_closed(telling->ops, version);
     json_text(writer, "state", state.text != NULL ? state.text : "partial");
     json_integer(writer, "cached_bytes", (int64_t)state.cached_bytes);
     json_integer(writer, "bytes", (int64_t)version->bytes);
-    json_bool(writer, "pinned", false);
+    json_bool(writer, "pinned", pinned);
+    json_end(writer);
+    return 0;
+}
+
+static int look_for(void *context, const struct tree_set_version *version)
+{
+    const struct pin *pin = context;
+
+    return strcmp(version->project, pin->project) == 0 && strcmp(version->app, pin->app) == 0 &&
+           strcmp(version->version, pin->version) == 0;
+}
+
+/* A pinned version that could not be opened so far. */
+static int tell_pin(void *context, const struct pin *pin)
+{
+    struct telling *telling = context;
+    struct json_writer *writer = telling->writer;
+    struct pin sought = *pin;
+
+    if (tree_set_walk(telling->ops->options.trees, look_for, &sought) != 0)
+        return 0;
+    json_begin_object(writer, NULL);
+    json_text(writer, "project", pin->project);
+    json_text(writer, "app", pin->app);
+    json_text(writer, "version", pin->version);
+    json_text(writer, "state", "partial");
+    json_integer(writer, "cached_bytes", 0);
+    json_integer(writer, "bytes", 0);
+    json_bool(writer, "pinned", true);
     json_end(writer);
     return 0;
 }
@@ -54,6 +92,7 @@ static void tell_cache(struct ops *ops, struct json_writer *writer)
     json_integer(writer, "files", (int64_t)stats.objects);
     json_integer(writer, "hit_bytes", (int64_t)stats.hit_bytes);
     json_integer(writer, "damaged", (int64_t)stats.damaged);
+    json_integer(writer, "quarantined", (int64_t)stats.set_aside);
     json_integer(writer, "evicted", (int64_t)stats.evicted);
     json_bool(writer, "degraded", stats.degraded);
     json_text(writer, "last_error", stats.last_error);
@@ -63,14 +102,17 @@ static void tell_cache(struct ops *ops, struct json_writer *writer)
 static void tell_engine(struct ops *ops, struct json_writer *writer)
 {
     struct blob_fetch_stats stats;
+    struct blob_cache_stats cache;
     char last[ERROR_TEXT_SIZE];
 
     blob_fetch_stats(ops->options.engine, &stats);
+    blob_cache_stats(ops->options.cache, &cache);
     faults_last(ops->faults, last);
     json_integer(writer, "requests", (int64_t)http_loop_request_count(ops->options.loop));
     json_integer(writer, "fetched_bytes", (int64_t)stats.fetched_bytes);
     json_integer(writer, "hit_bytes", (int64_t)stats.hit_bytes);
-    json_integer(writer, "integrity_failures", (int64_t)stats.integrity_failures);
+    /* Wherever bytes were not what their digest says: on the way, or in the cache. */
+    json_integer(writer, "integrity_failures", (int64_t)(stats.integrity_failures + cache.damaged));
     json_integer(writer, "memory_bytes", (int64_t)stats.memory_bytes);
     json_text(writer, "last_error", last[0] != '\0' ? last : stats.last_error);
 }
@@ -83,6 +125,7 @@ void ops_status_json(struct ops *ops, struct json_writer *writer)
     json_bool(writer, "unauthorised", api_client_unauthorised(ops->options.client));
     json_begin_array(writer, "versions");
     tree_set_walk(ops->options.trees, tell_version, &telling);
+    pins_each(ops->options.pins, ops->options.store, tell_pin, &telling);
     json_end(writer);
     tell_cache(ops, writer);
     tell_engine(ops, writer);
@@ -170,6 +213,19 @@ static int open_place(struct ops *ops, const struct ids_place *place, struct tre
         *out_mount = awaited.mount;
     awaited_release(&awaited);
     return r;
+}
+
+static struct version_state state_of_closed(struct ops *ops, const struct tree_set_version *version)
+{
+    struct version_state state = { NULL, 0 };
+    struct tree_mount *mount = NULL;
+    struct ids_place place;
+
+    if (ids_find(ops->options.ids, ids_node(version->slot, 0), &place, NULL) == 0 &&
+        open_place(ops, &place, &mount, NULL) == 0)
+        state = version_state_of(ops, mount);
+    tree_mount_unref(mount);
+    return state;
 }
 
 static int bring_digests(struct ops *ops, const struct reader_file *file,

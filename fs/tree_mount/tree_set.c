@@ -286,6 +286,9 @@ static void opened(void *context, struct tree_mount *mount, const struct error *
     waits = opening->waits;
     pthread_mutex_unlock(&set->lock);
     tell(waits, failure == NULL ? mount : NULL, slot, failure);
+    if (failure == NULL && set->options.opened != NULL)
+        set->options.opened(set->options.opened_context, opening->project, opening->app,
+                            opening->version);
     tree_mount_unref(mount);
     opening_free(opening);
 }

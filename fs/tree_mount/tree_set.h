@@ -45,6 +45,9 @@ struct tree_set_options { /* all outlive the set; texts too */
     const char *temporary; /* directory for manifests, or NULL */
     tree_set_slot *slot;
     void *slot_context;
+    /* One was opened that was not open before; or NULL. Loop thread. */
+    void (*opened)(void *context, const char *project, const char *app, const char *version);
+    void *opened_context;
 };
 
 int tree_set_new(struct tree_set **out_set, const struct tree_set_options *options,

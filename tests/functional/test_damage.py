@@ -9,22 +9,10 @@ import pytest
 
 import trees
 from agent import Agent
+from damage import flip
 from mounts import forget_pages
 
 VICTIM = "victim"
-
-
-def flip(path, offset=None):
-    """Changes one bit of a file, its mode and time kept."""
-    info = path.stat()
-    path.chmod(info.st_mode | 0o600)
-    with open(path, "r+b") as file:
-        file.seek(offset if offset is not None else info.st_size // 2)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 1]))
-    path.chmod(info.st_mode)
-    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
 def stored_at(directory, data):

@@ -12,6 +12,7 @@ import re
 import socket
 import socketserver
 import threading
+import time
 
 
 class CountingProxy:
@@ -115,6 +116,24 @@ class CountingProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+
+
+class SlowProxy(CountingProxy):
+    """Passes at most so many bytes a second from the server, over all connections."""
+
+    def __init__(self, port, rate):
+        self.rate = rate
+        self._due = 0
+        super().__init__(port)
+
+    def _spoil(self, number, kind, at, block):
+        if kind == "down":
+            with self._lock:
+                now = time.monotonic()
+                self._due = max(self._due, now) + len(block) / self.rate
+                wait = self._due - now
+            time.sleep(wait)
+        return block
 
 
 class FaultyProxy(CountingProxy):

@@ -662,15 +662,15 @@ static void what_is_there_can_be_counted_behind(void **state)
     char *folder = temporary_new();
     struct blob_cache_options options = { .scan_behind = true };
     struct blob_cache *cache = open_cache(folder, 0);
-    struct blob_entry *entry = entry_of(cache, small);
+    struct blob_entry *entry = sample_entry(cache, small);
     struct blob_cache_stats stats;
 
-    fill(entry, small);
+    sample_fill(entry, small);
     blob_entry_unref(entry);
     blob_cache_close(cache);
     assert_int_equal(blob_cache_open(folder, &options, &cache, NULL), 0);
-    entry = entry_of(cache, large);
-    fill(entry, large);
+    entry = sample_entry(cache, large);
+    sample_fill(entry, large);
     blob_cache_flush(cache);
     blob_cache_stats(cache, &stats);
     assert_int_equal(stats.objects, 2);

@@ -24,7 +24,7 @@ static void all_are_taken(void **state)
         parse(&options,
               "token_file=/t,server=http://a:1,server=https://b,cache=/c,cache_size=4G,"
               "cache_free=1G,deadline=500ms,strict_auth,xattr=on,insecure,ca_file=/ca,"
-              "uid=12,gid=root,umask=027,only=demo/web",
+              "uid=12,gid=root,umask=027,only=demo/web,prefetch=all,scrub_rate=1M,scrub_every=2w",
               NULL),
         0);
     assert_string_equal(options.token_file, "/t");
@@ -36,6 +36,9 @@ static void all_are_taken(void **state)
     assert_int_equal(options.cache_free_percent, 0);
     assert_int_equal(options.deadline_ms, 500);
     assert_true(options.strict_auth && options.xattr && options.insecure);
+    assert_int_equal(options.prefetch, PREFETCH_ALL);
+    assert_int_equal(options.scrub_rate, 1 << 20);
+    assert_int_equal(options.scrub_every_ms, 14ull * 24 * 3600 * 1000);
     assert_int_equal(options.uid, 12);
     assert_int_equal(options.gid, 0);
     assert_int_equal(options.umask, 027);
@@ -52,6 +55,9 @@ static void defaults(void **state)
     assert_true(options.cache_size == 10ull << 30);
     assert_int_equal(options.cache_free_percent, 5);
     assert_int_equal(options.deadline_ms, 30000);
+    assert_int_equal(options.prefetch, PREFETCH_AUTO);
+    assert_int_equal(options.scrub_rate, 8 << 20);
+    assert_int_equal(options.scrub_every_ms, 24 * 3600 * 1000);
     assert_false(options.xattr);
     assert_int_equal(options.uid, getuid());
     if (geteuid() == 0)
@@ -138,7 +144,10 @@ static void the_rest_is_refused_by_name(void **state)
         "passthrough=on",
         "remount",
         "bind",
-        "prefetch=all",
+        "prefetch=some",
+        "scrub_rate=1",
+        "scrub_rate=fast",
+        "scrub_every=0s",
         "TOKEN_FILE=/x",
     };
 

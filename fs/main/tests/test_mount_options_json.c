@@ -20,7 +20,8 @@ static void they_come_back_whole(void **state)
                                          "server=https://b.example,token_file=/a\xff,cache=/b,"
                                          "cache_size=5M,cache_free=7%,deadline=3s,strict_auth,"
                                          "xattr=on,insecure,noexec,uid=1,gid=2,umask=027,only=p/a,"
-                                         "ca_file=/c",
+                                         "ca_file=/c,prefetch=all,scrub_rate=1M,"
+                                         "scrub_every=2h",
                                          NULL),
                      0);
     mount_options_write(&sent, &text);
@@ -38,6 +39,9 @@ static void they_come_back_whole(void **state)
     assert_int_equal(got.cache_free, 0);
     assert_int_equal(got.cache_free_percent, 7);
     assert_int_equal(got.deadline_ms, 3000);
+    assert_int_equal(got.prefetch, PREFETCH_ALL);
+    assert_int_equal(got.scrub_rate, sent.scrub_rate);
+    assert_int_equal(got.scrub_every_ms, 7200000);
     assert_true(got.strict_auth && got.xattr && got.insecure && got.noexec);
     assert_int_equal(got.uid, 1);
     assert_int_equal(got.gid, 2);
