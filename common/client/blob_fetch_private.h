@@ -29,6 +29,7 @@ struct workers;
 #define BLOB_PREFETCHES 4 /* transfers at a time that nobody waits for */
 #define BLOB_TICK_MS 1000
 #define BLOB_KEPT_MS 10000  /* a piece that the cache did not take */
+#define BLOB_STORE_MS 6000  /* ... until it is asked again */
 #define BLOB_PAUSED_MS 5000 /* a transfer that nobody waits for */
 #define BLOB_SPARE_BUFFERS 16
 #define BLOB_NEAR (2 * 1024 * 1024) /* a reader that goes forward, with its requests out of order */
@@ -53,7 +54,8 @@ struct piece {
     bool was_read;
     size_t server; /* that was asked for it */
     uint64_t kept_ms;
-    int result; /* of the check */
+    uint64_t stored_ms; /* when the cache was asked to take it */
+    int result;         /* of the check */
     _Atomic int put_result;
     struct error err;
     struct http_post checked, stored;

@@ -148,16 +148,41 @@ void piece_touch(struct piece *piece, bool read_to_end)
     kept_add(engine, piece);
 }
 
+static void check_and_store(void *context);
+
+/* To a worker: its bytes are checked, and offered to the cache. */
+static void hand_over(struct piece *piece)
+{
+    struct blob_fetch *engine = piece->object->engine;
+
+    kept_remove(engine, piece);
+    piece->at_worker = true;
+    piece->stored_ms = clock_monotonic_ms();
+    engine->jobs++;
+    workers_submit(engine->pool, check_and_store, piece);
+}
+
+static bool cache_may_take(struct blob_fetch *engine)
+{
+    struct blob_cache_stats stats;
+
+    blob_cache_stats(engine->cache, &stats);
+    return !stats.degraded;
+}
+
+/* What is read again and again would else stay in memory for ever, with the disk long in order. */
 void pieces_age(struct blob_fetch *engine)
 {
     uint64_t now = clock_monotonic_ms();
     struct piece *piece = engine->kept_oldest;
-    bool any = false;
+    bool any = false, offers = piece != NULL && cache_may_take(engine);
 
     while (piece != NULL) {
         struct piece *newer = piece->newer;
 
-        if (now - piece->kept_ms > BLOB_KEPT_MS && !piece->at_worker &&
+        if (offers && !piece->at_worker && now - piece->stored_ms > BLOB_STORE_MS)
+            hand_over(piece);
+        else if (now - piece->kept_ms > BLOB_KEPT_MS && !piece->at_worker &&
             !object_wants(piece->object, piece->index)) {
             piece_drop(piece);
             any = true;
@@ -189,12 +214,8 @@ static void check_and_store(void *context)
 
 void piece_check(struct piece *piece)
 {
-    struct blob_fetch *engine = piece->object->engine;
-
     piece->state = PIECE_CHECKING;
-    piece->at_worker = true;
-    engine->jobs++;
-    workers_submit(engine->pool, check_and_store, piece);
+    hand_over(piece);
 }
 
 void piece_is_whole(struct piece *piece)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -32,6 +33,9 @@
 #define WORKERS_QUEUE 64
 #define DRAIN_MS 1000
 #define TURN_MS 20
+#define DESCRIPTORS_OTHER 48
+#define DESCRIPTORS_LEAST 4
+#define DESCRIPTORS_MOST 64
 #define PATH_MAX_SIZE_TEXT 8192
 
 static int open_client(struct rooms *rooms, struct rooms_given *given, struct error *err)
@@ -57,11 +61,32 @@ static int open_client(struct rooms *rooms, struct rooms_given *given, struct er
     return api_client_new(&rooms->client, &client, err);
 }
 
+/* Open files of the cache at a time: what connections, the kernel's device and the rest leave of
+ * what the process may have. */
+static size_t cache_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return DESCRIPTORS_LEAST;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= DESCRIPTORS_OTHER + 2 * DESCRIPTORS_MOST)
+        return DESCRIPTORS_MOST;
+    if (limit.rlim_cur <= DESCRIPTORS_OTHER + 2 * DESCRIPTORS_LEAST)
+        return DESCRIPTORS_LEAST;
+    return (size_t)(limit.rlim_cur - DESCRIPTORS_OTHER) / 2;
+}
+
 static int open_cache(struct rooms *rooms, bool behind, struct error *err)
 {
     const struct mount_options *options = rooms->options;
     struct blob_cache_options cache = { .quota_bytes = options->cache_size,
                                         .free_bytes = options->cache_free,
+                                        .descriptors = cache_descriptors(),
                                         .scan_behind = behind };
     struct statvfs system;
     int r = file_make_directories(options->cache, 0700, err);

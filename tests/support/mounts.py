@@ -48,14 +48,18 @@ class Mount:
         self.keeper.mount(self.path)
         done = run(self.line(), env=clean_environment(self.home), within=ANSWER_WITHIN_S)
         if done.code == 0:
-            status = self.status()
-            pid = (status["holder"] or status["worker"])["pid"]
-            self.daemon = (pid, start_time(pid))
-            self.keeper.process(pid)
+            self.note_daemon()
         return done
 
+    def note_daemon(self):
+        """What lasts as long as the mount is waited for, and ended, with it."""
+        status = self.status()
+        pid = (status["holder"] or status["worker"])["pid"]
+        self.daemon = (pid, start_time(pid))
+        self.keeper.process(pid)
+
     def worker(self):
-        """The process that answers now; the daemon is the one that lasts as long as the mount."""
+        """The process that answers now."""
         return self.status()["worker"]["pid"]
 
     def mount(self):
