@@ -97,7 +97,8 @@ int blob_fetch_complete(struct blob_object *object, uint64_t deadline_ms, blob_r
  * blob_fetch_complete, which have every server and every try. Loop thread.
  *
  * `awaited`: somebody reads one of them: reads of all of them wait for the pack instead of asking
- * for themselves. Else it comes behind, and reads of its objects take their own way.
+ * for themselves, and it is tried once, for a short time. Else it comes behind, and reads of its
+ * objects take their own way.
  *
  * -ENOSPC: the cache keeps nothing at the moment. done: 0 when the answer came to its end, whatever
  * was in it.

@@ -133,6 +133,8 @@ static void on_done(void *context, const struct pack_fetch_end *told)
     struct packing *packing = context;
 
     atomic_fetch_add(&packing->engine->fetched_bytes, told->received);
+    if (told->code == -EBADMSG)
+        engine_count_wrong(packing->engine, -EBADMSG);
     packing->code = told->code;
     packing->err = told->err;
     for (size_t i = 0; i < packing->pack.count; i++)
@@ -174,6 +176,7 @@ static int ask(struct packing *packing, struct span digests, uint64_t bytes, str
                                     .digests = digests,
                                     .bytes = bytes,
                                     .member_size = BLOB_PIECE_SIZE,
+                                    .once = pack->awaited,
                                     .ask = on_header,
                                     .member = on_member,
                                     .restart = on_restart,

@@ -14,6 +14,7 @@
 
 #define PART_SIZE ((size_t)256 << 10) /* so much at least goes to a thread at a time */
 #define PATH_SIZE 4096
+#define ONCE_MS 5000
 
 struct pack_fetch {
     struct pack_fetch_spec spec;
@@ -176,6 +177,8 @@ static int ask(struct pack_fetch *fetch, struct error *err)
                                   .headers = accept,
                                   .header_count = api_client_is_local(spec->client) ? 0 : 1,
                                   .repeatable = true,
+                                  .once = spec->once,
+                                  .timeout_ms = spec->once ? ONCE_MS : 0,
                                   .on_body = on_body,
                                   .on_restart = on_restart,
                                   .done = on_done,

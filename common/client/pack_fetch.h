@@ -39,6 +39,7 @@ struct pack_fetch_spec {
     struct span digests;                 /* SHA-256s, none twice; copied */
     uint64_t bytes;                      /* of all of them, or more: bounds the answer */
     uint64_t member_size;                /* the largest */
+    bool once;                           /* no second try, and a short patience */
     pack_ask_function *ask;              /* or NULL: all are wanted */
     pack_function *member;
     void (*restart)(void *context); /* or NULL */

@@ -18,9 +18,33 @@
 #define WORKERS 2
 #define WORKERS_QUEUE 64
 #define JOBS_KEPT 16 /* that are over, for who asks after them */
+#define PINS_AT_A_TIME 2
 #define UPKEEP_MS 5000
 #define RETRY_FIRST_MS 30000
 #define RETRY_MOST_MS 600000
+
+/* One more; without memory it is forgotten, and gone over again. */
+static void digests_add(struct digests *digests, struct digest digest)
+{
+    if (digests->count == digests->capacity) {
+        size_t capacity = digests->capacity * 2 + 16;
+        struct digest *grown = memory_resize(digests->items, capacity, sizeof(*grown));
+
+        if (grown == NULL)
+            return;
+        digests->items = grown;
+        digests->capacity = capacity;
+    }
+    digests->items[digests->count++] = digest;
+}
+
+static bool digests_have(const struct digests *digests, struct digest digest)
+{
+    for (size_t i = 0; i < digests->count; i++)
+        if (digest_equal(&digests->items[i], &digest))
+            return true;
+    return false;
+}
 
 /* Jobs ----------------------------------------------------------------------------- */
 
@@ -166,18 +190,40 @@ void care_job_run(void *context)
     http_loop_post_at(job->care->options.loop, &job->post);
 }
 
-static void note_failure(struct care *care, int code)
+/* The names of a version, as one. */
+static struct digest names_of(const char *project, const char *app, const char *version)
+{
+    struct digest_stream stream;
+
+    digest_stream_init(&stream);
+    digest_stream_add(&stream, project, strlen(project) + 1);
+    digest_stream_add(&stream, app, strlen(app) + 1);
+    digest_stream_add(&stream, version, strlen(version) + 1);
+    return digest_stream_end(&stream);
+}
+
+/* It is left alone until all that failed is tried again (locked). */
+static void note_failure(struct care *care, const struct care_job *job)
 {
     uint64_t pause = care->retry_pause_ms * 2;
 
-    if (code == 0) {
-        care->retry_pause_ms = 0;
+    digests_add(&care->failed, names_of(job->project, job->app, job->version));
+    if (care->retry_ms > clock_monotonic_ms())
         return;
-    }
     care->retry_pause_ms = pause < RETRY_FIRST_MS  ? RETRY_FIRST_MS
                            : pause > RETRY_MOST_MS ? RETRY_MOST_MS
                                                    : pause;
     care->retry_ms = clock_monotonic_ms() + care->retry_pause_ms;
+}
+
+static void note_end(struct care *care, const struct care_job *job, int code)
+{
+    if (job->kind != CARE_PREFETCH)
+        return;
+    if (code < 0)
+        note_failure(care, job);
+    else
+        care->retry_pause_ms = 0;
 }
 
 void care_job_over(struct care_job *job, int code, const struct error *err)
@@ -188,8 +234,7 @@ void care_job_over(struct care_job *job, int code, const struct error *err)
     job->set = content_set_free(job->set);
     job->mount = tree_mount_unref(job->mount);
     pthread_mutex_lock(&care->lock);
-    if (job->kind == CARE_PREFETCH)
-        note_failure(care, code);
+    note_end(care, job, code);
     job->is_over = true;
     job->code = code;
     if (code < 0)
@@ -197,6 +242,8 @@ void care_job_over(struct care_job *job, int code, const struct error *err)
     for (struct wrong *wrong = job->wrong; wrong != NULL; wrong = wrong->next)
         wrong->object = blob_object_unref(wrong->object);
     pthread_mutex_unlock(&care->lock);
+    if (job->kind == CARE_PREFETCH)
+        care_pins_changed(care); /* the next of them */
     care_job_unref(job);
 }
 
@@ -210,36 +257,40 @@ void care_bring(struct care *care, const char *project, const char *app, const c
 void care_note_complete(struct care *care, const struct digest *tree)
 {
     pthread_mutex_lock(&care->lock);
-    if (care->complete_count == care->complete_capacity) {
-        size_t capacity = care->complete_capacity * 2 + 16;
-        struct digest *grown = memory_resize(care->complete, capacity, sizeof(*grown));
-
-        if (grown != NULL) {
-            care->complete = grown;
-            care->complete_capacity = capacity;
-        }
-    }
-    if (care->complete_count < care->complete_capacity)
-        care->complete[care->complete_count++] = *tree;
+    digests_add(&care->complete, *tree);
     pthread_mutex_unlock(&care->lock);
 }
 
-static bool is_complete(struct care *care, const struct digest *tree)
+static bool is_left_alone(struct care *care, const struct pin *pin)
 {
-    bool complete = false;
+    bool alone;
 
     pthread_mutex_lock(&care->lock);
-    for (size_t i = 0; !complete && i < care->complete_count; i++)
-        complete = digest_equal(&care->complete[i], tree);
+    alone = digests_have(&care->complete, pin->tree) ||
+            digests_have(&care->failed, names_of(pin->project, pin->app, pin->version));
     pthread_mutex_unlock(&care->lock);
-    return complete;
+    return alone;
 }
 
+static size_t running(struct care *care)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&care->lock);
+    for (const struct care_job *job = care->jobs; job != NULL; job = job->next)
+        count += !job->is_over && job->kind == CARE_PREFETCH;
+    pthread_mutex_unlock(&care->lock);
+    return count;
+}
+
+/* A few at a time; each that ends comes back here. */
 static int keep_up(void *context, const struct pin *pin)
 {
     struct care *care = context;
 
-    if (!is_complete(care, &pin->tree))
+    if (running(care) >= PINS_AT_A_TIME)
+        return 1;
+    if (!is_left_alone(care, pin))
         care_bring(care, pin->project, pin->app, pin->version);
     return 0;
 }
@@ -260,13 +311,13 @@ static void upkeep(void *context)
 
     if (atomic_load(&care->ended))
         return;
-    if (atomic_exchange(&care->pins_doubtful, false)) {
-        pthread_mutex_lock(&care->lock);
-        care->complete_count = 0;
-        pthread_mutex_unlock(&care->lock);
-    }
+    pthread_mutex_lock(&care->lock);
+    if (atomic_exchange(&care->pins_doubtful, false))
+        care->complete.count = care->failed.count = 0;
     if (now >= care->retry_ms)
-        pins_each(care->options.pins, care->options.store, keep_up, care);
+        care->failed.count = 0;
+    pthread_mutex_unlock(&care->lock);
+    pins_each(care->options.pins, care->options.store, keep_up, care);
     workers_try(care->workers, look_at_pins, care);
     http_timer_set(care->options.loop, &care->upkeep, now + UPKEEP_MS);
 }
@@ -276,13 +327,12 @@ static void upkeep_now(void *context)
     struct care *care = context;
 
     atomic_store(&care->upkeep_posted, false);
-    care->retry_ms = 0;
     upkeep(care);
 }
 
 void care_pins_changed(struct care *care)
 {
-    if (!atomic_exchange(&care->upkeep_posted, true))
+    if (!atomic_load(&care->ended) && !atomic_exchange(&care->upkeep_posted, true))
         http_loop_post_at(care->options.loop, &care->upkeep_post);
 }
 
@@ -368,6 +418,19 @@ void care_end(struct care *care)
     }
 }
 
+bool care_is_idle(struct care *care)
+{
+    bool idle = true;
+
+    if (care == NULL)
+        return true;
+    pthread_mutex_lock(&care->lock);
+    for (const struct care_job *job = care->jobs; idle && job != NULL; job = job->next)
+        idle = job->is_over;
+    pthread_mutex_unlock(&care->lock);
+    return idle;
+}
+
 struct care *care_free(struct care *care)
 {
     if (care == NULL)
@@ -379,7 +442,8 @@ struct care *care_free(struct care *care)
         care->jobs = job->next;
         release(job);
     }
-    memory_free(care->complete);
+    memory_free(care->complete.items);
+    memory_free(care->failed.items);
     pthread_mutex_destroy(&care->lock);
     return memory_free(care);
 }

@@ -48,6 +48,8 @@ int care_new(struct care **out_care, const struct care_options *options, struct 
 int care_start(struct care *care, struct error *err);
 /* Ends what runs, as soon as that can be. Loop thread, or none running. NULL is fine. */
 void care_end(struct care *care);
+/* No job runs: the engine may be freed. Any thread. */
+bool care_is_idle(struct care *care);
 /* After the engine. NULL is fine; returns NULL. */
 struct care *care_free(struct care *care);
 
@@ -56,7 +58,8 @@ void care_bring(struct care *care, const char *project, const char *app, const c
 
 /* For the control socket; any thread but the loop's. `ask`: "prefetch", "pin", "unpin" or "verify";
  * the question names the version ("P/A/V"; verify: may be absent) and, when a job is asked after,
- * its number ("job"). The members of the answer, or an error: also that of a job that failed. */
+ * its number ("job"). The members of the answer: that of a job which failed says so by "failure",
+ * an error is that it could not be asked. */
 int care_answer(struct care *care, const char *ask, const struct json_value *question,
                 struct json_writer *writer, struct error *err);
 /* For status: the member "scrub". */

@@ -70,25 +70,24 @@ static void tell_wrong(const struct care_job *job, struct json_writer *writer)
     json_end(writer);
 }
 
-static int tell_job(struct care_job *job, struct json_writer *writer, struct error *err)
+static void tell_job(struct care_job *job, struct json_writer *writer)
 {
-    int code = 0;
-
     pthread_mutex_lock(&job->care->lock);
+    json_integer(writer, "job", (int64_t)job->id);
+    json_bool(writer, "running", !job->is_over);
+    json_integer(writer, "bytes", (int64_t)atomic_load(&job->bytes));
+    json_integer(writer, "done_bytes", (int64_t)atomic_load(&job->done_bytes));
+    json_integer(writer, "files", (int64_t)atomic_load(&job->files));
+    json_integer(writer, "done_files", (int64_t)atomic_load(&job->done_files));
     if (job->is_over && job->code < 0) {
-        code = error_set(err, job->code, "%s", job->err.text);
-    } else {
-        json_integer(writer, "job", (int64_t)job->id);
-        json_bool(writer, "running", !job->is_over);
-        json_integer(writer, "bytes", (int64_t)atomic_load(&job->bytes));
-        json_integer(writer, "done_bytes", (int64_t)atomic_load(&job->done_bytes));
-        json_integer(writer, "files", (int64_t)atomic_load(&job->files));
-        json_integer(writer, "done_files", (int64_t)atomic_load(&job->done_files));
-        if (job->kind == CARE_VERIFY && job->is_over)
-            tell_wrong(job, writer);
+        json_begin_object(writer, "failure");
+        json_integer(writer, "code", -job->code);
+        json_text(writer, "text", job->err.text);
+        json_end(writer);
     }
+    if (job->kind == CARE_VERIFY && job->is_over)
+        tell_wrong(job, writer);
     pthread_mutex_unlock(&job->care->lock);
-    return code;
 }
 
 static int unpin(struct care *care, const struct version_ref *ref, struct json_writer *writer,
@@ -146,9 +145,9 @@ int care_answer(struct care *care, const char *ask, const struct json_value *que
     job = job_of(care, verb, id, version == NULL ? NULL : &ref);
     if (job == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    r = tell_job(job, writer, err);
+    tell_job(job, writer);
     care_job_unref(job);
-    return r;
+    return 0;
 }
 
 static void tell_time(struct json_writer *writer, const char *name, int64_t at_s)

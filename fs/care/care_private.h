@@ -85,6 +85,11 @@ struct care_job {
     struct error failure_err;
 };
 
+struct digests {
+    struct digest *items;
+    size_t count, capacity;
+};
+
 struct care {
     struct care_options options;
     struct workers *workers;
@@ -97,9 +102,9 @@ struct care {
     pthread_mutex_t lock;       /* of what follows */
     struct care_job *jobs;      /* the newest first */
     uint64_t last_id;
-    struct digest *complete; /* trees of pinned versions that were found complete */
-    size_t complete_count, complete_capacity;
-    uint64_t retry_ms, retry_pause_ms; /* pins that could not be completed */
+    struct digests complete;           /* trees of versions that were found complete */
+    struct digests failed;             /* names of those that could not be completed ... */
+    uint64_t retry_ms, retry_pause_ms; /* ... until they are tried again */
 };
 
 /* care.c. Any thread: a job that is begun, or one of the same that runs; a reference, or NULL. */

@@ -102,6 +102,20 @@ static void sleep_ms(uint64_t ms)
     nanosleep(&wait, NULL); /* a signal ends it */
 }
 
+/* How the work ended. */
+static int judge(const struct json_value *answer, struct error *err)
+{
+    const struct json_value *failure = json_member(answer, "failure");
+    const char *text = "";
+    int64_t code = EIO;
+
+    if (json_is_null(failure))
+        return 0;
+    json_member_text(failure, "text", &text, NULL);
+    json_member_integer(failure, "code", &code, NULL);
+    return error_set(err, code > 0 && code < 4096 ? (int)-code : -EIO, "%s", text);
+}
+
 /* The daemon is away, and may come back: the same is asked again. */
 static bool is_away(int code, bool answered, uint64_t last_ms)
 {
@@ -129,8 +143,10 @@ static int wait_for(struct asking *asking, struct json **out_answer, struct erro
             show(asking, json_root(answer));
         }
         if (r == 0 && !running) {
-            *out_answer = take_pointer(&answer);
-            return 0;
+            r = judge(json_root(answer), err);
+            if (r == 0)
+                *out_answer = take_pointer(&answer);
+            return r;
         }
         if (interrupted == 0)
             sleep_ms(pause_ms);

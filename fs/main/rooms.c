@@ -322,8 +322,8 @@ static bool drain(struct rooms *rooms)
     while (!idle && clock_monotonic_ms() < end_ms) {
         if (http_loop_run_once(rooms->loop, TURN_MS, NULL) < 0)
             break;
-        idle = ops_is_idle(rooms->ops) && catalog_is_idle(rooms->catalog) &&
-               tree_set_is_idle(rooms->trees);
+        idle = ops_is_idle(rooms->ops) && care_is_idle(rooms->care) &&
+               catalog_is_idle(rooms->catalog) && tree_set_is_idle(rooms->trees);
     }
     return idle;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
+#include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/client/blob_fetch.h"
 #include "common/client/tree_fetch.h"
@@ -14,6 +15,7 @@
 #define PLACES 32
 #define WINDOW_FIRST 16
 #define WINDOW_GROWS 4
+#define PAUSE_MS 60000
 
 struct place { /* a directory */
     uint64_t tree;
@@ -28,6 +30,7 @@ struct siblings {
     struct blob_fetch *engine;
     pthread_mutex_t lock;
     uint64_t clock;
+    uint64_t pause_until_ms;
     struct place places[PLACES];
 };
 
@@ -97,7 +100,7 @@ static size_t take_window(struct siblings *siblings, uint64_t tree, uint32_t dir
     place = place_find(siblings, tree, directory);
     if (place == NULL) {
         place_add(siblings, tree, directory);
-    } else if (!place->is_asking) {
+    } else if (!place->is_asking && clock_monotonic_ms() >= siblings->pause_until_ms) {
         window = place->window;
         place->window = window * WINDOW_GROWS < SIBLINGS_MAX ? window * WINDOW_GROWS : SIBLINGS_MAX;
         place->is_asking = true;
@@ -125,9 +128,18 @@ static void asking_free(struct asking *asking)
 
 /* Asking -------------------------------------------------------------------------------- */
 
+/* What did not come is asked for by those who read it. */
 static void answered(void *context, int result, const struct error *err)
 {
-    asking_free(context); /* what did not come is asked for by those who read it */
+    struct asking *asking = context;
+    struct siblings *siblings = asking->siblings;
+
+    if (result < 0) {
+        pthread_mutex_lock(&siblings->lock);
+        siblings->pause_until_ms = clock_monotonic_ms() + PAUSE_MS;
+        pthread_mutex_unlock(&siblings->lock);
+    }
+    asking_free(asking);
 }
 
 static void ask(void *context)

@@ -13,8 +13,9 @@ struct http_loop;
  *
  * The first small file that is not in the cache is asked for alone. The second of the same
  * directory brings those behind it along, in one request that its reader waits for; then four times
- * as many, up to SIBLINGS_MAX or SIBLINGS_BYTES. A directory has one such request at a time. Those in which
- * something was read last are remembered.
+ * as many, up to SIBLINGS_MAX or SIBLINGS_BYTES. A directory has one such request at a time. Those
+ * in which something was read last are remembered. When such a request fails there is none for a
+ * minute.
  */
 struct siblings;
 

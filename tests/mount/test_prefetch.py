@@ -10,8 +10,9 @@ import time
 import pytest
 
 from agent import clean_environment
+from damage import object_of
 from mounts import eventually, forget_pages
-from proxies import SlowProxy
+from proxies import LyingProxy, SlowProxy
 from server import program
 
 
@@ -104,16 +105,16 @@ def test_interrupted(server, project, push, new_mount):
     """^C ends the waiting; the mount goes on with it."""
     name = f"{project}/app/v1"
     push(server, name, {"large": os.urandom(6_000_000)})
-    with SlowProxy(server.port, 2_000_000) as proxy:
+    with SlowProxy(server.port, 500_000) as proxy:
         mount = new_mount(proxy.url, server.all_rights)
         verb = subprocess.Popen([program("kkartifact-fs"), "prefetch", mount.path, name],
                                 env=clean_environment(mount.home), stderr=subprocess.PIPE,
                                 text=True)
-        eventually(lambda: mount.status()["fetched_bytes"] > 200_000)
+        eventually(lambda: (version_of(mount, name) or {}).get("cached_bytes"))
         verb.send_signal(signal.SIGINT)
         assert verb.wait(5) == 130
         assert "interrupted" in verb.stderr.read()
-        eventually(lambda: version_of(mount, name)["state"] == "complete", within=20)
+        eventually(lambda: version_of(mount, name)["state"] == "complete", within=40)
 
 
 def test_progress_on_a_terminal(server, project, push, new_mount):
@@ -141,7 +142,7 @@ def test_reads_come_first(new_server, project, push, new_mount):
     """While a version of many files is fetched over a slow line, a file of another is read at
     once, and not behind it."""
     server = new_server()
-    push(server, f"{project}/app/v1", small_files(3000, 3000))
+    push(server, f"{project}/app/v1", small_files(1500, 6000))
     push(server, f"{project}/app/v2", {f"g{number}": os.urandom(400) for number in range(5)})
     with SlowProxy(server.port, 3_000_000) as proxy:
         mount = new_mount(proxy.url, server.all_rights)
@@ -185,6 +186,63 @@ def test_a_directory_of_small_files(how, most, server, project, push, new_mount)
     assert requests < most
     if how == "none":
         assert requests >= 600
+
+
+def flipped(reply):
+    middle = len(reply.body) // 2 + 500  # within the bytes of a member
+    reply.body = reply.body[:middle] + bytes([reply.body[middle] ^ 1]) + reply.body[middle + 1:]
+
+
+def cut(reply):
+    reply.body = reply.body[:len(reply.body) // 2]
+
+
+def empty(reply):
+    reply.body = b"KKAPACK1" + bytes(40)
+
+
+def page(reply):
+    reply.body = b"<html><body>It works!</body></html>\n"
+    reply.headers = [("Content-Type", "text/html")]
+
+
+def not_found(reply):
+    reply.status, reply.body = 404, b""
+
+
+def too_much(reply):
+    reply.body += bytes(4_000_000)
+
+
+def broken(reply):
+    reply.status, reply.body = 502, b""
+
+
+@pytest.mark.parametrize("lie", [flipped, cut, empty, page, not_found, too_much, broken])
+@pytest.mark.parametrize("how", ["prefetch", "read"])
+def test_packs_that_lie(lie, how, server, project, push, new_mount):
+    """Nothing wrong is kept or shown; what a pack did not bring comes alone."""
+    name = f"{project}/app/v1"
+    files = {f"d/f{number:02}": os.urandom(3_000) for number in range(60)}
+    push(server, name, files)
+
+    def change(reply):
+        lie(reply)
+        if reply.header("Content-Length") is not None:
+            reply.set_header("Content-Length", str(len(reply.body)))
+
+    with LyingProxy(server) as proxy:
+        rule = proxy.lie(r"/blobs:batch$", change, method="POST")
+        mount = new_mount(proxy.url, server.all_rights)
+        if how == "prefetch":
+            mount.verb("prefetch", mount.path, name).expect(0)
+        assert_reads(mount, name, files)
+        assert rule.used > 0
+        if lie is flipped:
+            assert mount.status()["integrity_failures"] > 0
+    for path, data in files.items():
+        assert object_of(mount.cache, data).read_bytes() == data, path
+    mount.verb("verify", mount.path, name).expect(0)
 
 
 def test_bad_options(server, new_mount):
