@@ -150,6 +150,37 @@ static void what_is_wrong_is_set_aside(void **state)
     }
 }
 
+/* Read and found right, and changed since: not given, also of a file that is open, and that got its
+ * name in this process. */
+static void a_changed_file_is_not_believed(void **state)
+{
+    const struct sample *samples[] = { small, large };
+
+    for (size_t i = 0; i < 4; i++) {
+        const struct sample *sample = samples[i % 2];
+        char *folder = temporary_new();
+        struct blob_cache *cache = filled(folder, sample);
+        struct blob_entry *entry;
+        uint8_t byte;
+
+        if (i >= 2) {
+            blob_cache_close(cache);
+            cache = open_cache(folder);
+        }
+        entry = sample_entry(cache, sample);
+        assert_int_equal(blob_entry_read(entry, 77, &byte, 1), 0);
+        assert_int_equal(byte, sample->bytes[77]);
+        flip(path_of(folder, "obj", &sample->sha256, ""), 77);
+        if (i >= 2)
+            sample_levels(entry, sample);
+        assert_int_equal(blob_entry_read(entry, 77, &byte, 1), -EAGAIN);
+        assert_int_equal(stats_of(cache).damaged, 1);
+        blob_entry_unref(entry);
+        blob_cache_close(cache);
+        temporary_remove(folder);
+    }
+}
+
 static void a_shorter_one_is_wrong(void **state)
 {
     char *folder = temporary_new();
@@ -449,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_right_stays),
         cmocka_unit_test(what_is_wrong_is_set_aside),
+        cmocka_unit_test(a_changed_file_is_not_believed),
         cmocka_unit_test(a_shorter_one_is_wrong),
         cmocka_unit_test(images_go_by_their_verity),
         cmocka_unit_test(it_can_be_ended),
