@@ -9,8 +9,9 @@ struct refusal;
 struct services;
 
 /*
- * blob_fact - where a blob's bytes are. A row's key changes only when the blob had
- * to be healed; then opening the old one fails, and the fact is asked for again.
+ * blob_fact - where a blob's bytes are. A row's key changes only when the blob had to be healed.
+ * The process that heals it forgets the fact (deposit.c); another one asks again when opening the
+ * old object fails, and serves what it has open until then.
  */
 
 /* The blob of that digest that the version holds. Blocks. -ENOENT with REFUSAL_NOT_FOUND. */

@@ -8,6 +8,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "common/model/merkle.h"
+#include "server/service/blob_fact.h"
 #include "server/service/context.h"
 #include "server/service/scratch.h"
 #include "server/storage/blob_store.h"
@@ -109,6 +110,10 @@ int deposit_done(struct services *services, int64_t push_number, const struct bl
 {
     int r = push_blobs_done(services->database, push_number, done, count, err);
 
+    /* A blob that was lost or damaged is healed by this and has another key now. An object that is
+     * open stays readable whatever became of its file: the old one would be served for ever. */
+    for (size_t i = 0; i < count && r == 0; i++)
+        blob_fact_forget(services, &done[i].sha256);
     for (size_t i = 0; i < count && r == -ENOENT; i++)
         deposit_forsake(services, &blobs[i]);
     return r;

@@ -10,10 +10,21 @@
 #include "server/db/tombstones.h"
 #include "server/service/blob_chunks.h"
 #include "server/service/context.h"
+#include "server/service/memo.h"
 #include "server/service/tree_names.h"
 #include "server/storage/blob_store.h"
 
 #define BATCH 200
+
+/* While it is open its bytes stay on the disk. */
+static int remove_file(struct services *services, const char *key, struct error *err)
+{
+    int r = blob_store_remove(services->store, key, err);
+
+    if (r == 0)
+        memo_forget(services->objects, span_text(key));
+    return r;
+}
 
 static int remove_object(struct services *services, const char *key, struct error *err)
 {
@@ -22,18 +33,18 @@ static int remove_object(struct services *services, const char *key, struct erro
     int r;
 
     memcpy(blob.key, key, sizeof(blob.key));
-    r = blob_store_remove(services->store, key, err);
+    r = remove_file(services, key, err);
     if (r == 0) {
         blob_merkle_key(&blob, beside);
-        r = blob_store_remove(services->store, beside, err);
+        r = remove_file(services, beside, err);
     }
     if (r == 0) {
         blob_chunks_key(key, beside);
-        r = blob_store_remove(services->store, beside, err);
+        r = remove_file(services, beside, err);
     }
     if (r == 0) {
         tree_names_key(key, beside);
-        r = blob_store_remove(services->store, beside, err);
+        r = remove_file(services, beside, err);
     }
     return r;
 }

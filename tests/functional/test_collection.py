@@ -5,6 +5,7 @@ Ages are set to nothing where a test cannot wait for days.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -233,6 +234,31 @@ def test_fsck_full_reads_every_byte(world):
     agent_ok(agent, "push", tmp_path / "two", "--project", "p", "--app", "a", "--version", "two")
     verb(server, "fsck", "--full")
     assert pulled(agent, tmp_path, "one") == expected(tmp_path, "one")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_what_was_open_when_it_was_healed_is_served_healed(world, damage):
+    """Another process finds the damage. The server has the object open, and learns of it only from
+    the push that heals."""
+    server, agent, tmp_path = world
+    token = server.token("pull")
+    path = "/api/v1/projects/p/apps/a/versions/one/files/d/own"
+    data = (tmp_path / "one" / "d" / "own").read_bytes()
+    assert server.request("GET", path, token=token).body == data
+    [(key,)] = sql(server, "SELECT storage_key FROM blobs WHERE sha256 = ?",
+                   hashlib.sha256(data).digest())
+    victim = objects(server)[key]
+    victim.chmod(0o644)
+    with victim.open("r+b") as file:
+        if damage == "cut":
+            file.truncate(1000)
+        else:
+            file.seek(500_000)
+            file.write(b"#")
+    verb(server, "fsck", "--full", "--repair", code=1)
+    agent_ok(agent, "push", tmp_path / "one", "--project", "p", "--app", "a", "--version", "one")
+    verb(server, "fsck", "--full")
+    assert server.request("GET", path, token=token).body == data
 
 
 def test_an_object_without_a_row_is_moved_aside(world):
