@@ -82,10 +82,12 @@ static int open_store(const struct settings *settings, struct app *app, struct e
     return error_set(err, -ENOTSUP, "storage: \"%s\" is not known", value);
 }
 
-static int open_database(const struct settings *settings, bool verify, struct app *app,
-                         struct error *err)
+static int open_database(const struct settings *settings, enum app_use use, bool verify,
+                         struct app *app, struct error *err)
 {
-    struct database_options options = { .create = true, .migrate = true, .verify = verify };
+    struct database_options options = { .create = use != APP_LOOK,
+                                        .migrate = true,
+                                        .verify = verify };
     cleanup_memory char *location = NULL;
     int r = server_settings_database(settings, &location, err);
 
@@ -172,22 +174,24 @@ static int open_services(const struct settings *settings, struct app *app, struc
     return services_new(&wanted, &app->services, err);
 }
 
-static int open_all(const struct settings *settings, bool serving, struct app *app,
+static int open_all(const struct settings *settings, enum app_use use, struct app *app,
                     struct error *err)
 {
     bool unclean = false;
-    int r = file_make_directories(settings_text(settings, "data"), DATA_MODE, err);
+    int r = 0;
 
+    if (use != APP_LOOK)
+        r = file_make_directories(settings_text(settings, "data"), DATA_MODE, err);
     if (r < 0)
         return error_prefix(err, r, "the data directory");
-    if (serving)
+    if (use == APP_SERVE)
         r = put_marker(settings, app, &unclean, err);
     if (unclean)
         log_warning(
             "the last server on this data directory ended without a stop: looking through the "
             "database");
     if (r == 0)
-        r = open_database(settings, unclean, app, err);
+        r = open_database(settings, use, unclean, app, err);
     if (r == 0)
         r = open_store(settings, app, err);
     if (r == 0)
@@ -197,10 +201,11 @@ static int open_all(const struct settings *settings, bool serving, struct app *a
     return r;
 }
 
-int app_open(const struct settings *settings, bool serving, struct app *out_app, struct error *err)
+int app_open(const struct settings *settings, enum app_use use, struct app *out_app,
+             struct error *err)
 {
     cleanup(app_close) struct app app = { 0 };
-    int r = open_all(settings, serving, &app, err);
+    int r = open_all(settings, use, &app, err);
 
     if (r < 0)
         return r;

@@ -13,9 +13,16 @@ struct settings;
 /*
  * app - the backends that the settings name, opened in order, and the services over them.
  *
- * A backend is one line of a table in app.c. What is not there yet is made: the data directory, the
- * database, the store.
+ * A backend is one line of a table in app.c.
  */
+enum app_use {
+    APP_LOOK,  /* what is there; a data directory without a database is an error, and stays so */
+    APP_MAKE,  /* what is not there yet is made: the data directory, the database, the store */
+    APP_SERVE, /* likewise, and this process has the data directory for itself until app_close()
+                * (-EBUSY: another one has it; those that do not serve may come beside it). After an
+                * unclean end the database is looked through first. */
+};
+
 struct app {
     struct database *database;
     struct blob_store *store;
@@ -25,10 +32,8 @@ struct app {
     int marker;
 };
 
-/* `serving`: this process serves, and has the data directory for itself until app_close() (-EBUSY:
- * another one has it; those that do not serve may come beside it). After an unclean end the
- * database is looked through first. */
-int app_open(const struct settings *settings, bool serving, struct app *out_app, struct error *err);
+int app_open(const struct settings *settings, enum app_use use, struct app *out_app,
+             struct error *err);
 void app_close(struct app *app); /* a zeroed one is fine */
 
 /* Brings the database's schema up to date; `check`: -EBADMSG when it is not. */

@@ -117,7 +117,7 @@ int verb_backup(const struct options *options, struct settings *settings, struct
 
     backup_result_init(&result);
     if (r == 0)
-        r = app_open(settings, false, &app, err);
+        r = app_open(settings, APP_LOOK, &app, err);
     if (r == 0)
         r = file_make_directories(directory, DATA_MODE, err);
     if (r == 0)

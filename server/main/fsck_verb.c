@@ -98,7 +98,7 @@ int verb_fsck(const struct options *options, struct settings *settings, struct e
     cleanup(job_release) struct job job = { 0 };
     cleanup(app_close) struct app app = { 0 };
     char params[64];
-    int r = app_open(settings, false, &app, err);
+    int r = app_open(settings, APP_LOOK, &app, err);
 
     if (r < 0)
         return r;

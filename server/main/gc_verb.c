@@ -95,7 +95,7 @@ int verb_gc(const struct options *options, struct settings *settings, struct err
 {
     const bool dry = options_has(options, "dry-run");
     cleanup(app_close) struct app app = { 0 };
-    int r = app_open(settings, false, &app, err);
+    int r = app_open(settings, APP_LOOK, &app, err);
 
     if (r < 0)
         return r;

@@ -125,7 +125,7 @@ static int check(struct settings *settings, struct error *err)
 {
     cleanup(job_release) struct job job = { 0 };
     cleanup(app_close) struct app app = { 0 };
-    int r = app_open(settings, false, &app, err);
+    int r = app_open(settings, APP_LOOK, &app, err);
 
     if (r == 0)
         r = job_wait(app.services, "fsck", "{\"full\":false,\"repair\":false}", &job, err);

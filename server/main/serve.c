@@ -143,7 +143,7 @@ static int serving_start(const struct settings *settings, struct serving *servin
     int r;
 
     allow_descriptors(settings);
-    r = app_open(settings, true, &serving->app, err);
+    r = app_open(settings, APP_SERVE, &serving->app, err);
 
     serving->grace_ms = settings_number(settings, "stop_timeout");
     if (r == 0)

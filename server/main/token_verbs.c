@@ -107,7 +107,7 @@ int verb_token_create(const struct options *options, struct settings *settings, 
 
     if (r < 0)
         return usage(r);
-    r = app_open(settings, false, &app, err);
+    r = app_open(settings, APP_MAKE, &app, err);
     if (r < 0)
         return r;
     r = tokens_create(app.services, NULL, &request, text, &info, NULL, err);
@@ -158,7 +158,7 @@ int verb_token_list(const struct options *options, struct settings *settings, st
     cleanup_memory struct token_info *items = NULL;
     struct json_writer writer = json_writer_init(&out);
     size_t count = 0;
-    int r = app_open(settings, false, &app, err);
+    int r = app_open(settings, APP_LOOK, &app, err);
 
     if (r == 0)
         r = tokens_list(app.services, &items, &count, err);
@@ -185,7 +185,7 @@ int verb_token_revoke(const struct options *options, struct settings *settings, 
 {
     const char *id = options_operand(options, 0);
     cleanup(app_close) struct app app = { 0 };
-    int r = app_open(settings, false, &app, err);
+    int r = app_open(settings, APP_LOOK, &app, err);
 
     if (r == 0)
         r = tokens_revoke(app.services, NULL, id, err);

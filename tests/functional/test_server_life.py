@@ -63,6 +63,23 @@ def test_token_of_a_new_data_directory(new_server, tmp_path):
     agent.push(source, "not", "other", code=5)
 
 
+@pytest.mark.parametrize("words", [["fsck"], ["fsck", "--full", "--repair"], ["gc"],
+                                   ["gc", "--dry-run"], ["backup", "copy"], ["token", "list"],
+                                   ["token", "revoke", "abcdefghijkl"]], ids=" ".join)
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_data_directory_that_is_none(words, is_there, tmp_path):
+    """A wrong path, or a disk that is not mounted, is no store in which all is well."""
+    data = tmp_path / "data"
+    if is_there:
+        data.mkdir()
+    done = run([program("kkartifact-server"), *words, "--data", data], cwd=tmp_path,
+               env=clean_environment(tmp_path))
+    assert done.code == 1 and done.stdout == ""
+    assert f"{data}/kkartifact.db" in done.stderr and "No such file" in done.stderr
+    assert not (tmp_path / "copy").exists()
+    assert data.exists() == is_there and (not is_there or not any(data.iterdir()))
+
+
 def test_token_list_and_json(new_server, tmp_path):
     server = new_server()
     made = json.loads(server.command("token", "create", "--name", "ci", "--project", "p",
