@@ -35,7 +35,7 @@ static void add_text(const struct json_value *object, const char *member, struct
 
     if (json_member_text(object, member, &text, NULL) == 0 && text != NULL &&
         yaml_text_is_plain(span_text(text)))
-        yaml_add_plain_line(out, 0, member, text);
+        yaml_add_quoted_line(out, 0, member, span_text(text));
 }
 
 /* What the version is now, beside what it is for ever. */

@@ -2,6 +2,7 @@
 """LIFECYCLE "States", and the explicit delete of "Who protects it", with the agent: each column of
 each state."""
 
+import json
 import os
 import sqlite3
 import time
@@ -215,6 +216,17 @@ def test_an_explicit_delete_of_a_pinned_one_is_refused(life):
     life.pull("v1")
     life.run("delete", "/v1", "--force")
     assert life.listed("--trashed") == ["v1"]
+
+
+def test_a_note_is_shown_as_one_text(life):
+    """Whatever stands in it, show prints YAML."""
+    path = f"/api/v1/projects/{life.names.project}/apps/{life.names.app}/versions/v1"
+    note = 'see: "ticket 17" # - [x] \\'
+    assert life.server.request("PATCH", path, token=life.server.token("admin"),
+                               json_body={"note": note}).status == 200
+    shown = life.run("show", "/v1", agent=life.reader).stdout.splitlines()
+    [line] = [line for line in shown if line.startswith("note: ")]
+    assert json.loads(line.removeprefix("note: ")) == note
 
 
 def test_an_explicit_delete_of_a_leased_one_is_refused_with_the_hosts(life):
