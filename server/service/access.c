@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "server/db/database.h"
@@ -160,6 +161,21 @@ bool access_alive(struct services *services, const char *id)
     return r != -EPERM;
 }
 
+/* What the token would need. One that has it all is of a place inside of what is asked for. */
+static int forbid(uint32_t permissions, const struct identity *identity, struct refusal *why,
+                  struct error *err)
+{
+    cleanup(buf_release) struct buf lacking = buf_init(64);
+    const uint32_t has = identity != NULL ? identity->permissions : 0;
+
+    access_permissions_format(permissions & ~has, &lacking);
+    if ((has & ACCESS_ADMIN) != 0 || lacking.size == 0)
+        error_set(err, -EACCES, "the token is of a part of this only");
+    else
+        error_set(err, -EACCES, "the token lacks the permission for this: %s", buf_text(&lacking));
+    return refusal_set(why, REFUSAL_INSUFFICIENT_SCOPE, -EACCES);
+}
+
 int access_check(struct services *services, const struct identity *identity, uint32_t permissions,
                  enum access_reach reach, const char *project, const char *app, struct refusal *why,
                  struct error *err)
@@ -185,8 +201,7 @@ int access_check(struct services *services, const struct identity *identity, uin
         return refusal_set(why, REFUSAL_TOKEN_REVOKED,
                            error_set(err, -EPERM, "the token was revoked"));
     case ACCESS_FORBIDDEN:
-        return refusal_set(why, REFUSAL_INSUFFICIENT_SCOPE,
-                           error_set(err, -EACCES, "the token lacks the permission for this"));
+        return forbid(permissions, identity, why, err);
     case ACCESS_HIDDEN:
         return refusal_set(why, REFUSAL_NOT_FOUND, error_set(err, -ENOENT, "not found"));
     case ACCESS_UNKNOWN:

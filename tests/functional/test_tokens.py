@@ -66,6 +66,19 @@ def test_each_kind_of_token(server, agent, names, pushed, tmp_path):
     assert '"v1"' in listed and '"by-push-only"' in listed and "by-revoked" not in listed
 
 
+def test_a_refusal_names_what_the_token_lacks(server, agent, names, pushed, tmp_path):
+    token = server.token("pull", project=names.project)
+    path = f"/api/v1/projects/{names.project}/apps/{names.app}"
+    answer = server.request("POST", f"{path}/promote", token=token, json_body={"version": "v1"})
+    assert answer.status == 403 and answer.json()["detail"].endswith(": promote")
+    answer = server.request("GET", "/api/v1/jobs", token=token)
+    assert answer.status == 403 and answer.json()["detail"].endswith(": push")
+    narrow = server.token("admin", project=names.project)
+    answer = server.request("GET", "/api/v1/config", token=narrow)
+    assert answer.status == 403
+    assert answer.json()["detail"] == "the token is of a part of this only"
+
+
 def test_revoked_while_it_is_used(server, names, pushed, tmp_path):
     """A token that worked a moment ago is refused by the very next request, without a restart."""
     token = server.token("pull", project=names.project)
