@@ -81,27 +81,46 @@ static int version_read(struct rows *rows, void *out_item, struct error *err)
     if (r >= 0)
         r = rows_text(rows, 2, out->version, sizeof(out->version), err);
     out->blob_count = (uint64_t)rows_integer(rows, 3);
+    out->id = rows_integer(rows, 4);
     return r;
 }
 
-int broken_version_list(struct database *database, size_t limit, struct broken_version **out_items,
-                        size_t *out_count, struct error *err)
+static int list_versions(struct database *database, const char *sql, const struct value *values,
+                         size_t value_count, size_t limit, struct broken_version **out_items,
+                         size_t *out_count, struct error *err)
 {
     static const struct row_shape shape = { .size = sizeof(struct broken_version),
                                             .read = version_read };
     void *items;
-    int r =
-        transaction_list(database,
-                         "SELECT p.name, a.name, v.name, count(*) FROM blobs b"
-                         " CROSS JOIN version_blobs e"
-                         " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id"
-                         " JOIN projects p ON p.id = a.project_id"
-                         " WHERE e.blob_id = b.id AND b.state IN ('missing', 'corrupt')"
-                         " GROUP BY v.id, p.name, a.name, v.name ORDER BY v.id LIMIT $1",
-                         VALUES(value_integer((int64_t)limit)), &shape, limit, &items, out_count,
-                         err);
+    int r = transaction_list(database, sql, values, value_count, &shape, limit, &items, out_count,
+                             err);
 
     if (r == 0)
         *out_items = items;
     return r;
+}
+
+#define BROKEN_FROM                                                                                \
+    " FROM blobs b CROSS JOIN version_blobs e"                                                     \
+    " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id"                       \
+    " JOIN projects p ON p.id = a.project_id WHERE e.blob_id = b.id"
+
+int broken_version_list(struct database *database, size_t limit, struct broken_version **out_items,
+                        size_t *out_count, struct error *err)
+{
+    return list_versions(database,
+                         "SELECT p.name, a.name, v.name, count(*), v.id" BROKEN_FROM
+                         " AND b.state IN ('missing', 'corrupt')"
+                         " GROUP BY v.id, p.name, a.name, v.name ORDER BY v.id LIMIT $1",
+                         VALUES(value_integer((int64_t)limit)), limit, out_items, out_count, err);
+}
+
+int blob_version_list(struct database *database, int64_t blob_id, size_t limit,
+                      struct broken_version **out_items, size_t *out_count, struct error *err)
+{
+    return list_versions(database,
+                         "SELECT p.name, a.name, v.name, 1, v.id" BROKEN_FROM
+                         " AND b.id = $1 ORDER BY v.id LIMIT $2",
+                         VALUES(value_integer(blob_id), value_integer((int64_t)limit)), limit,
+                         out_items, out_count, err);
 }

@@ -19,10 +19,15 @@ int blob_walk(struct database *database, int64_t after, size_t limit, struct blo
 int blob_recovered(struct database *database, int64_t id, const char *key, struct error *err);
 
 struct broken_version {
+    int64_t id;
     char project[NAME_SIZE], app[NAME_SIZE], version[VERSION_NAME_SIZE];
-    uint64_t blob_count; /* missing or corrupt ones of it */
+    uint64_t blob_count; /* broken ones of it */
 };
 
 /* Versions that have a missing or corrupt blob, at most `limit`; memory_free() them. */
 int broken_version_list(struct database *database, size_t limit, struct broken_version **out_items,
                         size_t *out_count, struct error *err);
+
+/* Versions that have this blob, whatever is said of it: of each, blob_count is 1. As above. */
+int blob_version_list(struct database *database, int64_t blob_id, size_t limit,
+                      struct broken_version **out_items, size_t *out_count, struct error *err);

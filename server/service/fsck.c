@@ -32,6 +32,8 @@ struct checking {
     uint64_t objects, strays, moved;
     size_t found_count;
     struct buf found; /* JSON texts with commas between */
+    size_t broken_count;
+    struct broken_version *broken; /* BROKEN_MAX, by what this run found and the rows do not say */
 };
 
 static int go_on(void *context, struct error *err)
@@ -55,14 +57,43 @@ static bool is_said_to_be_there(const struct blob *blob)
     return blob->state == BLOB_LIVE || blob->state == BLOB_CONDEMNED;
 }
 
+static void add_broken(struct checking *self, const struct broken_version *version)
+{
+    size_t at = 0;
+
+    while (at < self->broken_count && self->broken[at].id != version->id)
+        at++;
+    if (at < self->broken_count)
+        self->broken[at].blob_count += version->blob_count;
+    else if (at < BROKEN_MAX)
+        self->broken[self->broken_count++] = *version;
+}
+
+/* Of a row that goes on being said to be there: what it breaks is found by nothing else. */
+static int touch(struct checking *self, const struct blob *blob, struct error *err)
+{
+    cleanup_memory struct broken_version *items = NULL;
+    size_t count = 0;
+    int r;
+
+    if (!is_said_to_be_there(blob) || self->broken_count == BROKEN_MAX)
+        return 0;
+    r = blob_version_list(self->services->database, blob->id, BROKEN_MAX, &items, &count, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        add_broken(self, &items[i]);
+    return r;
+}
+
 /* A store that was unmounted in the middle has lost nothing. */
 static int conclude(struct checking *self, const struct blob *blob, enum blob_state state,
                     struct error *err)
 {
     int r = blob_store_check(self->services->store, err);
 
-    if (r < 0 || !self->repair || !is_said_to_be_there(blob))
+    if (r < 0 || !is_said_to_be_there(blob))
         return r;
+    if (!self->repair)
+        return touch(self, blob, err);
     blob_fact_forget(self->services, &blob->sha256);
     return blob_report(self->services->database, blob->id, blob->key, state, err);
 }
@@ -114,7 +145,8 @@ static int check_blob(struct checking *self, const struct blob *blob, struct err
     case OBJECT_UNREADABLE: /* what it is may be seen another time */
         self->unreadable++;
         note(self, "unreadable", blob->key);
-        return blob_store_check(self->services->store, err);
+        r = blob_store_check(self->services->store, err);
+        return r < 0 ? r : touch(self, blob, err);
     case OBJECT_RIGHT:
         break;
     }
@@ -205,13 +237,15 @@ static int write_broken(struct checking *self, struct json_writer *writer, struc
     size_t count = 0;
     int r = broken_version_list(self->services->database, BROKEN_MAX, &items, &count, err);
 
+    for (size_t i = 0; r == 0 && i < count; i++)
+        add_broken(self, &items[i]);
     json_begin_array(writer, "broken_versions");
-    for (size_t i = 0; r == 0 && i < count; i++) {
+    for (size_t i = 0; r == 0 && i < self->broken_count; i++) {
         json_begin_object(writer, NULL);
-        json_text(writer, "project", items[i].project);
-        json_text(writer, "app", items[i].app);
-        json_text(writer, "version", items[i].version);
-        json_integer(writer, "blobs", (int64_t)items[i].blob_count);
+        json_text(writer, "project", self->broken[i].project);
+        json_text(writer, "app", self->broken[i].app);
+        json_text(writer, "version", self->broken[i].version);
+        json_integer(writer, "blobs", (int64_t)self->broken[i].blob_count);
         json_end(writer);
     }
     json_end(writer);
@@ -248,6 +282,9 @@ int fsck_run(struct job_run *run, struct error *err)
     int r = read_params(&self, err);
 
     buf_add_byte(&self.found, '[');
+    self.broken = memory_array(BROKEN_MAX, sizeof(*self.broken));
+    if (r == 0 && self.broken == NULL)
+        r = error_set(err, -ENOMEM, "out of memory");
     if (r == 0)
         r = blob_store_check(self.services->store, err);
     if (r == 0)
@@ -257,5 +294,6 @@ int fsck_run(struct job_run *run, struct error *err)
     if (r == 0)
         r = write_result(&self, err);
     buf_release(&self.found);
+    memory_free(self.broken);
     return r;
 }

@@ -19,7 +19,9 @@ struct job_run;
  *
  * The result is {"blobs", "bytes", "missing", "corrupt", "unreadable", "recovered", "objects",
  * "strays", "moved_aside", "broken_versions": [{"project", "app", "version", "blobs"}], "found":
- * [texts]}; the lists are bounded. A store that does not show its sentinel, or cannot be listed,
- * and an error of the database end the run before anything is concluded from it.
+ * [texts]}; the lists are bounded. Broken are the versions that have a blob of which something was
+ * found, or was marked before; with or without `repair`. A store that does not show its sentinel,
+ * or cannot be listed, and an error of the database end the run before anything is concluded from
+ * it.
  */
 int fsck_run(struct job_run *run, struct error *err);

@@ -210,6 +210,7 @@ def test_fsck_finds_and_a_push_heals(world):
     lost.unlink()
     done = verb(server, "fsck", code=1)
     assert f"missing: {lost.name}" in done.stdout
+    assert "broken: p/a/one (1 blobs)" in done.stdout and "broken: p/a/two" in done.stdout
     assert "are missing or corrupt" in done.stderr
     assert sql(server, "SELECT count(*) FROM blobs WHERE state = 'missing'") == [(0,)]
     done = verb(server, "fsck", "--repair", code=1)

@@ -152,7 +152,7 @@ static void test_a_lost_object(void **state)
     const struct blob lost = row_of(0);
 
     assert_int_equal(blob_store_remove(world.inner, lost.key, NULL), 0);
-    expect(LOOK, (struct expected){ .missing = 1 });
+    expect(LOOK, (struct expected){ .missing = 1, .broken = 1 });
     assert_int_equal(state_of(0), BLOB_LIVE);
     expect(REPAIR, (struct expected){ .missing = 1, .broken = 1, .strays = 0 });
     assert_int_equal(state_of(0), BLOB_MISSING);
@@ -169,7 +169,7 @@ static void test_other_bytes(void **state)
 
     damage(wrong.key, SIZE / 2);
     expect(LOOK, (struct expected){ 0 }); /* the size is right */
-    expect(FULL, (struct expected){ .corrupt = 1 });
+    expect(FULL, (struct expected){ .corrupt = 1, .broken = 1 });
     assert_int_equal(state_of(1), BLOB_LIVE);
     expect(FULL_REPAIR, (struct expected){ .corrupt = 1, .broken = 1 });
     assert_int_equal(state_of(1), BLOB_CORRUPT);
@@ -191,9 +191,9 @@ static void test_the_merkle_object(void **state)
     blob_merkle_key(&blob, key);
     damage(key, 5000);
     expect(LOOK, (struct expected){ 0 });
-    expect(FULL, (struct expected){ .corrupt = 1 });
+    expect(FULL, (struct expected){ .corrupt = 1, .broken = 1 });
     assert_int_equal(blob_store_remove(world.inner, key, NULL), 0);
-    expect(LOOK, (struct expected){ .corrupt = 1 });
+    expect(LOOK, (struct expected){ .corrupt = 1, .broken = 1 });
     expect(REPAIR, (struct expected){ .corrupt = 1, .broken = 1 });
     push_again();
     expect(FULL, (struct expected){ 0 });
@@ -271,7 +271,7 @@ static void test_an_object_that_cannot_be_read(void **state)
     assert_int_equal(blob_store_remove(world.inner, lost.key, NULL), 0);
     for (int i = 0; i < 2; i++) {
         fault_store_fail_object(world.store, i == 0 ? bad.key : merkle_key, -EIO);
-        expect(FULL, (struct expected){ .unreadable = 1, .missing = 1 });
+        expect(FULL, (struct expected){ .unreadable = 1, .missing = 1, .broken = 1 });
     }
     snprintf(found, sizeof(found), "unreadable: %s", bad.key);
     json = run(FULL_REPAIR);
