@@ -92,17 +92,17 @@ static int list_versions(struct database *database, const char *sql, const struc
     static const struct row_shape shape = { .size = sizeof(struct broken_version),
                                             .read = version_read };
     void *items;
-    int r = transaction_list(database, sql, values, value_count, &shape, limit, &items, out_count,
-                             err);
+    int r =
+        transaction_list(database, sql, values, value_count, &shape, limit, &items, out_count, err);
 
     if (r == 0)
         *out_items = items;
     return r;
 }
 
-#define BROKEN_FROM                                                                                \
-    " FROM blobs b CROSS JOIN version_blobs e"                                                     \
-    " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id"                       \
+#define BROKEN_FROM                                                          \
+    " FROM blobs b CROSS JOIN version_blobs e"                               \
+    " JOIN versions v ON v.id = e.version_id JOIN apps a ON a.id = v.app_id" \
     " JOIN projects p ON p.id = a.project_id WHERE e.blob_id = b.id"
 
 int broken_version_list(struct database *database, size_t limit, struct broken_version **out_items,
