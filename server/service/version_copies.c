@@ -66,9 +66,12 @@ int versions_copy(struct services *services, const struct caller *caller, const 
 
     if (r == 0)
         r = check_names(request, why, err);
-    if (r == 0)
+    if (r == 0) {
         r = access_check(services, &caller->identity, ACCESS_PUSH, ACCESS_WHOLE, request->project,
                          request->app, why, err);
+        if (r < 0)
+            r = error_prefix(err, r, "to %s/%s", request->project, request->app);
+    }
     if (r == 0)
         r = version_resolve(services, &caller->identity, project, app, reference, &from, why, err);
     if (r < 0)

@@ -81,6 +81,18 @@ def test_what_may_not_be_copied(source, server, names, tmp_path):
     assert database(server, "SELECT count(*) FROM apps WHERE name = 'x'") == [(0,)]
 
 
+def test_a_refused_target_is_named(source, server, names, tmp_path):
+    """Not what is copied, which is there."""
+    there = f"{names.project}/{names.app}/v1"
+    agent = Agent(tmp_path / "narrow", server.url,
+                  server.token("pull,push", project=names.project, app=names.app))
+    done = agent.run("copy", there, f"{names.project}/other").expect(5)
+    assert f"to {names.project}/other: not found" in done.stderr
+    agent = Agent(tmp_path / "reader", server.url, server.token("pull", project=names.project))
+    done = agent.run("copy", there, f"{names.project}/other").expect(4)
+    assert f"to {names.project}/other: the token lacks" in done.stderr
+
+
 def test_each_has_its_own_life(source, server, names, tmp_path):
     """What is left when the first is deleted and purged is whole."""
     agent, tree = source
