@@ -11,6 +11,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
+#include "common/base/memory.h"
 #include "server/db/versions.h"
 #include "server/security/access.h"
 #include "server/service/jobs.h"
@@ -224,6 +225,37 @@ static void test_cancelled(void **state)
     sample_check(&world, "p", "kept", "v2", &same);
 }
 
+/* Wherever memory ends: what was asked for is done when there is some again, or the place is as
+ * open as it was. */
+static void test_out_of_memory(void **state)
+{
+    bool is_done = false;
+
+    for (int64_t n = 0; !is_done; n++) {
+        cleanup(job_release) struct job asked = { 0 };
+        struct refusal why;
+        size_t count;
+        int r;
+
+        push("p", "little", 2);
+        memory_fail_after(n);
+        r = ask(&world.caller, "p", "little", false, &asked, &why);
+        if (r == 0)
+            (void)jobs_work(world.services, &count, NULL);
+        is_done = !memory_failed();
+        memory_fail_after(-1);
+        assert_true(r == 0 || r == -ENOMEM);
+        assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+        assert_int_not_equal(restore("p", "little", "v1"), -EINPROGRESS);
+        assert_int_not_equal(ask(&world.caller, "p", "little", false, &asked, &why), -EINPROGRESS);
+        assert_int_equal(jobs_work(world.services, &count, NULL), 0);
+        assert_int_equal(look("p", "little"), -ENOENT);
+        assert_int_equal(restore("p", "little", "v1"), 0);
+        assert_int_equal(restore("p", "little", "v2"), 0);
+        sample_check(&world, "p", "little", "v1", &same);
+    }
+}
+
 static void test_who_may(void **state)
 {
     cleanup(job_release) struct job job = { 0 }, cancelled = { 0 };
@@ -259,7 +291,7 @@ int main(void)
         cmocka_unit_test(test_an_app),        cmocka_unit_test(test_a_project),
         cmocka_unit_test(test_what_protects), cmocka_unit_test(test_pinned_in_the_middle),
         cmocka_unit_test(test_begun_again),   cmocka_unit_test(test_cancelled),
-        cmocka_unit_test(test_who_may),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_who_may),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
