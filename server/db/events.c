@@ -36,9 +36,11 @@ static int lease_take(struct transaction *tx, const struct numbering *numbering,
     int r =
         transaction_run(tx,
                         "UPDATE sequencer SET holder = $1, leased_until = $2"
-                        " WHERE one = 1 AND (holder IS NULL OR holder = $1 OR leased_until <= $3)",
+                        " WHERE one = 1 AND (holder IS NULL OR holder = $1 OR leased_until <= $3"
+                        " OR leased_until > $4)",
                         VALUES(value_text(numbering->holder),
-                               value_integer(now_s + numbering->lease_s), value_integer(now_s)),
+                               value_integer(now_s + numbering->lease_s), value_integer(now_s),
+                               value_integer(now_s + 2 * numbering->lease_s)),
                         err);
 
     if (r < 0)

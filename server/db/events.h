@@ -24,7 +24,8 @@ struct event {
 
 /* Numbers committed rows that have no number yet, at most `limit`; *out_count of them. One
  * sequencer at a time: `holder` (this process) takes or renews a lease of `lease_s`; -EBUSY when
- * another one has it. */
+ * another one has it. One that goes on for more than twice as long was taken by a clock that was
+ * ahead, and is none. */
 int event_number(struct database *database, const char *holder, int64_t lease_s, size_t limit,
                  size_t *out_count, struct error *err);
 

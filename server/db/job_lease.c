@@ -14,19 +14,23 @@ struct working {
     struct job job;
 };
 
-/* The one that runs, for its lease may be over; else the one that waits longest. */
+/* The one that runs, for its lease may be over; else the one that waits longest. No lease is for
+ * longer than `lease_s` from now: one that is was given by a clock that was ahead, and says
+ * nothing, for whoever still has it renews it at once. Twice that is room for a clock set back a
+ * little. */
 static int find_next(struct transaction *tx, void *context, struct error *err)
 {
     struct working *self = context;
+    const int64_t now_s = transaction_now_s(tx);
     int64_t taken;
     int r;
 
     self->found = false;
     r = transaction_integer(tx,
                             "SELECT count(*) FROM jobs WHERE lane = $1 AND state = 'running'"
-                            " AND holder <> $2 AND leased_until > $3",
+                            " AND holder <> $2 AND leased_until > $3 AND leased_until <= $4",
                             VALUES(value_text(self->lane), value_text(self->holder),
-                                   value_integer(transaction_now_s(tx))),
+                                   value_integer(now_s), value_integer(now_s + 2 * self->lease_s)),
                             &taken, err);
     if (r < 0 || taken > 0)
         return r;

@@ -57,7 +57,8 @@ int job_add_in(struct transaction *tx, const struct actor *by, const struct job_
                struct job *out, struct error *err);
 
 /* Takes the next job of the lane: 1 and the job, running, its lease `lease_s` long; 0: there is
- * none, or another holder has one. */
+ * none, or another holder has one. A lease that goes on for more than twice that is none: the clock
+ * was ahead when it was given. */
 int job_claim(struct database *database, const char *lane, const char *holder, int64_t lease_s,
               struct job *out, struct error *err);
 

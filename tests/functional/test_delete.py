@@ -114,7 +114,7 @@ def test_exit_codes(world, tmp_path):
     # while it is being deleted, a push is a conflict
     sql(server, "INSERT INTO jobs (id, kind, lane, state, holder, leased_until, created_at)"
                 " VALUES (?, 'gc', 'delete', 'running', 'another', ?, 0)", "f" * 32,
-                int(time.time()) + 3600)
+                int(time.time()) + 100)
     waiting = agent.start("delete", "--recursive", "p/a")
     while not sql(server, "SELECT 1 FROM jobs WHERE kind = 'delete'"):
         time.sleep(0.05)

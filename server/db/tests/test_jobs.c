@@ -102,6 +102,23 @@ static void a_lease_that_is_over(void **state)
     assert_int_equal(state_of(DB(state), mine.id), JOB_DONE);
 }
 
+/* Given by a clock that was a year ahead, to a server that died: it is over. A clock that was set
+ * back a little takes none away. */
+static void a_lease_of_a_clock_that_was_ahead(void **state)
+{
+    cleanup(job_release) struct job first, mine = { 0 }, none = { 0 }, yours = { 0 };
+
+    add(DB(state), &sweep, 0, &first);
+    assert_int_equal(job_claim(DB(state), "delete", "me", LEASE_S, &mine, NULL), 1);
+    fixture_now -= LEASE_S;
+    assert_int_equal(job_claim(DB(state), "delete", "you", LEASE_S, &none, NULL), 0);
+    fixture_now -= 365 * 86400;
+    assert_int_equal(job_claim(DB(state), "delete", "you", LEASE_S, &yours, NULL), 1);
+    assert_string_equal(yours.id, mine.id);
+    assert_int_equal(job_renew(DB(state), mine.number, "me", LEASE_S, 0, 0, NULL), -EBUSY);
+    assert_int_equal(job_claim(DB(state), "delete", "me", LEASE_S, &none, NULL), 0);
+}
+
 /* Each time that it is taken counts, but not when it is given back. */
 static void how_often_it_was_begun(void **state)
 {
@@ -284,6 +301,7 @@ int main(void)
         CASE(one_that_runs_is_asked_for_again),
         CASE(of_a_lane_one_at_a_time),
         CASE(a_lease_that_is_over),
+        CASE(a_lease_of_a_clock_that_was_ahead),
         CASE(how_often_it_was_begun),
         CASE(one_that_is_begun_at_once),
         CASE(what_came_of_it),
