@@ -93,12 +93,14 @@ static int advance(struct transaction *tx, void *context, struct error *err)
 {
     cleanup(job_release) struct job job = { .number = 0 };
     struct advancing *self = context;
+    bool is_ahead;
     int r = find(tx, self, err);
 
     self->asked = false;
-    if (r < 0 || self->found_s > transaction_now_s(tx))
+    is_ahead = self->found_s > transaction_now_s(tx);
+    if (r < 0 || (is_ahead && self->found_s <= self->next_s))
         return r;
-    if (self->found_s != 0) {
+    if (self->found_s != 0 && !is_ahead) {
         r = job_add_in(tx, self->by, self->draft, &job, err);
         self->asked = r == 0;
     }

@@ -27,7 +27,8 @@ int schedule_next(struct database *database, const struct schedule *schedule, in
                   struct error *err);
 
 /* Plans for `next_s`. Where the time that was planned has come, asks for the job first: *out_asked.
- * Where it has not come, another server was first, and nothing changes. */
+ * Where it has not come, another server was first, and nothing changes; but what is planned for
+ * later than `next_s` was planned by a clock that was ahead, and is planned afresh. */
 int schedule_advance(struct database *database, const struct schedule *schedule, int64_t next_s,
                      const struct actor *by, const struct job_draft *draft, bool *out_asked,
                      struct error *err);

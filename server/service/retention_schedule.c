@@ -28,19 +28,16 @@ static int next_of(struct services *services, const struct policy *policy, int64
     return r < 0 ? r : cron_next(&cron, zone, services_now(services), out_s, err);
 }
 
-static int advance(struct services *services, const struct policy *policy,
-                   const struct schedule *schedule, size_t *out_count, struct error *err)
+static int advance(struct services *services, const struct schedule *schedule, int64_t next_s,
+                   size_t *out_count, struct error *err)
 {
     static const struct actor by = { .name = "schedule" };
     static const struct job_draft draft = { .kind = "retention",
                                             .lane = "delete",
                                             .params = "{\"force\":false}" };
     bool asked = false;
-    int64_t next_s;
-    int r = next_of(services, policy, &next_s, err);
+    int r = schedule_advance(services->database, schedule, next_s, &by, &draft, &asked, err);
 
-    if (r == 0)
-        r = schedule_advance(services->database, schedule, next_s, &by, &draft, &asked, err);
     if (r < 0)
         return r;
     *out_count = asked ? 1 : 0;
@@ -54,7 +51,7 @@ int retention_schedule_step(struct services *services, size_t *out_count, struct
     char plan[2 * POLICY_TEXT_SIZE + 1];
     const struct schedule schedule = { NAME, plan };
     struct policy policy;
-    int64_t planned_s;
+    int64_t planned_s, next_s;
     int r = policy_get(services, &policy, err);
 
     *out_count = 0;
@@ -64,7 +61,9 @@ int retention_schedule_step(struct services *services, size_t *out_count, struct
         return schedule_forget(services->database, NAME, err);
     snprintf(plan, sizeof(plan), "%s %s", policy.retention_schedule, policy.time_zone);
     r = schedule_next(services->database, &schedule, &planned_s, err);
-    if (r < 0 || planned_s > services_now(services))
+    if (r == 0)
+        r = next_of(services, &policy, &next_s, err);
+    if (r < 0 || (planned_s > services_now(services) && planned_s <= next_s))
         return r;
-    return advance(services, &policy, &schedule, out_count, err);
+    return advance(services, &schedule, next_s, out_count, err);
 }

@@ -63,6 +63,15 @@ static void another_plan_is_planned_afresh(void **state)
     assert_int_equal(JOBS(state), 0);
 }
 
+/* By a clock that was ahead: the time has not come, and is not waited for. */
+static void what_is_planned_too_late(void **state)
+{
+    advance(DB(state), &daily, fixture_now + 5000);
+    assert_false(advance(DB(state), &daily, fixture_now + 100));
+    assert_int_equal(next(DB(state), &daily), fixture_now + 100);
+    assert_int_equal(JOBS(state), 0);
+}
+
 static void forgotten(void **state)
 {
     advance(DB(state), &daily, fixture_now + 100);
@@ -92,8 +101,11 @@ static void nonsense_counts_as_none(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        CASE(the_first_time_is_planned),      CASE(one_of_two_servers_asks),
-        CASE(another_plan_is_planned_afresh), CASE(forgotten),
+        CASE(the_first_time_is_planned),
+        CASE(one_of_two_servers_asks),
+        CASE(another_plan_is_planned_afresh),
+        CASE(what_is_planned_too_late),
+        CASE(forgotten),
         CASE(nonsense_counts_as_none),
     };
 

@@ -83,6 +83,19 @@ static void test_what_was_missed_is_made_up_for_once(void **state)
     assert_int_equal(work(), 1);
 }
 
+/* Planned by a clock that was a year ahead: the next time is the one of the clock as it is. */
+static void test_a_clock_that_was_ahead(void **state)
+{
+    world_sleep(365 * 86400);
+    assert_int_equal(step(), 1);
+    assert_int_equal(work(), 1);
+    world_sleep(-365 * 86400);
+    assert_int_equal(step(), 0);
+    world_sleep(86400);
+    assert_int_equal(step(), 1);
+    assert_int_equal(work(), 1);
+}
+
 static void test_off(void **state)
 {
     set("retention_schedule", "off");
@@ -127,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once_a_day),
         cmocka_unit_test(test_what_was_missed_is_made_up_for_once),
+        cmocka_unit_test(test_a_clock_that_was_ahead),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_a_place),
         cmocka_unit_test(test_nobody_worked),
