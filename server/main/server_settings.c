@@ -113,7 +113,7 @@ static const struct setting_spec specs[] = {
      .help = "Connections served at once"},
     {.key = "connections_per_address", .type = SETTING_NUMBER, .fallback = "0", .max = 65536,
      .help = "Connections of one address; 0: no limit"},
-    {.key = "event_listeners", .type = SETTING_NUMBER, .fallback = "1000", .min = 1, .max = 65536,
+    {.key = "event_listeners", .type = SETTING_NUMBER, .fallback = "1400", .min = 1, .max = 65536,
      .help = "Streams of events open at once; never more than three quarters of connections"},
     {.key = "event_listeners_per_token", .type = SETTING_NUMBER, .fallback = "65536", .min = 1,
      .max = 65536, .help = "Streams of events of one token; the last quarter is for others anyhow"},

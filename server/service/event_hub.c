@@ -14,7 +14,7 @@
 #include "server/service/event_ring.h"
 #include "server/service/event_sequence.h"
 
-#define LISTENERS_DEFAULT 1000
+#define LISTENERS_DEFAULT 1400
 #define BEAT_DEFAULT_MS 15000
 
 #define RING_EVENTS 4096

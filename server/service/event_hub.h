@@ -18,7 +18,7 @@ struct services;
 struct event_hub_settings {
     /* The last quarter of the places is for tokens that have less than a sixteenth of all: a fleet
      * shares one token, and still nobody is kept out by it. */
-    size_t listeners_max;           /* 0: 1000 */
+    size_t listeners_max;           /* 0: 1400 */
     size_t listeners_per_token_max; /* 0: no further limit */
     uint32_t beat_ms;               /* between two signs of life; 0: 15000 */
 };
