@@ -52,6 +52,8 @@ struct retained {
     uint64_t unique_bytes; /* of blobs that no other version has */
 };
 
+#define RETENTION_BYTES_SHARE 10
+
 struct retention_sum {
     uint64_t counts[RETENTION_VERDICT_COUNT]; /* versions by verdict */
     uint64_t bytes;                           /* that no ready version would have any more */
@@ -59,7 +61,8 @@ struct retention_sum {
     /* An app makes room for what was pushed to it, and lets go what has come of age, since the last
      * run of everything that was done began: so many of its versions, the oldest that go, are
      * expected, and what is more is excess. Without such a run in the history all of it is. */
-    uint64_t excess_bytes; /* of `bytes`, what the expected ones alone would not give */
+    uint64_t excess_bytes; /* of `bytes`, what the expected ones alone would not give; where `bytes`
+                            * is at most that share of all, it is not looked at, and all of it */
     /* The app whose excess is more than a fifth of its versions, and more than five: the one that
      * has most. "" when there is none. */
     char project[NAME_SIZE], app[NAME_SIZE];

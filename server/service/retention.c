@@ -37,7 +37,7 @@ static void judge(const struct retention_sum *sum, char out[RETENTION_WHY_SIZE])
         snprintf(out, RETENTION_WHY_SIZE, "it would take %llu of the %llu versions of %.63s/%.63s",
                  (unsigned long long)sum->app_goes, (unsigned long long)sum->app_ready,
                  sum->project, sum->app);
-    else if (sum->excess_bytes > sum->all_bytes / 10)
+    else if (sum->excess_bytes > sum->all_bytes / RETENTION_BYTES_SHARE)
         snprintf(out, RETENTION_WHY_SIZE, "it would take more than a tenth of all bytes");
 }
 

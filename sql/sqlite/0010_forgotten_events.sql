@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Of each kind of event the largest number that is not kept any more ('' for what an event lacks;
 -- type '': of whatever type): who comes back is told of a loss only when something of his own is
--- among it. And the way to the events of one project.
+-- among it. And the ways to the events of one project, and of one app.
 CREATE TABLE events_forgotten (
     project TEXT NOT NULL,
     app TEXT NOT NULL,
@@ -20,3 +20,4 @@ INSERT INTO events_forgotten (project, app, type, number)
           FROM sequencer WHERE one = 1) gone
     WHERE gone.number > 0;
 CREATE INDEX events_of_project ON events (project, number) WHERE number IS NOT NULL;
+CREATE INDEX events_of_app ON events (project, app, number) WHERE number IS NOT NULL;
