@@ -2,6 +2,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "common/base/workers.h"
 #include "server/api/api_state.h"
 #include "server/api/handlers.h"
@@ -66,6 +67,22 @@ static void jobs_write(const struct services *services, struct buf *body)
     }
 }
 
+/* Also of jobs of other processes, and of verbs: what a missing backup is told by. */
+static void jobs_write_ends(struct services *services, struct buf *body)
+{
+    cleanup_memory struct job_last_end *ends = NULL;
+    size_t count;
+
+    if (jobs_last_ends(services, &ends, &count, NULL) < 0)
+        return;
+    buf_add_text(body, "# HELP kkartifact_job_last_done_timestamp_seconds When the last job that"
+                       " was for everything was done.\n"
+                       "# TYPE kkartifact_job_last_done_timestamp_seconds gauge\n");
+    for (size_t i = 0; i < count; i++)
+        buf_format(body, "kkartifact_job_last_done_timestamp_seconds{kind=\"%s\"} %lld\n",
+                   ends[i].kind, (long long)ends[i].finished_at_s);
+}
+
 static void events_write(const struct api *api, struct buf *body)
 {
     struct event_hub_counts counts;
@@ -99,6 +116,7 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
     leases_write(api->options.services, &body);
     collection_write_counts(api->options.services, &body);
     jobs_write(api->options.services, &body);
+    jobs_write_ends(api->options.services, &body);
     events_write(api, &body);
     return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
                             err);

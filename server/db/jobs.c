@@ -119,3 +119,28 @@ int job_forget(struct database *database, int64_t before_s, size_t limit, size_t
     *out_count = (size_t)self.count;
     return 0;
 }
+
+static int last_end_read(struct rows *rows, void *out_item, struct error *err)
+{
+    struct job_last_end *out = out_item;
+
+    out->finished_at_s = rows_integer(rows, 1);
+    return rows_text(rows, 0, out->kind, sizeof(out->kind), err);
+}
+
+int job_last_ends(struct database *database, size_t limit, struct job_last_end **out_items,
+                  size_t *out_count, struct error *err)
+{
+    static const struct row_shape shape = { .size = sizeof(struct job_last_end),
+                                            .read = last_end_read };
+    void *items;
+    int r = transaction_list(database,
+                             "SELECT kind, max(finished_at) FROM jobs WHERE state = 'done'"
+                             " AND project IS NULL GROUP BY kind ORDER BY kind LIMIT $1",
+                             VALUES(value_integer((int64_t)limit)), &shape, limit, &items,
+                             out_count, err);
+
+    if (r == 0)
+        *out_items = items;
+    return r;
+}

@@ -103,6 +103,15 @@ int job_list(struct database *database, const struct job_scope *scope, int64_t b
              struct job **out_items, size_t *out_count, struct error *err);
 struct job *job_list_free(struct job *items, size_t count); /* returns NULL */
 
+/* When the last one of each kind ended that was for everything and is done, as a list by kind to
+ * memory_free(); NULL when *out_count is 0. */
+struct job_last_end {
+    char kind[JOB_NAME_SIZE];
+    int64_t finished_at_s;
+};
+int job_last_ends(struct database *database, size_t limit, struct job_last_end **out_items,
+                  size_t *out_count, struct error *err);
+
 /* Forgets up to `limit` that ended before `before_s`; *out_count of them. The last one of each kind
  * that was for everything and is done stays: retention goes by it. */
 int job_forget(struct database *database, int64_t before_s, size_t limit, size_t *out_count,

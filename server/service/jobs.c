@@ -345,3 +345,9 @@ int jobs_work(struct services *services, size_t *out_count, struct error *err)
     *out_count = count;
     return 0;
 }
+
+int jobs_last_ends(struct services *services, struct job_last_end **out_items, size_t *out_count,
+                   struct error *err)
+{
+    return job_last_ends(services->database, JOB_KINDS_MAX, out_items, out_count, err);
+}

@@ -85,5 +85,9 @@ void job_page_release(struct job_page *page);
 /* Does the next job of each lane, to its end, in this thread. *out_count of them. */
 int jobs_work(struct services *services, size_t *out_count, struct error *err);
 
+/* job_last_ends(), of the kinds there are. */
+int jobs_last_ends(struct services *services, struct job_last_end **out_items, size_t *out_count,
+                   struct error *err);
+
 /* How many jobs of a kind (by its place in job_kinds) this process brought to that end. */
 uint64_t jobs_ended(const struct services *services, size_t kind, enum job_state state);

@@ -318,6 +318,8 @@ def test_metrics_tell_of_a_run_that_failed(world):
     asked = server.request("POST", "/api/v1/gc/run", token=admin).json()
     assert finished(server, admin, asked["id"])["state"] == "done"
     assert metric(server, 'kkartifact_jobs_total{kind="gc",state="done"}') == 1
+    done_at = metric(server, 'kkartifact_job_last_done_timestamp_seconds{kind="gc"}')
+    assert 0 <= time.time() - done_at < 300
     assert metric(server, "kkartifact_blobs_broken") == 0
 
 

@@ -274,6 +274,7 @@ static void do_one(struct database *database, const struct job_draft *draft, str
 static void the_last_of_everything_stays(void **state)
 {
     cleanup(job_release) struct job first, last, of_one, ahead;
+    struct job_last_end *ends;
     size_t count;
 
     do_one(DB(state), &sweep, &first);
@@ -286,6 +287,11 @@ static void the_last_of_everything_stays(void **state)
     assert_int_equal(count, 2);
     assert_int_equal(state_of(DB(state), last.id), JOB_DONE);
     assert_int_equal(state_of(DB(state), ahead.id), JOB_DONE);
+    assert_int_equal(job_last_ends(DB(state), 10, &ends, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(ends[0].kind, sweep.kind);
+    assert_int_equal(ends[0].finished_at_s, fixture_now + 4000);
+    memory_free(ends);
     fixture_now += 9000;
     assert_int_equal(job_forget(DB(state), fixture_now, 10, &count, NULL), 0);
     assert_int_equal(count, 1);
