@@ -81,7 +81,7 @@ static int run(struct job *job, struct error *err)
         r = write_result(job, &ref, &done, dry, err);
     if (r == 0 && done.safety_limit[0] != '\0' && !force)
         r = error_set(err, -EBUSY, "%s", done.safety_limit);
-    return r;
+    return force ? r : job_advise(r, "--force does it all the same", err);
 }
 
 int command_cleanup(struct command *command, struct error *err)

@@ -99,8 +99,9 @@ static int throw_away(struct job *job, struct error *err)
         r = job_open(job, err);
     if (r < 0)
         return r;
-    return ref.kind == VERSION_REF_VERSION ? delete_version(job, &ref, force, err)
-                                           : delete_place(job, &ref, force, err);
+    r = ref.kind == VERSION_REF_VERSION ? delete_version(job, &ref, force, err)
+                                        : delete_place(job, &ref, force, err);
+    return force ? r : job_advise(r, "--force throws it away all the same", err);
 }
 
 int command_delete(struct command *command, struct error *err)

@@ -177,6 +177,16 @@ int job_patterns(struct job *job, const char *key, struct pattern_list *list, st
     return r;
 }
 
+int job_advise(int r, const char *advice, struct error *err)
+{
+    struct error refusal;
+
+    if (r != -EBUSY || err == NULL)
+        return r;
+    refusal = *err;
+    return error_set(err, r, "%.180s; %s", refusal.text, advice);
+}
+
 int job_failed(struct job *job, int r, int exit_code)
 {
     if (r < 0 && r != -ENOMEM && r != -ECANCELED)

@@ -62,6 +62,8 @@ int job_patterns(struct job *job, const char *key, struct pattern_list *list, st
 int job_local(struct job *job, int r);
 /* Says in which directory a local failure of the transfer was: its paths begin there. Returns r. */
 int job_local_below(struct job *job, int r, const char *directory, struct error *err);
+/* What a refusal (-EBUSY: protected, too much at once) leaves to do, said behind it. Returns r. */
+int job_advise(int r, const char *advice, struct error *err);
 /* A failure with this exit code. */
 int job_failed(struct job *job, int r, int exit_code);
 

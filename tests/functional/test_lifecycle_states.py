@@ -199,6 +199,7 @@ def test_an_explicit_delete_of_a_promoted_one_is_refused(life):
     for version in ("v2", "v1"):  # the one on the channel, and the one before
         refused = life.run("delete", f"/{version}", code=6)
         assert "409 promoted" in refused.stderr and "live" in refused.stderr
+        assert "; --force " in refused.stderr
         assert refused.stdout == ""
     assert sorted(word for word in life.listed() if word[0] == "v") == ["v1", "v2"]
     life.run("delete", "/v2", "--force")
