@@ -164,6 +164,23 @@ int worker_user_become(const struct worker_user *user)
     return drop_capabilities();
 }
 
+int worker_user_enter_cache(const char *cache, struct error *err)
+{
+    cleanup_fd int directory = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct worker_user owner = { .has_name = false };
+    struct stat info;
+    int r;
+
+    if (directory < 0 || fstat(directory, &info) < 0 || fchdir(directory) < 0)
+        return error_system(err, errno, "cache %s", cache);
+    owner.uid = info.st_uid;
+    owner.gid = info.st_gid;
+    if (geteuid() != 0 || owner.uid == 0)
+        return 0;
+    r = worker_user_become(&owner);
+    return r < 0 ? error_system(err, -r, "the owner of cache %s", cache) : 0;
+}
+
 bool worker_user_is_possible(const char *cache)
 {
     struct worker_user user;

@@ -32,6 +32,11 @@ uint32_t worker_user_number(const char *cache, uint32_t attempt);
 int worker_user_open_cache(const char *cache, const struct worker_user *user, int *out_directory,
                            struct error *err);
 
+/* Goes into the cache and, as root, becomes its owner for ever: what is made there then is made as
+ * by a worker, and what is read there is read with its rights. For a verb that works on a cache
+ * without a mount. */
+int worker_user_enter_cache(const char *cache, struct error *err);
+
 /* Becomes that user for ever, without capabilities and without a way to new ones. Of a process that
  * is about to run another program; errors are errno. */
 int worker_user_become(const struct worker_user *user);

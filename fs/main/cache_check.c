@@ -14,6 +14,7 @@
 #include "common/client/known_versions.h"
 #include "common/model/tree.h"
 #include "common/model/version_ref.h"
+#include "fs/holder/worker_user.h"
 
 #define FOLDERS 256
 #define PATH_SIZE_MAX 8192
@@ -132,22 +133,17 @@ static int check_fact(void *context, const char *project, const char *app, const
     return checking->sum.wrong > before ? 0 : check_tree(checking, fact, checking->version, err);
 }
 
-static int check_version(struct checking *checking, const char *directory, const char *version,
-                         struct error *err)
+static int check_version(struct checking *checking, const char *version, struct error *err)
 {
-    cleanup(buf_release) struct buf known = buf_init(PATH_SIZE_MAX);
     struct version_ref ref;
     int r = version_ref_parse(span_text(version), &ref, err);
 
     if (r == 0 && (ref.kind != VERSION_REF_VERSION || ref.path.size > 0))
         r = error_set(err, -EINVAL, "\"%s\" is not PROJECT/APP/VERSION", version);
-    buf_format(&known, "%s/known", directory);
-    if (r == 0)
-        r = buf_check(&known, err);
     checking->version = version;
     if (r == 0)
-        r = known_versions_find(buf_text(&known), ref.project, ref.app, ref.version, check_fact,
-                                checking, err);
+        r = known_versions_find("known", ref.project, ref.app, ref.version, check_fact, checking,
+                                err);
     return r;
 }
 
@@ -156,20 +152,17 @@ int cache_check_run(const char *directory, const char *version, cache_check_wron
 {
     cleanup(cleanup_blob_cache) struct blob_cache *cache = NULL;
     struct checking checking = { .wrong = wrong, .context = context };
-    cleanup(buf_release) struct buf objects = buf_init(PATH_SIZE_MAX);
     uint64_t free_bytes;
     int r;
 
-    buf_format(&objects, "%s/obj", directory);
-    r = buf_check(&objects, err);
-    if (r == 0 && file_free_space(buf_text(&objects), &free_bytes, NULL) < 0)
+    r = worker_user_enter_cache(directory, err);
+    if (r == -ENOENT || (r == 0 && file_free_space("obj", &free_bytes, NULL) < 0))
         r = error_set(err, -ENOTDIR, "%s is not a cache", directory);
     if (r == 0)
-        r = blob_cache_open(directory, NULL, &cache, err);
+        r = blob_cache_open(".", NULL, &cache, err);
     checking.cache = cache;
     if (r == 0)
-        r = version == NULL ? check_all(&checking, err)
-                            : check_version(&checking, directory, version, err);
+        r = version == NULL ? check_all(&checking, err) : check_version(&checking, version, err);
     if (r == 0)
         *out = checking.sum;
     return r;

@@ -20,6 +20,8 @@ struct cache_check {
 /* Called for each that is wrong: "P/A/V/PATH", or its name in the cache. */
 typedef void cache_check_wrong(void *context, const char *what);
 
-/* version: "P/A/V" or NULL. -ENOENT: nothing is known of it there, or it was never whole. */
+/* version: "P/A/V" or NULL. The process stands in the cache afterwards, and root has become its
+ * owner (worker_user_enter_cache()). -ENOENT: nothing is known of it there, or it was never
+ * whole. */
 int cache_check_run(const char *directory, const char *version, cache_check_wrong *wrong,
                     void *context, struct cache_check *out, struct error *err);

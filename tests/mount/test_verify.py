@@ -101,6 +101,8 @@ def test_of_a_cache(filled, mounted):
     done = filled.verb("verify", "--cache", filled.cache).expect(8)
     assert hashlib.sha256(data).hexdigest() in done.stdout
     assert not object_of(filled.cache, data).exists()
+    owners = {path.lstat().st_uid for path in (filled.cache, *filled.cache.rglob("*"))}
+    assert len(owners) == 1, "root has made what a worker cannot write"
     filled.verb("verify", "--cache", filled.cache).expect(0)
     if not mounted:
         filled.mount()
