@@ -38,21 +38,28 @@ static bool is_in_range(uint32_t uid)
     return uid >= FIRST_NUMBER && uid < FIRST_NUMBER + NUMBER_COUNT;
 }
 
+static bool take_number(uint32_t number, struct worker_user *out)
+{
+    if (!is_in_range(number) || getpwuid(number) != NULL || getgrgid(number) != NULL)
+        return false;
+    *out = (struct worker_user){ number, number, false };
+    return true;
+}
+
 int worker_user_find(const char *cache, struct worker_user *out, struct error *err)
 {
     const struct passwd *user = getpwnam(WORKER_USER);
+    struct stat info;
 
     if (user != NULL && user->pw_uid != 0) {
         *out = (struct worker_user){ user->pw_uid, user->pw_gid, true };
         return 0;
     }
-    for (uint32_t attempt = 0; attempt < NUMBER_COUNT; attempt++) {
-        uint32_t number = worker_user_number(cache, attempt);
-        if (getpwuid(number) == NULL && getgrgid(number) == NULL) {
-            *out = (struct worker_user){ number, number, false };
+    if (stat(cache, &info) == 0 && take_number(info.st_uid, out))
+        return 0;
+    for (uint32_t attempt = 0; attempt < NUMBER_COUNT; attempt++)
+        if (take_number(worker_user_number(cache, attempt), out))
             return 0;
-        }
-    }
     return error_set(err, -ENOENT, "no user number from %d to %d is free", FIRST_NUMBER,
                      FIRST_NUMBER + NUMBER_COUNT - 1);
 }

@@ -11,7 +11,8 @@ struct error;
  * nobody has.
  *
  * The number comes from the path of the cache, which belongs to that user and is all that it may
- * write: mounts that share a cache have the same one, others do not.
+ * write; of a cache that is there from its owner. So mounts that share a cache have the same one,
+ * by whatever path they know it, and others do not.
  */
 #define WORKER_USER "kkartifact"
 

@@ -111,6 +111,28 @@ static void a_cache_of_a_person_is_refused(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+/* Also by another path: two mounts of one cache do not take it from each other. */
+static void a_cache_keeps_its_number(void **state)
+{
+    char directory[] = "/tmp/test-worker-user.XXXXXX", other[100];
+    struct worker_user user, same;
+    int fd = -1;
+
+    if (geteuid() != 0 || getpwnam(WORKER_USER) != NULL)
+        skip();
+    assert_non_null(mkdtemp(directory));
+    assert_int_equal(worker_user_find(directory, &user, NULL), 0);
+    assert_int_equal(worker_user_open_cache(directory, &user, &fd, NULL), 0);
+    close(fd);
+    (void)snprintf(other, sizeof(other), "%s.link", directory);
+    assert_int_equal(symlink(directory, other), 0);
+    assert_int_not_equal(worker_user_number(other, 0), user.uid);
+    assert_int_equal(worker_user_find(other, &same, NULL), 0);
+    assert_int_equal(same.uid, user.uid);
+    assert_int_equal(unlink(other), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 /* In the process: no capability of any kind, no way to a new one, no other user any more. */
 static int become_and_look(void)
 {
@@ -150,7 +172,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cache_has_one_number), cmocka_unit_test(nobody_else_has_it),
         cmocka_unit_test(a_cache_is_given_whole), cmocka_unit_test(a_cache_of_a_person_is_refused),
-        cmocka_unit_test(the_worker_has_nothing),
+        cmocka_unit_test(a_cache_keeps_its_number), cmocka_unit_test(the_worker_has_nothing),
     };
 
     return cmocka_run_group_tests_name("worker_user", tests, NULL, NULL);
