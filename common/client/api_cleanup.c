@@ -7,7 +7,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/memory.h"
 #include "common/client/api_jobs.h"
 #include "common/client/api_private.h"
 #include "common/codec/json.h"
@@ -20,9 +19,7 @@ CLEANUP_DEFINE(json, json_free);
 
 void api_cleanup_release(struct api_cleanup *cleanup)
 {
-    for (size_t i = 0; i < cleanup->version_count; i++)
-        memory_free(cleanup->versions[i]);
-    memory_free(cleanup->versions);
+    api_names_free(cleanup->versions, cleanup->version_count);
     memset(cleanup, 0, sizeof(*cleanup));
 }
 
@@ -59,20 +56,11 @@ static int read_sums(const struct json_value *object, struct api_cleanup *out, s
 
 static int add_version(struct api_cleanup *out, const char *name, struct error *err)
 {
-    char **grown;
     int r = name_check(NAME_VERSION, span_text(name), err);
 
     if (r < 0)
         return r;
-    grown = memory_resize(out->versions, out->version_count + 1, sizeof(*grown));
-    if (grown == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    out->versions = grown;
-    grown[out->version_count] = memory_text(name);
-    if (grown[out->version_count] == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    out->version_count++;
-    return 0;
+    return api_names_add(&out->versions, &out->version_count, name, err);
 }
 
 /* A page of a look; *out_cursor is that of the next, "" at the end. */

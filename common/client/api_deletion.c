@@ -6,7 +6,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
-#include "common/base/memory.h"
 #include "common/client/api_jobs.h"
 #include "common/client/api_private.h"
 #include "common/codec/json.h"
@@ -17,31 +16,20 @@
 
 void api_deletion_release(struct api_deletion *deletion)
 {
-    for (size_t i = 0; i < deletion->version_count; i++)
-        memory_free(deletion->versions[i]);
-    memory_free(deletion->versions);
+    api_names_free(deletion->versions, deletion->version_count);
     memset(deletion, 0, sizeof(*deletion));
 }
 
 static int add_version(struct api_deletion *out, const char *name, struct error *err)
 {
     struct version_ref ref;
-    char **grown;
     int r = version_ref_parse(span_text(name), &ref, err);
 
     if (r == 0 && (ref.kind != VERSION_REF_VERSION || ref.path.size > 0))
         r = error_set(err, -EINVAL, "a version that is none");
     if (r < 0)
         return r;
-    grown = memory_resize(out->versions, out->version_count + 1, sizeof(*grown));
-    if (grown == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    out->versions = grown;
-    grown[out->version_count] = memory_text(name);
-    if (grown[out->version_count] == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    out->version_count++;
-    return 0;
+    return api_names_add(&out->versions, &out->version_count, name, err);
 }
 
 /* api_job_result */

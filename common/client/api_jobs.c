@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/memory.h"
 #include "common/client/api_private.h"
 #include "common/codec/json.h"
 #include "common/model/problem.h"
@@ -28,6 +29,27 @@ int api_read_count(const struct json_value *value, const char *what, uint64_t *o
     if (r == 0)
         *out = (uint64_t)number;
     return r;
+}
+
+int api_names_add(char ***io_names, size_t *io_count, const char *name, struct error *err)
+{
+    char **grown = memory_resize(*io_names, *io_count + 1, sizeof(*grown));
+
+    if (grown == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *io_names = grown;
+    grown[*io_count] = memory_text(name);
+    if (grown[*io_count] == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    (*io_count)++;
+    return 0;
+}
+
+void api_names_free(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        memory_free(names[i]);
+    memory_free(names);
 }
 
 static int get(struct api_client *client, const char *id, struct json **out, struct error *err)

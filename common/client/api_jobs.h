@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/client/api_client.h"
@@ -23,3 +24,7 @@ int api_job_run(struct api_client *client, const struct api_call_spec *spec, con
 /* A number that counts something: -EINVAL when it is none. */
 int api_read_count(const struct json_value *value, const char *what, uint64_t *out,
                    struct error *err);
+
+/* The names that a result lists: one more, copied; and all of them, with the array. */
+int api_names_add(char ***io_names, size_t *io_count, const char *name, struct error *err);
+void api_names_free(char **names, size_t count);
