@@ -30,8 +30,10 @@ static int load_token(const struct configuration *configuration, struct secret *
     if (path != NULL)
         file_is_flag = settings_place(settings, "token_file")[0] == 'f' ||
                        settings_place(settings, "token")[0] != 'e';
-    if (path != NULL && (!has_text || file_is_flag))
-        return secret_load(path, out_token, err);
+    if (path != NULL && (!has_text || file_is_flag)) {
+        r = secret_load(path, out_token, err);
+        return r < 0 ? error_prefix(err, r, "token_file") : 0;
+    }
     if (has_text)
         return secret_from_text(settings_text(settings, "token"), out_token, err);
     return 0;

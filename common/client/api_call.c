@@ -72,7 +72,8 @@ static void call_end(struct api_call *call, int code, const struct error *err)
         struct api_refused refused = { .server = api_client_server(call->client, call->server),
                                        .status = call->status,
                                        .headers = &call->answer_headers,
-                                       .body = buf_span(&call->body) };
+                                       .body = buf_span(&call->body),
+                                       .had_token = call->client->token != NULL };
         struct error told = { 0 };
         int told_code = api_problem_read(&refused, &answer.problem, &told);
         /* A whole answer says more than what the transport can. */

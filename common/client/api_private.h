@@ -49,6 +49,7 @@ struct api_refused {
     int status;
     const struct http_headers *headers;
     struct span body;
+    bool had_token; /* the request */
 };
 
 /* Fills *out from the problem body. Returns the code that stands for the status. Where the answer

@@ -135,6 +135,10 @@ int api_problem_read(const struct api_refused *refused, struct api_problem *out,
         return error_set(err, problem->error,
                          "%.100s: answered %d%s, but not as kkArtifact does: a proxy?",
                          refused->server, refused->status, reason_of(refused->status));
+    if (refused->status == 401 && !refused->had_token)
+        return error_set(err, problem->error,
+                         "%.100s wants a token, and none is set (401): see token_file",
+                         refused->server);
     if (out->detail[0] != '\0')
         return error_set(err, problem->error, "%.200s (%d%s%.40s)", out->detail, refused->status,
                          out->code[0] != '\0' ? " " : "", out->code);

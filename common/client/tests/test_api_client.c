@@ -191,6 +191,29 @@ static void statuses_become_codes(void **state)
     }
 }
 
+static void assert_told(const struct world *world, const struct error *err, const char *text)
+{
+    const char *url = origin_url(world->origins[0]);
+
+    assert_memory_equal(err->text, url, strlen(url));
+    assert_string_equal(err->text + strlen(url), text);
+}
+
+/* The first mistake: what is to be set is said, not which header a request has. */
+static void a_missing_token_is_told(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct error err = { 0 };
+
+    world->scripts[0].statuses[0] = 401;
+    world->scripts[0].lines = "Content-Type: application/problem+json\r\n";
+    world->scripts[0].body = "{\"code\":\"unauthenticated\",\"status\":401,\"detail\":\"d\"}";
+    assert_int_equal(get(world, &result, &err), -EPERM);
+    assert_told(world, &err, " wants a token, and none is set (401): see token_file");
+    assert_string_equal(result.problem.code, "unauthenticated");
+}
+
 static void extra_members_are_read(void **state)
 {
     struct world *world = *state;
@@ -202,14 +225,6 @@ static void extra_members_are_read(void **state)
     assert_int_equal(get(world, &result, NULL) < 0, 1);
     assert_int_equal(result.problem.expected_offset, 77);
     assert_int_equal(result.problem.missing, 3);
-}
-
-static void assert_told(const struct world *world, const struct error *err, const char *text)
-{
-    const char *url = origin_url(world->origins[0]);
-
-    assert_memory_equal(err->text, url, strlen(url));
-    assert_string_equal(err->text + strlen(url), text);
 }
 
 static void a_page_of_a_proxy_is_no_problem_body(void **state)
@@ -560,6 +575,7 @@ int main(void)
         CASE(what_may_pass_is_tried_again),
         CASE(in_the_end_it_is_said),
         CASE(statuses_become_codes),
+        CASE(a_missing_token_is_told),
         CASE(extra_members_are_read),
         CASE(a_page_of_a_proxy_is_no_problem_body),
         CASE(a_page_that_says_all_is_well_is_no_answer),
