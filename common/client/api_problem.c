@@ -135,7 +135,7 @@ int api_problem_read(const struct api_refused *refused, struct api_problem *out,
         return error_set(err, problem->error,
                          "%.100s: answered %d%s, but not as kkArtifact does: a proxy?",
                          refused->server, refused->status, reason_of(refused->status));
-    if (refused->status == 401 && !refused->had_token)
+    if (refused->status == 401 && !refused->had_token && strcmp(out->code, "unauthenticated") == 0)
         return error_set(err, problem->error,
                          "%.100s wants a token, and none is set (401): see token_file",
                          refused->server);

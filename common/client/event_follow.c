@@ -179,6 +179,7 @@ static void read_failure(const struct event_follow *follow, const struct http_re
         .status = result->status,
         .headers = &follow->headers,
         .body = buf_span(&follow->problem),
+        .had_token = follow->client->token != NULL,
     };
     struct api_problem problem;
 
