@@ -40,7 +40,7 @@ class Lab:
         self.server = self._stack.enter_context(Server(self.directory / "data"))
         self.keeper.process(self.server.process.pid)
         self.token = self.server.token("push,pull")
-        self._stack.callback(self.watch.stop)
+        self._stack.callback(self.watch.close)
         self.watch.add("server", self.server.process.pid)
         self.agent = Agent(self.directory / "agent", self.server.url, self.token)
         return self

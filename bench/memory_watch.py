@@ -45,6 +45,6 @@ class MemoryWatch:
                 else:
                     self.most[name] = max(self.most.get(name, 0), now)
 
-    def stop(self):
+    def close(self):
         self._ended.set()
         self._thread.join()

@@ -7,7 +7,6 @@ from rounds import in_turns, rate, seconds
 from warm import warm_memory
 
 
-
 def run(lab):
     url = lab.file_url()
     copy = lab.directory / "copy"
@@ -26,4 +25,4 @@ def run(lab):
 
     peer()
     mine, other = in_turns(lab.rounds, ours, peer)
-    lab.say("mount-cold-1gib", rate(GIB, mine), rate(GIB, other), other / mine, ">=0.60")
+    lab.say("mount-cold-1gib", rate(GIB, mine), rate(GIB, other), other / mine, ">=0.80")
