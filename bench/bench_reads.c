@@ -4,7 +4,7 @@
  *
  *     bench_reads sequential FILE               all of it, by 1 MiB
  *     bench_reads random FILE COUNT SIZE SEED   COUNT times SIZE bytes, at multiples of SIZE
- *     bench_reads files                         of each path in standard input: open, read all, close
+ *     bench_reads files                         each path of standard input: open, read, close
  *     bench_reads first                         open and the first byte; a line for each path
  *     bench_reads ranges PORT PATH COUNT SIZE SEED LENGTH
  *         what `random` would ask for of a file of LENGTH bytes, by requests on one connection to

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""mount_tree - every byte of 5,000 files of 60 MB read from a new mount whose cache is empty, beside
-a pull of the same tree by rsync from its daemon. The mount names, verifies and keeps them too."""
+"""mount_tree - every byte of 5,000 files of 60 MB read from a new mount whose cache is empty,
+beside a pull of that tree by rsync from its daemon. The mount names, verifies, keeps them too."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""mount_walk - the first, and the second and later `find` and `ls -lR` of 100,000 files in the mount,
+"""mount_walk - the first, and the second and later `find` and `ls -lR` of 100,000 files in a mount,
 beside the same tree on the disk's own file system."""
 
 import subprocess

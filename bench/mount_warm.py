@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""mount_warm - what has been read before, read again, beside the same on the disk's own file system:
-1 GiB in order, 4 KiB here and there of it, and 20,000 files opened, read and closed."""
+"""mount_warm - what has been read before, read again, beside the same on the disk's own file
+system: 1 GiB in order, 4 KiB here and there of it, and 20,000 files opened, read and closed."""
 
 import reads
 from lab import APP, DIRECTORIES, FILES_A_DIRECTORY, LARGE, MANY, PROJECT
