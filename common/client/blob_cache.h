@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/span.h"
 #include "common/codec/digest.h"
 
 struct error;
@@ -101,6 +102,11 @@ uint64_t blob_piece_size(uint64_t object_size, uint64_t piece); /* the last one 
  * levels (-EAGAIN without them). -EBADMSG: no. */
 int blob_entry_verify(struct blob_entry *entry, uint64_t piece, const void *bytes, size_t size,
                       struct error *err);
+
+/* The block of the tree's bottom level that stands above a piece of an object larger than a piece
+ * (4096 bytes), against the levels (-EAGAIN without them). -EBADMSG: it is not that block. */
+int blob_entry_verify_bottom(struct blob_entry *entry, uint64_t piece, struct span bottom,
+                             struct error *err);
 
 /*
  * Reads [offset, offset + size), within the object. 0: all of it, verified. -EAGAIN: not (all)

@@ -253,20 +253,39 @@ int blob_entry_set_levels(struct blob_entry *entry, const void *levels, size_t s
 }
 
 /* Levels do not change once they are set, so they are read without the lock. */
+static int find_levels(struct blob_entry *entry, struct span *out, struct error *err)
+{
+    bool has;
+
+    pthread_mutex_lock(&entry->lock);
+    has = entry_load_levels(entry);
+    *out = levels_span(entry);
+    pthread_mutex_unlock(&entry->lock);
+    return has ? 0 : error_set(err, -EAGAIN, "the merkle levels are not here");
+}
+
+int blob_entry_verify_bottom(struct blob_entry *entry, uint64_t piece, struct span bottom,
+                             struct error *err)
+{
+    struct span levels;
+    int r = find_levels(entry, &levels, err);
+
+    return r < 0
+               ? r
+               : merkle_check_bottom(&entry->shape, &entry->key.verity, levels, piece, bottom, err);
+}
+
 int blob_entry_verify(struct blob_entry *entry, uint64_t piece, const void *bytes, size_t size,
                       struct error *err)
 {
     struct span levels;
-    bool has;
+    int r;
 
     if (piece >= entry->shape.piece_count || size != blob_piece_size(entry->key.size, piece))
         return error_set(err, -EBADMSG, "a piece of the wrong size");
-    pthread_mutex_lock(&entry->lock);
-    has = entry_load_levels(entry);
-    levels = levels_span(entry);
-    pthread_mutex_unlock(&entry->lock);
-    if (!has)
-        return error_set(err, -EAGAIN, "the merkle levels are not here");
+    r = find_levels(entry, &levels, err);
+    if (r < 0)
+        return r;
     return merkle_check_piece(&entry->shape, &entry->key.verity, levels, piece,
                               span_of(bytes, size), NULL, err);
 }

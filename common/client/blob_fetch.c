@@ -46,6 +46,8 @@ int blob_fetch_new(struct blob_fetch **out_engine, const struct blob_fetch_optio
     engine->loop = api_client_loop(options->client);
     engine->objects = map_init();
     engine->tick = (struct http_timer){ .function = tick, .context = engine };
+    engine->touched = map_init();
+    engine->sparse_timer = (struct http_timer){ .function = sparse_tick, .context = engine };
     if (engine->options.memory_bytes == 0)
         engine->options.memory_bytes = MEMORY_DEFAULT;
     if (engine->options.memory_bytes < MEMORY_LEAST)
@@ -94,6 +96,7 @@ static void end_all(struct blob_fetch *engine)
     error_set(&err, -ECANCELED, "the engine ends");
     api_client_cancel(engine->client); /* trees that are being opened */
     transfer_cancel_all(engine);
+    sparse_clear(engine);
     if (engine->jobs > 0)
         return; /* their pieces and objects are in use */
     while ((object = busy_object(engine)) != NULL) {
@@ -364,6 +367,7 @@ static int start_read(struct blob_object *object, uint64_t offset, void *out, ui
     read->done = done;
     read->context = context;
     read->post = (struct http_post){ .function = read_begin, .context = read };
+    read->block_bytes = buf_init(1);
     atomic_fetch_add(&object->engine->reads, 1);
     if (out_read != NULL)
         *out_read = read;

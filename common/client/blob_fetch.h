@@ -20,8 +20,10 @@ struct blob_read;
  * Every byte is checked against the object's verity digest before anyone sees it. Pieces of 512 KiB
  * are what is asked for, verified, and cached; all who want a piece share one request. A reader
  * that goes forward gets a window ahead of it that doubles from 1 to 16 MiB, so that a large file
- * comes in few large Range requests. What is in memory at a time is bounded by `memory_bytes`: when
- * it is used up, transfers pause. Hashing and writing run on the engine's workers, not on the loop.
+ * comes in few large Range requests. Few bytes here and there of a large object come alone, checked
+ * against the bottom of the hash tree, and their pieces behind (blob_sparse.c). What is in memory
+ * at a time is bounded by `memory_bytes`, and a third of it for hashes of sparse reads: when it is
+ * used up, transfers pause. Hashing and writing run on the engine's workers, not on the loop.
  *
  * An answer that is wrong in any way (200 to a Range, another Content-Range, ETag or length, a page
  * of HTML, bytes that do not verify) counts as an integrity failure of that server; the next server

@@ -18,7 +18,8 @@ struct workers;
 
 /*
  * blob_fetch_private - what blob_fetch.c (objects, the public calls), blob_read.c (reads, what to
- * ask for next), blob_piece.c (buffers, workers) and blob_transfer.c (requests) share.
+ * ask for next), blob_sparse.c (reads of few bytes), blob_piece.c (buffers, workers) and
+ * blob_transfer.c (requests) share.
  *
  * A piece lives from the moment it is asked for until its bytes are in the cache, or, when the
  * cache does not take them, until memory is needed or it grows old. All of it belongs to the loop's
@@ -88,6 +89,8 @@ struct blob_object {
     struct piece *pieces; /* loop thread, as all below */
     uint32_t packs;       /* that bring it, and that reads wait for */
     struct blob_read *reads;
+    uint64_t sparse_reads;   /* how many there were */
+    uint64_t sparse_rest_ms; /* until then there are none */
     struct bad_piece *bad;
     enum levels_state levels;
     uint32_t levels_bad;  /* tries that came wrong */
@@ -110,6 +113,9 @@ struct blob_read {
     struct http_timer timer;
     struct http_post post;
     bool is_cancelled;
+    bool is_sparse;          /* its blocks alone are asked for (blob_sparse.c) */
+    struct transfer *blocks; /* ... and on their way */
+    struct buf block_bytes;  /* ... or here, not checked yet */
 };
 
 struct transfer {
@@ -121,12 +127,15 @@ struct transfer {
     size_t skip;             /* bytes of the next call that were taken already */
     size_t server;
     bool is_levels, is_prefetch, is_paused, is_whole;
-    bool is_wrong; /* the answer breaks the protocol */
+    bool is_bottoms, is_blocks; /* for sparse reads */
+    struct blob_read *reader;   /* of blocks; NULL: it has gone */
+    uint64_t piece;             /* of blocks; the first of bottoms */
+    bool is_wrong;              /* the answer breaks the protocol */
     uint64_t path_number;
     uint64_t paused_ms;
     uint64_t retry_after_ms;
     int status;
-    struct buf levels;
+    struct buf collected; /* what goes to no piece */
     struct http_post levels_post;
     int levels_result;
     struct error err;
@@ -153,6 +162,13 @@ struct blob_fetch {
     struct http_timer tick;
     bool is_closing;
 
+    struct bottoms *bottoms; /* of sparse reads, those used last first */
+    uint64_t bottom_bytes;
+    size_t sparse_requests; /* in progress */
+    uint64_t sparse_ms;     /* when the last such read came */
+    struct map touched;     /* (object, piece) -> how often: to be brought behind */
+    struct http_timer sparse_timer;
+
     _Atomic uint64_t aheads; /* posted wishes for read-ahead */
     _Atomic uint64_t requests, fetched_bytes, integrity, protocol, memory, memory_peak, reads, hits;
     char last_error[ERROR_TEXT_SIZE]; /* engine lock */
@@ -162,6 +178,16 @@ struct blob_fetch {
 void object_note_failure(struct blob_object *object, const struct error *err);
 /* Any object with something to do, once more (a transfer ended, memory came free). */
 void engine_go_on(struct blob_fetch *engine);
+
+/* blob_sparse.c: whether a read that begins is sparse; what it still has to ask for (false: it
+ * takes whole pieces); its bytes, when all is here (false: not yet); its end. */
+void sparse_begin(struct blob_read *read);
+bool sparse_plan(struct blob_read *read);
+bool sparse_copy(struct blob_read *read);
+void sparse_end(struct blob_read *read);
+void sparse_came(struct transfer *transfer, int code, const struct error *err);
+void sparse_tick(void *engine);
+void sparse_clear(struct blob_fetch *engine); /* before the engine goes */
 
 /* blob_read.c */
 void read_begin(void *read);
@@ -194,6 +220,8 @@ void pieces_age(struct blob_fetch *engine);
 /* blob_transfer.c */
 int transfer_start(struct blob_object *object, uint64_t first, uint64_t count, bool prefetch);
 int transfer_start_levels(struct blob_object *object);
+int transfer_start_bottoms(struct blob_object *object, uint64_t first, uint64_t count);
+int transfer_start_blocks(struct blob_read *read);
 void transfers_resume(struct blob_fetch *engine);
 void transfers_age(struct blob_fetch *engine);
 void transfer_cancel_all(struct blob_fetch *engine);

@@ -58,6 +58,7 @@ static void read_end(struct blob_read *read, int result, const struct error *err
     void *context = read->context;
 
     read_unlink(read);
+    sparse_end(read);
     http_timer_clear(engine->loop, &read->timer);
     if (read->out == NULL && !read->is_cancelled)
         engine->backgrounds--;
@@ -280,7 +281,7 @@ static bool copy_some(struct blob_read *read)
         memcpy(read->out + read->at, piece->buffer + in_piece, size);
         piece_touch(piece, in_piece + size == piece->size);
     } else if (blob_entry_read(object->entry, offset, read->out + read->at, size) < 0) {
-        return false;
+        return sparse_copy(read);
     }
     read->at += size;
     return true;
@@ -348,7 +349,7 @@ static void read_plan(struct blob_read *read)
     }
     if (read->out == NULL)
         plan_background(read);
-    else
+    else if (!sparse_plan(read))
         plan(object, first, last, false, true);
 }
 
@@ -425,6 +426,7 @@ void read_begin(void *context)
     if (read->out != NULL && object->key.size > BLOB_PIECE_SIZE) {
         bool due = object_note_progress(object, read->offset, read->size);
 
+        sparse_begin(read);
         read_advance(read);
         if (due)
             go_ahead(object);

@@ -40,6 +40,18 @@ static bool is_our_range(const struct transfer *transfer, const char *value, uin
     return first == transfer->begin && last == transfer->end - 1 && size == total;
 }
 
+/* Its bytes are of the object's hash tree. */
+static bool is_of_merkle(const struct transfer *transfer)
+{
+    return transfer->is_levels || transfer->is_bottoms;
+}
+
+/* Its bytes go to no piece. */
+static bool is_collected(const struct transfer *transfer)
+{
+    return transfer->is_levels || transfer->is_bottoms || transfer->is_blocks;
+}
+
 static bool is_our_etag(const struct transfer *transfer, const char *value)
 {
     char hex[DIGEST_HEX_SIZE];
@@ -57,7 +69,7 @@ static int check_headers(struct transfer *transfer, const struct http_headers *h
     struct merkle_shape shape;
     const char *value;
 
-    if (transfer->is_levels) {
+    if (is_of_merkle(transfer)) {
         merkle_shape_of(object->key.size, &shape, NULL);
         total = shape.object_size;
     }
@@ -71,7 +83,7 @@ static int check_headers(struct transfer *transfer, const struct http_headers *h
                           length != transfer->end - transfer->begin))
         return wrong(transfer, err, "another Content-Length", value);
     value = http_headers_get(headers, "ETag");
-    if (value != NULL && !transfer->is_levels && !is_our_etag(transfer, value))
+    if (value != NULL && !is_of_merkle(transfer) && !is_our_etag(transfer, value))
         return wrong(transfer, err, "another ETag", value);
     value = http_headers_get(headers, "Content-Encoding");
     if (value != NULL && strcmp(value, "identity") != 0)
@@ -130,10 +142,10 @@ static int on_body(void *context, struct span bytes, struct error *err)
     size_t whole = bytes.size;
     int r = 0;
 
-    if (transfer->is_levels) {
-        buf_add_span(&transfer->levels, bytes);
+    if (is_collected(transfer)) {
+        buf_add_span(&transfer->collected, bytes);
         transfer->at += bytes.size;
-        r = buf_check(&transfer->levels, err);
+        r = buf_check(&transfer->collected, err);
         return r == -EFBIG ? wrong(transfer, err, "more bytes than it was asked for", NULL) : r;
     }
     bytes = span_slice(bytes, transfer->skip, SIZE_MAX);
@@ -153,7 +165,7 @@ static int on_body(void *context, struct span bytes, struct error *err)
 
 static void transfer_free(struct transfer *transfer)
 {
-    buf_release(&transfer->levels);
+    buf_release(&transfer->collected);
     blob_object_unref(transfer->object);
     memory_free(transfer);
 }
@@ -248,8 +260,9 @@ static void check_levels(void *context)
 {
     struct transfer *transfer = context;
 
-    transfer->levels_result = blob_entry_set_levels(transfer->object->entry, transfer->levels.bytes,
-                                                    transfer->levels.size, &transfer->err);
+    transfer->levels_result =
+        blob_entry_set_levels(transfer->object->entry, transfer->collected.bytes,
+                              transfer->collected.size, &transfer->err);
     http_loop_post_at(transfer->engine->loop, &transfer->levels_post);
 }
 
@@ -283,6 +296,8 @@ static void on_done(void *context, const struct http_result *result)
     int code = result->code;
 
     transfer_unlink(transfer);
+    if (transfer->is_bottoms || transfer->is_blocks)
+        engine->sparse_requests--;
     atomic_fetch_add(&engine->fetched_bytes, result->received);
     if (code != -ECANCELED)
         api_client_report(engine->client, transfer->server,
@@ -299,7 +314,9 @@ static void on_done(void *context, const struct http_result *result)
         workers_submit(engine->pool, check_levels, transfer);
         return;
     }
-    if (code != 0)
+    if (transfer->is_bottoms || transfer->is_blocks)
+        sparse_came(transfer, code, &err);
+    else if (code != 0)
         transfer_failed(transfer, code, &err);
     transfer_free(transfer);
     engine_go_on(engine);
@@ -319,7 +336,7 @@ static int send_request(struct transfer *transfer, bool around_caches, struct er
 
     pthread_mutex_lock(&engine->lock);
     r = api_client_prepare(engine->client, transfer->server,
-                           transfer->is_levels ? object->merkle_path : object->path, &url, &spec,
+                           is_of_merkle(transfer) ? object->merkle_path : object->path, &url, &spec,
                            err);
     transfer->path_number = object->path_number;
     pthread_mutex_unlock(&engine->lock);
@@ -430,7 +447,7 @@ int transfer_start_levels(struct blob_object *object)
         return -ENOMEM;
     transfer->is_levels = true;
     transfer->end = size;
-    transfer->levels = buf_init((size_t)(size < LEVELS_MAX ? size : LEVELS_MAX));
+    transfer->collected = buf_init((size_t)(size < LEVELS_MAX ? size : LEVELS_MAX));
     link_transfer(transfer);
     if (size > LEVELS_MAX)
         r = error_set(&err, -EFBIG, "an object larger than 1 TiB");
@@ -439,6 +456,64 @@ int transfer_start_levels(struct blob_object *object)
                          object->levels_bad >= api_client_server_count(object->engine->client),
                          &err);
     return r < 0 ? start_failed(transfer, r, &err) : 0;
+}
+
+/* The rest is for sparse reads, which have another way when this one fails. */
+static int start_sparse(struct transfer *transfer)
+{
+    struct blob_fetch *engine = transfer->engine;
+    int r;
+
+    transfer->at = transfer->begin;
+    transfer->collected = buf_init((size_t)(transfer->end - transfer->begin));
+    link_transfer(transfer);
+    r = send_request(transfer, false, &transfer->err);
+    if (r == 0) {
+        engine->sparse_requests++;
+        return 0;
+    }
+    transfer_unlink(transfer);
+    object_note_failure(transfer->object, &transfer->err);
+    transfer_free(transfer);
+    return r;
+}
+
+int transfer_start_bottoms(struct blob_object *object, uint64_t first, uint64_t count)
+{
+    struct transfer *transfer = transfer_new(object, 0, 0);
+    struct merkle_shape shape;
+
+    if (transfer == NULL)
+        return -ENOMEM;
+    merkle_shape_of(object->key.size, &shape, NULL);
+    transfer->is_bottoms = true;
+    transfer->piece = first;
+    transfer->begin = shape.bottom_offset + first * MERKLE_BLOCK_SIZE;
+    transfer->end = transfer->begin + count * MERKLE_BLOCK_SIZE;
+    return start_sparse(transfer);
+}
+
+int transfer_start_blocks(struct blob_read *read)
+{
+    struct blob_object *object = read->object;
+    struct transfer *transfer = transfer_new(object, 0, 0);
+    struct merkle_shape shape;
+    struct merkle_range range;
+    int r;
+
+    if (transfer == NULL)
+        return -ENOMEM;
+    merkle_shape_of(object->key.size, &shape, NULL);
+    range = merkle_data_range(&shape, read->offset, read->size);
+    transfer->is_blocks = true;
+    transfer->piece = read->offset / BLOB_PIECE_SIZE;
+    transfer->begin = range.offset;
+    transfer->end = range.offset + range.size;
+    transfer->reader = read;
+    r = start_sparse(transfer);
+    if (r == 0)
+        read->blocks = transfer;
+    return r;
 }
 
 /* Pauses ------------------------------------------------------------------- */

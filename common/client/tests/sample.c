@@ -178,6 +178,16 @@ static bool reply_lie(struct server *server, struct origin_request *request, int
     return stays;
 }
 
+/* A bit of each of its blocks. */
+static void spoil_bottom(uint8_t *merkle, const struct sample *sample)
+{
+    struct merkle_shape shape;
+
+    merkle_shape_of(sample->size, &shape, NULL);
+    for (uint64_t at = shape.bottom_offset; at < shape.object_size; at += MERKLE_BLOCK_SIZE)
+        merkle[at] ^= 1;
+}
+
 static bool reply_merkle(struct server *server, struct origin_request *request,
                          const struct sample *sample, bool lying)
 {
@@ -188,12 +198,15 @@ static bool reply_merkle(struct server *server, struct origin_request *request,
     if (lie == LIE_MERKLE_404)
         return origin_reply(request, 404, "Content-Type: application/problem+json\r\n",
                             "{\"code\":\"no-merkle\"}", 20);
-    if (lie != LIE_MERKLE_FLIP && lie != LIE_MERKLE_SHORT)
+    if (lie != LIE_MERKLE_FLIP && lie != LIE_MERKLE_SHORT && !atomic_load(&server->bottom_is_wrong))
         return origin_reply_file(request, "m", sample->merkle, sample->merkle_size);
     copy = malloc(sample->merkle_size);
     memcpy(copy, sample->merkle, sample->merkle_size);
-    copy[1] ^= 1;
-    stays = lie == LIE_MERKLE_FLIP
+    if (lie == LIE_MERKLE_FLIP)
+        copy[1] ^= 1;
+    else
+        spoil_bottom(copy, sample);
+    stays = lie != LIE_MERKLE_SHORT
                 ? origin_reply_file(request, "m", copy, sample->merkle_size)
                 : origin_reply(request, 206, "Content-Range: bytes 0-99/100\r\n", copy, 100);
     free(copy);

@@ -62,6 +62,7 @@ struct server {
     _Atomic int lie;
     _Atomic int lies_left; /* < 0: always */
     _Atomic bool heals;    /* tells the truth to "no-cache" */
+    _Atomic bool bottom_is_wrong; /* of every merkle object */
     _Atomic int status;    /* instead of any answer, when not 0 */
     _Atomic int status_left;
     _Atomic unsigned blob_requests, merkle_requests, no_cache_requests;
