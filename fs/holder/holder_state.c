@@ -19,28 +19,9 @@
 
 CLEANUP_DEFINE(json, json_free);
 
-static const struct {
-    const char *name;
-    size_t offset;
-} descriptor_table[] = {
-    { "fuse", offsetof(struct holder_descriptors, fuse) },
-    { "ring", offsetof(struct holder_descriptors, ring) },
-    { "control", offsetof(struct holder_descriptors, control) },
-    { "own", offsetof(struct holder_descriptors, own) },
-    { "worker", offsetof(struct holder_descriptors, worker) },
-};
-#define DESCRIPTOR_COUNT (sizeof(descriptor_table) / sizeof(*descriptor_table))
-
-static int *descriptor_at(struct holder_descriptors *descriptors, size_t index)
-{
-    return (int *)(void *)((char *)descriptors + descriptor_table[index].offset);
-}
-
 void holder_state_init(struct holder_state *state)
 {
-    *state = (struct holder_state){ .init = buf_init(TEXT_MAX), .config = buf_init(TEXT_MAX) };
-    for (size_t i = 0; i < DESCRIPTOR_COUNT; i++)
-        *descriptor_at(&state->descriptors, i) = -1;
+    *state = (struct holder_state){ .config = buf_init(TEXT_MAX) };
 }
 
 void holder_state_release(struct holder_state *state)
@@ -52,8 +33,9 @@ void holder_state_release(struct holder_state *state)
     memory_free(state->token_file);
     memory_free(state->ca_file);
     memory_free(state->cache);
-    buf_release(&state->init);
     buf_release(&state->config);
+    for (size_t i = 0; i < state->seat_count; i++)
+        seat_state_free(state->seats[i]);
     holder_state_init(state);
 }
 
@@ -67,14 +49,33 @@ int holder_state_create(int *out_fd, struct error *err)
     return 0;
 }
 
-static void write_descriptors(struct json_writer *writer, const struct holder_state *state)
+struct seat_state *holder_state_add_seat(struct holder_state *state)
 {
-    struct holder_descriptors copy = state->descriptors;
+    struct seat_state *seat = state->seat_count < HOLDER_SEATS_MAX ? seat_state_new() : NULL;
 
-    json_begin_object(writer, "descriptors");
-    for (size_t i = 0; i < DESCRIPTOR_COUNT; i++)
-        if (*descriptor_at(&copy, i) >= 0)
-            json_integer(writer, descriptor_table[i].name, *descriptor_at(&copy, i));
+    if (seat != NULL)
+        state->seats[state->seat_count++] = seat;
+    return seat;
+}
+
+void holder_state_remove_seat(struct holder_state *state, size_t index)
+{
+    seat_state_free(state->seats[index]);
+    state->seat_count--;
+    memmove(&state->seats[index], &state->seats[index + 1],
+            (state->seat_count - index) * sizeof(struct seat_state *));
+}
+
+static void write_seats(struct json_writer *writer, const struct holder_state *state)
+{
+    if (state->seat_count > 0)
+        seat_state_write(writer, state->seats[0]);
+    json_begin_array(writer, "seats");
+    for (size_t i = 1; i < state->seat_count; i++) {
+        json_begin_object(writer, NULL);
+        seat_state_write(writer, state->seats[i]);
+        json_end(writer);
+    }
     json_end(writer);
 }
 
@@ -88,8 +89,6 @@ static void write_text(struct buf *text, const struct holder_state *state)
     json_bytes_text(&writer, "mountpoint", state->mountpoint);
     json_bytes_text(&writer, "source", state->source);
     json_bytes_text(&writer, "store", state->store);
-    json_integer(&writer, "device", (int64_t)state->device);
-    json_bytes(&writer, "init", buf_span(&state->init));
     json_bytes(&writer, "config", buf_span(&state->config));
     json_bytes_text(&writer, "token_file", state->token_file);
     json_bytes_text(&writer, "ca_file", state->ca_file);
@@ -97,11 +96,8 @@ static void write_text(struct buf *text, const struct holder_state *state)
     json_integer(&writer, "deadline_ms", (int64_t)state->deadline_ms);
     json_bool(&writer, "noexec", state->noexec);
     json_bool(&writer, "in_foreground", state->in_foreground);
-    json_integer(&writer, "restarts", (int64_t)state->restarts);
     json_integer(&writer, "upgrades", (int64_t)state->upgrades);
-    json_text(&writer, "reason", state->reason);
-    json_integer(&writer, "worker", state->worker);
-    write_descriptors(&writer, state);
+    write_seats(&writer, state);
     json_end(&writer);
 }
 
@@ -189,45 +185,45 @@ static int read_texts(const struct json_value *root, struct holder_state *state,
     for (size_t i = 0; r == 0 && i < sizeof(texts) / sizeof(*texts); i++)
         r = json_member_bytes_text(root, texts[i].name, texts[i].at, err);
     if (r == 0)
-        r = json_member_bytes(root, "init", &state->init, err);
-    if (r == 0)
         r = json_member_bytes(root, "config", &state->config, err);
+    return r;
+}
+
+static int read_seat(const struct json_value *object, struct holder_state *state, struct error *err)
+{
+    struct seat_state *seat = holder_state_add_seat(state);
+
+    return seat != NULL ? seat_state_read(object, seat, err)
+                        : error_set(err, -ENOMEM, "there is no room for a connection");
+}
+
+static int read_seats(const struct json_value *root, struct holder_state *state, struct error *err)
+{
+    const struct json_value *others = json_member(root, "seats"), *at = NULL;
+    int r = read_seat(root, state, err);
+
+    while (r == 0 && (at = json_next(others, at)) != NULL)
+        r = read_seat(at, state, err);
     return r;
 }
 
 static int read_members(const struct json_value *root, struct holder_state *state,
                         struct error *err)
 {
-    const struct json_value *descriptors = json_member(root, "descriptors");
-    const char *reason = "";
-    uint64_t worker = 0;
     int r = read_texts(root, state, err);
 
     if (r == 0)
-        r = read_integer(root, "device", &state->device, err);
-    if (r == 0)
         r = read_integer(root, "deadline_ms", &state->deadline_ms, err);
     if (r == 0)
-        r = read_integer(root, "restarts", &state->restarts, err);
-    if (r == 0)
         r = read_integer(root, "upgrades", &state->upgrades, err);
-    if (r == 0)
-        r = read_integer(root, "worker", &worker, err);
     if (r == 0)
         r = json_member_bool(root, "noexec", &state->noexec, err);
     if (r == 0)
         r = json_member_bool(root, "in_foreground", &state->in_foreground, err);
     if (r == 0)
-        r = json_member_text(root, "reason", &reason, err);
-    for (size_t i = 0; r == 0 && i < DESCRIPTOR_COUNT; i++) {
-        int64_t value = -1;
-        r = json_member_integer(descriptors, descriptor_table[i].name, &value, err);
-        *descriptor_at(&state->descriptors, i) = (int)value;
-    }
+        r = read_seats(root, state, err);
     if (r < 0)
         return error_prefix(err, -EBADMSG, "the holder's state");
-    state->worker = (pid_t)worker;
-    memcpy(state->reason, reason, strnlen(reason, sizeof(state->reason) - 1));
     if (state->program == NULL || state->mountpoint == NULL || state->source == NULL ||
         state->cache == NULL || state->config.size == 0)
         return error_set(err, -EBADMSG, "the holder's state is not whole");

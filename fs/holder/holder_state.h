@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "common/base/buf.h"
+#include "fs/holder/seat_state.h"
 
 struct error;
 
@@ -16,21 +17,17 @@ struct error;
  * manager for the case that the holder dies. It is written as a whole into one of two halves, then
  * the number in front says which counts: a death in between leaves the former state. It is JSON;
  * what a reader does not know it passes over, what is absent has no value, and `format` is only
- * raised when an old reader would do wrong.
+ * raised when an old reader would do wrong. The first seat stands among the holder's own members,
+ * as it did when there was only one; others are a list.
  */
 #define HOLDER_STATE_FORMAT 1
-
-struct holder_descriptors { /* of a process that becomes another program; else -1 */
-    int fuse, ring, control, own, worker;
-};
+#define HOLDER_SEATS_MAX 18
 
 struct holder_state {
     char *program; /* the path of the program, as it was at the start */
     char *mountpoint;
     char *source;      /* what is shown as mounted */
     char *store;       /* the id of the store; NULL: not known yet */
-    uint64_t device;   /* of the mount; 0: not mounted yet */
-    struct buf init;   /* the kernel's first request */
     struct buf config; /* what the workers are told, not read here */
     char *token_file;  /* read for each worker; NULL: none */
     char *ca_file;     /* or NULL */
@@ -38,11 +35,9 @@ struct holder_state {
     uint64_t deadline_ms;
     bool noexec;
     bool in_foreground;
-    uint64_t restarts; /* of workers */
-    uint64_t upgrades; /* of the program */
-    char reason[128];  /* why the last one ended; "" */
-    pid_t worker;      /* 0: none */
-    struct holder_descriptors descriptors;
+    uint64_t upgrades;                          /* of the program */
+    struct seat_state *seats[HOLDER_SEATS_MAX]; /* its connections, the oldest first */
+    size_t seat_count;                          /* 0: not begun yet */
 };
 
 void holder_state_init(struct holder_state *state);
@@ -50,5 +45,10 @@ void holder_state_release(struct holder_state *state);
 
 int holder_state_create(int *out_fd, struct error *err);
 int holder_state_save(int fd, const struct holder_state *state, struct error *err);
-/* Into an initialised one. -EBADMSG: damaged; -ENOTSUP: of a newer format. */
+/* Another seat, at the end; the state's. NULL: out of memory, or all are taken. */
+struct seat_state *holder_state_add_seat(struct holder_state *state);
+/* Takes one out, and frees it; the others keep their order. */
+void holder_state_remove_seat(struct holder_state *state, size_t index);
+
+/* Into an initialised one; it has a seat then. -EBADMSG: damaged; -ENOTSUP: of a newer format. */
 int holder_state_load(int fd, struct holder_state *state, struct error *err);

@@ -63,7 +63,8 @@ static int check_program(const struct holder *holder, struct error *err)
 static int answer(void *context, const struct json_value *question, struct json_writer *writer,
                   struct error *err)
 {
-    struct holder *holder = context;
+    struct seat *seat = context;
+    struct holder *holder = seat->holder;
     const char *ask = "";
 
     json_member_text(question, "ask", &ask, NULL);
@@ -78,29 +79,39 @@ static int answer(void *context, const struct json_value *question, struct json_
     json_integer(writer, "pid", getpid());
     json_text(writer, "version", KKARTIFACT_VERSION);
     json_integer(writer, "upgrades", (int64_t)holder->state.upgrades);
-    json_bool(writer, "serves", holder->serves && !holder->upgrade);
+    json_bool(writer, "serves", seat->serves && !holder->upgrade);
     return 0;
 }
 
-void holder_answer(struct holder *holder)
+void holder_answer(struct seat *seat)
 {
-    control_answer_one(holder->own.fd, answer, holder);
+    control_answer_one(seat->own.fd, answer, seat);
 }
 
-/* These five go with it, all others are closed by the exec. */
+static int keep_one(int fd, bool keep)
+{
+    return fd >= 0 && fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static int keep_seat(const struct seat *seat, bool keep)
+{
+    const int kept[] = { seat->state->descriptors.fuse, seat->state->descriptors.ring,
+                         seat->control.fd, seat->own.fd, seat->worker_socket };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(kept) / sizeof(*kept); i++)
+        r = keep_one(kept[i], keep);
+    return r;
+}
+
+/* The state and these five of each seat go with it, all others are closed by the exec. */
 static int keep_open(const struct holder *holder, bool keep)
 {
-    const int kept[] = { holder->state.descriptors.fuse,
-                         holder->state.descriptors.ring,
-                         holder->control.fd,
-                         holder->own.fd,
-                         holder->worker_socket,
-                         holder->state_fd };
+    int r = keep_one(holder->state_fd, keep);
 
-    for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
-        if (kept[i] >= 0 && fcntl(kept[i], F_SETFD, keep ? 0 : FD_CLOEXEC) < 0)
-            return -errno;
-    return 0;
+    for (size_t i = 0; r == 0 && i < holder->seat_count; i++)
+        r = keep_seat(holder->seats[i], keep);
+    return r;
 }
 
 void holder_become(struct holder *holder)
@@ -108,7 +119,8 @@ void holder_become(struct holder *holder)
     char number[16];
 
     holder->upgrade = false;
-    holder->state.descriptors.worker = holder->worker_socket;
+    for (size_t i = 0; i < holder->seat_count; i++)
+        holder->seats[i]->state->descriptors.worker = holder->seats[i]->worker_socket;
     holder->state.upgrades++;
     holder_save(holder);
     write_number(number, holder->state_fd);

@@ -24,10 +24,12 @@
 
 CLEANUP_DEFINE(json, json_free);
 
-int holder_start_worker(struct holder *holder, uint64_t refuse_ms, struct error *err)
+int seat_start_worker(struct seat *seat, uint64_t refuse_ms, struct error *err)
 {
+    struct holder *holder = seat->holder;
     const struct worker_start start = {
         .state = &holder->state,
+        .seat = seat->state,
         .user = &holder->user,
         .files = &holder->files,
         .program = holder->program,
@@ -37,44 +39,44 @@ int holder_start_worker(struct holder *holder, uint64_t refuse_ms, struct error 
 
     if (r < 0)
         return r;
-    holder->started_ms = clock_monotonic_ms();
-    ring_watch_reset(holder->watch, holder->started_ms);
-    holder->beats_missed = 0;
-    holder->serves = false;
-    holder->why[0] = '\0';
-    holder->is_refusing = refuse_ms != 0;
-    r = worker_process_start(&start, &holder->worker, &holder->worker_socket, err);
+    seat->started_ms = clock_monotonic_ms();
+    ring_watch_reset(seat->watch, seat->started_ms);
+    seat->beats_missed = 0;
+    seat->serves = false;
+    seat->why[0] = '\0';
+    seat->is_refusing = refuse_ms != 0;
+    r = worker_process_start(&start, &seat->worker, &seat->worker_socket, err);
     if (r == 0)
         holder_save(holder);
     return r;
 }
 
 /* What cannot be started now (no memory, no process) is tried again, as if it had died. */
-void holder_follow(struct holder *holder, uint64_t refuse_ms)
+void seat_follow(struct seat *seat, uint64_t refuse_ms)
 {
     struct error err = { 0 };
 
-    if (holder_start_worker(holder, refuse_ms, &err) == 0)
+    if (seat_start_worker(seat, refuse_ms, &err) == 0)
         return;
     log_error("no worker could be started: %s", err.text);
-    holder->retry_ms = clock_monotonic_ms() + PAUSE_FIRST_MS;
+    seat->retry_ms = clock_monotonic_ms() + PAUSE_FIRST_MS;
 }
 
-void holder_kill_worker(struct holder *holder, const char *why)
+void seat_kill_worker(struct seat *seat, const char *why)
 {
-    log_error("the worker %d is killed: %s", (int)holder->worker, why);
-    (void)snprintf(holder->why, sizeof(holder->why), "%s", why);
-    kill(holder->worker, SIGKILL);
+    log_error("the worker %d is killed: %s", (int)seat->worker, why);
+    (void)snprintf(seat->why, sizeof(seat->why), "%s", why);
+    kill(seat->worker, SIGKILL);
 }
 
 /* In the worker's own words when it gave some, or the holder's when it killed it. */
-static void note_end(struct holder *holder, int status)
+static void note_end(struct seat *seat, int status)
 {
-    char *reason = holder->state.reason;
-    size_t size = sizeof(holder->state.reason);
+    char *reason = seat->state->reason;
+    size_t size = sizeof(seat->state->reason);
 
-    if (holder->why[0] != '\0')
-        (void)snprintf(reason, size, "%s", holder->why);
+    if (seat->why[0] != '\0')
+        (void)snprintf(reason, size, "%s", seat->why);
     else if (WIFSIGNALED(status))
         (void)snprintf(reason, size, "signal %d (%s)", WTERMSIG(status),
                        strsignal(WTERMSIG(status)));
@@ -90,80 +92,79 @@ static uint64_t pause_of(unsigned deaths)
 }
 
 /* A worker has died; the mount is there. */
-static void follow_worker(struct holder *holder, bool was_good)
+static void follow_worker(struct seat *seat, bool was_good)
 {
     uint64_t now_ms = clock_monotonic_ms();
 
-    holder->state.restarts++;
-    holder->deaths = was_good ? 0 : holder->deaths + 1;
-    holder->retry_ms = 0;
-    if (holder->deaths < HOLDER_DEATHS) {
-        log_warning("the worker has ended (%s); another one starts", holder->state.reason);
-        holder_follow(holder, 0);
+    seat->state->restarts++;
+    seat->deaths = was_good ? 0 : seat->deaths + 1;
+    seat->retry_ms = 0;
+    if (seat->deaths < HOLDER_DEATHS) {
+        log_warning("the worker has ended (%s); another one starts", seat->state->reason);
+        seat_follow(seat, 0);
         return;
     }
-    holder->retry_ms = now_ms + pause_of(holder->deaths);
+    seat->retry_ms = now_ms + pause_of(seat->deaths);
     log_error("%u workers in a row ended before they answered anything (%s); the next one starts "
               "in %llu s",
-              holder->deaths, holder->state.reason,
-              (unsigned long long)((holder->retry_ms - now_ms) / 1000));
-    holder_follow(holder, holder->retry_ms - now_ms);
+              seat->deaths, seat->state->reason,
+              (unsigned long long)((seat->retry_ms - now_ms) / 1000));
+    seat_follow(seat, seat->retry_ms - now_ms);
 }
 
 /* The one that stood in has gone: it was its time, or it died before. */
-static void follow_refusing(struct holder *holder)
+static void follow_refusing(struct seat *seat)
 {
-    if (clock_monotonic_ms() >= holder->retry_ms)
-        holder_follow(holder, 0);
+    if (clock_monotonic_ms() >= seat->retry_ms)
+        seat_follow(seat, 0);
 }
 
-void holder_worker_ended(struct holder *holder, int status)
+void seat_worker_ended(struct seat *seat, int status)
 {
-    bool was_good = ring_watch_answered(holder->watch) ||
-                    clock_monotonic_ms() - holder->started_ms >= GOOD_LIFE_MS;
-    bool was_refusing = holder->is_refusing;
+    bool was_good =
+        ring_watch_answered(seat->watch) || clock_monotonic_ms() - seat->started_ms >= GOOD_LIFE_MS;
+    bool was_refusing = seat->is_refusing;
 
-    holder->worker = 0;
-    holder->serves = false;
-    if (holder->worker_socket >= 0)
-        close(holder->worker_socket);
-    holder->worker_socket = -1;
+    seat->worker = 0;
+    seat->serves = false;
+    if (seat->worker_socket >= 0)
+        close(seat->worker_socket);
+    seat->worker_socket = -1;
     if (!was_refusing)
-        note_end(holder, status);
-    if (holder->over ||
-        (holder->state.device != 0 && kernel_mount_is_over(holder->state.descriptors.fuse)))
-        holder->over = true;
-    else if (!holder->was_ready)
-        error_set(&holder->failure, -EIO, "the worker ended before it was ready: %s",
-                  holder->state.reason);
+        note_end(seat, status);
+    if (seat->holder->over || seat_is_over(seat))
+        seat->over = true;
+    else if (!seat->was_ready)
+        error_set(&seat->holder->failure, -EIO, "the worker ended before it was ready: %s",
+                  seat->state->reason);
     else if (was_refusing)
-        follow_refusing(holder);
+        follow_refusing(seat);
     else
-        follow_worker(holder, was_good);
+        follow_worker(seat, was_good);
 }
 
-static int serve(struct holder *holder, const struct json_value *said, struct error *err)
+static int serve(struct seat *seat, const struct json_value *said, struct error *err)
 {
     cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
     struct json_writer writer = json_writer_init(&text);
-    int r = json_member_bytes_text(said, "opened", &holder->state.store, err);
+    int r = json_member_bytes_text(said, "opened", &seat->holder->state.store, err);
 
     if (r == 0)
-        r = holder_mount(holder, err);
+        r = holder_mount(seat->holder, seat, err);
     if (r < 0)
         return r;
     json_begin_object(&writer, NULL);
     json_bool(&writer, "serve", true);
-    json_integer(&writer, "device", (int64_t)holder->state.device);
-    json_bytes(&writer, "init", buf_span(&holder->state.init));
+    json_integer(&writer, "device", (int64_t)seat->state->device);
+    json_bytes(&writer, "init", buf_span(&seat->state->init));
     json_end(&writer);
     r = buf_check(&text, err);
-    return r == 0 ? message_send(holder->worker_socket, buf_span(&text),
-                                 &holder->state.descriptors.control, 1, err)
+    return r == 0 ? message_send(seat->worker_socket, buf_span(&text),
+                                 &seat->state->descriptors.control, 1, err)
                   : r;
 }
 
-static void take_failure(struct holder *holder, const struct json_value *said)
+static void take_failure(struct seat *seat, const struct json_value *said)
 {
     const char *text = "";
     int64_t code = 0, exit_code = 0;
@@ -171,46 +172,46 @@ static void take_failure(struct holder *holder, const struct json_value *said)
     json_member_text(said, "failed", &text, NULL);
     json_member_integer(said, "code", &code, NULL);
     json_member_integer(said, "exit", &exit_code, NULL);
-    (void)snprintf(holder->why, sizeof(holder->why), "%s", text);
-    if (holder->was_ready)
+    (void)snprintf(seat->why, sizeof(seat->why), "%s", text);
+    if (seat->was_ready)
         return;
-    holder->failed_code = (int)exit_code;
-    error_set(&holder->failure, code < 0 ? (int)code : -EIO, "%s", text);
+    seat->holder->failed_code = (int)exit_code;
+    error_set(&seat->holder->failure, code < 0 ? (int)code : -EIO, "%s", text);
 }
 
-static void on_serving(struct holder *holder)
+static void on_serving(struct seat *seat)
 {
-    holder->serves = true;
-    if (!holder->was_ready) {
-        kernel_mount_raise_read_ahead(holder->state.device);
+    seat->serves = true;
+    if (!seat->was_ready) {
+        kernel_mount_raise_read_ahead(seat->state->device);
         notify_manager("READY=1");
     }
-    holder->was_ready = true;
+    seat->was_ready = true;
 }
 
-void holder_hear_worker(struct holder *holder)
+void seat_hear_worker(struct seat *seat)
 {
     cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX * 2);
     cleanup(cleanup_json) struct json *json = NULL;
     int descriptors[MESSAGE_DESCRIPTORS_MAX];
     bool serving = false;
-    int r = message_receive(holder->worker_socket, &text, descriptors, NULL);
+    int r = message_receive(seat->worker_socket, &text, descriptors, NULL);
 
     for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);
     if (r < 0) { /* its end is told by SIGCHLD */
-        close(holder->worker_socket);
-        holder->worker_socket = -1;
+        close(seat->worker_socket);
+        seat->worker_socket = -1;
         return;
     }
     if (json_parse(buf_span(&text), &json, NULL) < 0)
         return;
     json_member_bool(json_root(json), "serving", &serving, NULL);
     if (serving)
-        on_serving(holder);
+        on_serving(seat);
     else if (!json_is_null(json_member(json_root(json), "failed")))
-        take_failure(holder, json_root(json));
-    else if (!holder->was_ready && holder->state.device == 0)
-        (void)serve(holder, json_root(json), &holder->failure);
+        take_failure(seat, json_root(json));
+    else if (!seat->was_ready && seat->state->device == 0)
+        (void)serve(seat, json_root(json), &seat->holder->failure);
 }

@@ -109,12 +109,13 @@ static void write_configuration(struct json_writer *writer, const struct worker_
                                 int descriptors[], size_t *count)
 {
     const struct holder_state *state = start->state;
+    const struct seat_state *seat = start->seat;
     const struct {
         const char *name;
         int fd;
-    } given[] = { { "fuse", state->descriptors.fuse },
-                  { "ring", state->descriptors.ring },
-                  { "control", state->descriptors.control },
+    } given[] = { { "fuse", seat->descriptors.fuse },
+                  { "ring", seat->descriptors.ring },
+                  { "control", seat->descriptors.control },
                   { "cache", start->files->cache },
                   { "ca", start->files->ca } };
 
@@ -122,11 +123,11 @@ static void write_configuration(struct json_writer *writer, const struct worker_
     json_bytes(writer, "config", buf_span(&state->config));
     json_bytes_text(writer, "token", secret_text(start->files->token));
     json_bytes_text(writer, "store", state->store);
-    json_bytes(writer, "init", buf_span(&state->init));
-    json_integer(writer, "device", (int64_t)state->device);
+    json_bytes(writer, "init", buf_span(&seat->init));
+    json_integer(writer, "device", (int64_t)seat->device);
     json_integer(writer, "holder", getpid());
-    json_integer(writer, "restarts", (int64_t)state->restarts);
-    json_text(writer, "reason", state->reason);
+    json_integer(writer, "restarts", (int64_t)seat->restarts);
+    json_text(writer, "reason", seat->reason);
     json_integer(writer, "uid", start->user->uid);
     json_bool(writer, "uid_has_name", start->user->has_name);
     json_integer(writer, "refuse_ms", (int64_t)start->refuse_ms);

@@ -8,6 +8,7 @@
 
 struct error;
 struct holder_state;
+struct seat_state;
 struct secret;
 
 /*
@@ -33,6 +34,7 @@ void worker_files_release(struct worker_files *files);
 
 struct worker_start {
     const struct holder_state *state;
+    const struct seat_state *seat;
     const struct worker_user *user;
     const struct worker_files *files;
     int program;        /* what is run */

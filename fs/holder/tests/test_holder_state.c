@@ -15,22 +15,26 @@
 
 static void fill(struct holder_state *state, uint64_t restarts)
 {
+    struct seat_state *seat;
+
     holder_state_init(state);
+    seat = holder_state_add_seat(state);
+    assert_non_null(seat);
     state->program = memory_text("/usr/bin/kkartifact-fs");
     state->mountpoint = memory_text("/re\xffpos");
     state->source = memory_text("https://a.example");
     state->cache = memory_text("/var/cache/kkartifact");
     state->store = memory_text("store");
-    state->device = 57;
-    state->restarts = restarts;
+    seat->device = 57;
+    seat->restarts = restarts;
     state->deadline_ms = 30000;
     state->noexec = true;
-    state->descriptors.fuse = 7;
-    state->descriptors.worker = 9;
-    state->worker = 4242;
-    buf_add(&state->init, "\x68\0\0\0\x1a\0\0\0", 8);
+    seat->descriptors.fuse = 7;
+    seat->descriptors.worker = 9;
+    seat->worker = 4242;
+    buf_add(&seat->init, "\x68\0\0\0\x1a\0\0\0", 8);
     buf_add_text(&state->config, "{\"servers\":[]}");
-    (void)snprintf(state->reason, sizeof(state->reason), "signal 9 (Killed)");
+    (void)snprintf(seat->reason, sizeof(seat->reason), "signal 9 (Killed)");
 }
 
 static int save(int fd, uint64_t restarts)
@@ -53,7 +57,7 @@ static uint64_t load_restarts(int fd)
     holder_state_init(&state);
     if (holder_state_load(fd, &state, &err) < 0)
         fail_msg("%s", err.text);
-    restarts = state.restarts;
+    restarts = state.seats[0]->restarts;
     holder_state_release(&state);
     return restarts;
 }
@@ -71,18 +75,40 @@ static void it_comes_back_whole(void **unused)
     assert_string_equal(state.mountpoint, "/re\xffpos");
     assert_string_equal(state.store, "store");
     assert_null(state.token_file);
-    assert_int_equal(state.device, 57);
-    assert_int_equal(state.restarts, 3);
+    assert_int_equal(state.seats[0]->device, 57);
+    assert_int_equal(state.seats[0]->restarts, 3);
     assert_int_equal(state.deadline_ms, 30000);
     assert_true(state.noexec);
-    assert_int_equal(state.descriptors.fuse, 7);
-    assert_int_equal(state.descriptors.worker, 9);
-    assert_int_equal(state.descriptors.ring, -1);
-    assert_int_equal(state.worker, 4242);
-    assert_int_equal(state.init.size, 8);
-    assert_memory_equal(state.init.bytes, "\x68\0\0\0\x1a\0\0\0", 8);
+    assert_int_equal(state.seats[0]->descriptors.fuse, 7);
+    assert_int_equal(state.seats[0]->descriptors.worker, 9);
+    assert_int_equal(state.seats[0]->descriptors.ring, -1);
+    assert_int_equal(state.seats[0]->worker, 4242);
+    assert_int_equal(state.seats[0]->init.size, 8);
+    assert_memory_equal(state.seats[0]->init.bytes, "\x68\0\0\0\x1a\0\0\0", 8);
     assert_string_equal(buf_text(&state.config), "{\"servers\":[]}");
-    assert_string_equal(state.reason, "signal 9 (Killed)");
+    assert_string_equal(state.seats[0]->reason, "signal 9 (Killed)");
+    holder_state_release(&state);
+    close(fd);
+}
+
+static void connections_keep_their_order(void **unused)
+{
+    struct holder_state state;
+    int fd = -1;
+
+    assert_int_equal(holder_state_create(&fd, NULL), 0);
+    fill(&state, 0);
+    for (uint64_t device = 58; device < 57 + HOLDER_SEATS_MAX; device++)
+        holder_state_add_seat(&state)->device = device;
+    assert_null(holder_state_add_seat(&state));
+    holder_state_remove_seat(&state, 1);
+    assert_int_equal(holder_state_save(fd, &state, NULL), 0);
+    holder_state_release(&state);
+    assert_int_equal(holder_state_load(fd, &state, NULL), 0);
+    assert_int_equal(state.seat_count, HOLDER_SEATS_MAX - 1);
+    assert_int_equal(state.seats[0]->device, 57);
+    for (size_t i = 1; i < state.seat_count; i++)
+        assert_int_equal(state.seats[i]->device, 58 + i);
     holder_state_release(&state);
     close(fd);
 }
@@ -137,9 +163,9 @@ static void what_is_not_known_is_passed_over(void **unused)
                                &state),
                      0);
     assert_string_equal(state.mountpoint, "b");
-    assert_int_equal(state.descriptors.fuse, 5);
-    assert_int_equal(state.device, 0);
-    assert_int_equal(state.restarts, 0);
+    assert_int_equal(state.seats[0]->descriptors.fuse, 5);
+    assert_int_equal(state.seats[0]->device, 0);
+    assert_int_equal(state.seats[0]->restarts, 0);
     holder_state_release(&state);
     close(fd);
 }
@@ -173,6 +199,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_comes_back_whole),
+        cmocka_unit_test(connections_keep_their_order),
         cmocka_unit_test(a_death_in_a_save_leaves_the_former),
         cmocka_unit_test(what_is_not_known_is_passed_over),
         cmocka_unit_test(what_cannot_be_gone_on_with_is_refused),
