@@ -15,14 +15,6 @@
 
 #define TABLE_MAX (64 * 1024 * 1024)
 
-/* `id parent major:minor root mountpoint options fields... - type source options`, see proc(5). */
-struct line {
-    uint64_t device;
-    struct span mountpoint; /* with octal escapes */
-    struct span type;
-    struct span source; /* with octal escapes */
-};
-
 static bool parse_device(struct span text, uint64_t *out)
 {
     struct span major_text;
@@ -36,25 +28,39 @@ static bool parse_device(struct span text, uint64_t *out)
     return true;
 }
 
-static bool parse_line(struct span text, struct line *out)
+static bool parse_number(struct span text, uint64_t *out)
 {
-    struct span field;
+    return number_parse(text, UINT32_MAX, out, NULL) == 0;
+}
 
-    for (int i = 0; i < 5; i++) {
-        if (!span_cut(&text, ' ', &field))
+/* `id parent major:minor root mountpoint options fields... - type source options` */
+bool mount_line_parse(struct span text, struct mount_line *out)
+{
+    struct span words[6], word;
+    struct mount_line line = { 0 };
+
+    for (size_t i = 0; i < 6; i++)
+        if (!span_cut(&text, ' ', &words[i]))
             return false;
-        if (i == 2 && !parse_device(field, &out->device))
-            return false;
+    if (!parse_number(words[0], &line.id) || !parse_number(words[1], &line.parent) ||
+        !parse_device(words[2], &line.device))
+        return false;
+    line.root = words[3];
+    line.mountpoint = words[4];
+    line.fields = span_of(text.bytes, 0);
+    while (span_cut(&text, ' ', &word)) {
+        if (span_equal_text(word, "-")) {
+            if (!span_cut(&text, ' ', &line.type) || !span_cut(&text, ' ', &line.source))
+                return false;
+            *out = line;
+            return true;
+        }
+        line.fields.size = (size_t)(word.bytes + word.size - line.fields.bytes);
     }
-    out->mountpoint = field;
-    while (span_cut(&text, ' ', &field))
-        if (span_equal_text(field, "-"))
-            return span_cut(&text, ' ', &out->type) && span_cut(&text, ' ', &out->source);
     return false;
 }
 
-/* Space, tab, newline and backslash stand as \ooo. */
-static void unescape(struct span text, struct buf *out)
+void mount_line_unescape(struct span text, struct buf *out)
 {
     for (size_t i = 0; i < text.size; i++) {
         const uint8_t *at = text.bytes + i;
@@ -72,90 +78,102 @@ static int load(struct buf *out, struct error *err)
     return file_load("/proc/self/mountinfo", out, err);
 }
 
-int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device,
-                     struct span *out_type, struct span *out_source)
+static bool is_at(const struct mount_line *line, const char *mountpoint, struct buf *path)
+{
+    buf_clear(path);
+    mount_line_unescape(line->mountpoint, path);
+    return buf_check(path, NULL) == 0 && span_equal_text(buf_span(path), mountpoint);
+}
+
+/* The last line at the mount point; with `below` the one that is mounted on that. */
+static bool find_line(struct span table, const char *mountpoint, const struct mount_line *below,
+                      struct mount_line *out)
 {
     cleanup(buf_release) struct buf path = buf_init(BUF_UNLIMITED);
+    struct mount_line line;
     struct span text;
     bool found = false;
 
     while (span_cut(&table, '\n', &text)) {
-        struct line line;
-        if (!parse_line(text, &line))
+        if (!mount_line_parse(text, &line) || (below != NULL && line.parent != below->id) ||
+            !is_at(&line, mountpoint, &path))
             continue;
-        buf_clear(&path);
-        unescape(line.mountpoint, &path);
-        if (buf_check(&path, NULL) < 0)
-            return -ENOMEM;
-        if (span_equal_text(buf_span(&path), mountpoint)) {
-            *out_device = line.device; /* later lines are mounted over earlier ones */
-            if (out_type != NULL)
-                *out_type = line.type;
-            if (out_source != NULL)
-                *out_source = line.source;
-            found = true;
-        }
+        *out = line;
+        found = true;
     }
-    return found ? 0 : -ENOENT;
+    return found;
+}
+
+int mount_table_find(struct span table, const char *mountpoint, struct mount_line *out)
+{
+    struct mount_line line, above;
+
+    if (!find_line(table, mountpoint, NULL, &line))
+        return -ENOENT;
+    /* The numbers of what is mounted over each other make no circle; a damaged text may. */
+    for (size_t left = table.size; left > 0 && find_line(table, mountpoint, &line, &above); left--)
+        line = above;
+    *out = line;
+    return 0;
+}
+
+/* What is on top; its parts lie in *text. */
+static int find_now(const char *mountpoint, struct buf *text, struct mount_line *out,
+                    struct error *err)
+{
+    int r = load(text, err);
+
+    if (r < 0)
+        return r;
+    r = mount_table_find(buf_span(text), mountpoint, out);
+    return r < 0 ? error_set(err, r, "nothing is mounted at %s", mountpoint) : 0;
 }
 
 int mount_table_device(const char *mountpoint, uint64_t *out_device, struct error *err)
 {
     cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);
-    int r = load(&table, err);
+    struct mount_line line;
+    int r = find_now(mountpoint, &table, &line, err);
 
-    if (r < 0)
-        return r;
-    r = mount_table_find(buf_span(&table), mountpoint, out_device, NULL, NULL);
-    if (r < 0)
-        return error_set(err, r, "nothing is mounted at %s", mountpoint);
+    if (r == 0)
+        *out_device = line.device;
+    return r;
+}
+
+static int copy_unescaped(struct span text, char **out, struct error *err)
+{
+    cleanup(buf_release) struct buf copy = buf_init(BUF_UNLIMITED);
+    char *made;
+
+    mount_line_unescape(text, &copy);
+    made = buf_take(&copy);
+    if (made == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    *out = made;
     return 0;
 }
 
 int mount_table_type(const char *mountpoint, char **out_type, struct error *err)
 {
     cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);
-    struct span type;
-    uint64_t device;
-    char *copy;
-    int r = load(&table, err);
+    struct mount_line line;
+    int r = find_now(mountpoint, &table, &line, err);
 
-    if (r < 0)
-        return r;
-    r = mount_table_find(buf_span(&table), mountpoint, &device, &type, NULL);
-    if (r < 0)
-        return error_set(err, r, "nothing is mounted at %s", mountpoint);
-    copy = memory_copy(type.bytes, type.size);
-    if (copy == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    *out_type = copy;
-    return 0;
+    return r == 0 ? copy_unescaped(line.type, out_type, err) : r;
 }
 
 int mount_table_source(const char *mountpoint, char **out_source, struct error *err)
 {
-    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX), text = buf_init(BUF_UNLIMITED);
-    struct span source;
-    uint64_t device;
-    char *copy;
-    int r = load(&table, err);
+    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);
+    struct mount_line line;
+    int r = find_now(mountpoint, &table, &line, err);
 
-    if (r < 0)
-        return r;
-    r = mount_table_find(buf_span(&table), mountpoint, &device, NULL, &source);
-    if (r < 0)
-        return error_set(err, r, "nothing is mounted at %s", mountpoint);
-    unescape(source, &text);
-    copy = buf_take(&text);
-    if (copy == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    *out_source = copy;
-    return 0;
+    return r == 0 ? copy_unescaped(line.source, out_source, err) : r;
 }
 
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err)
 {
-    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX), path = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);
     struct span rest, text;
     int r = load(&table, err);
 
@@ -163,16 +181,9 @@ int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error 
         return r;
     rest = buf_span(&table);
     while (span_cut(&rest, '\n', &text)) {
-        struct line line;
-        char *found;
-        if (!parse_line(text, &line) || line.device != device)
-            continue;
-        unescape(line.mountpoint, &path);
-        found = buf_take(&path);
-        if (found == NULL)
-            return error_set(err, -ENOMEM, "out of memory");
-        *out_mountpoint = found;
-        return 0;
+        struct mount_line line;
+        if (mount_line_parse(text, &line) && line.device == device)
+            return copy_unescaped(line.mountpoint, out_mountpoint, err);
     }
     return error_set(err, -ENOENT, "no mount has that device");
 }

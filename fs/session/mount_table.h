@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/span.h"
 
+struct buf;
 struct error;
 
 /*
@@ -27,7 +29,21 @@ int mount_table_source(const char *mountpoint, char **out_source, struct error *
 /* The mount point that has this device; memory_free() it. -ENOENT. */
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err);
 
-/* The pure part, for tests: device, type and source (parts of `table`, the source with its octal
- * escapes; may be NULL) of the last line of `table` that mounts `mountpoint`. */
-int mount_table_find(struct span table, const char *mountpoint, uint64_t *out_device,
-                     struct span *out_type, struct span *out_source);
+/* A line of the table, see proc(5): parts of the text, with its octal escapes. */
+struct mount_line {
+    uint64_t id, parent; /* of the mount, and of the one that it is mounted on */
+    uint64_t device;
+    struct span root; /* what of the file system is mounted */
+    struct span mountpoint;
+    struct span fields; /* "shared:1 master:2", may be empty */
+    struct span type, source;
+};
+
+/* False: it is none. */
+bool mount_line_parse(struct span text, struct mount_line *out);
+/* Space, tab, newline and backslash stand as \ooo; appends what is meant. */
+void mount_line_unescape(struct span text, struct buf *out);
+
+/* The line of `table` that is on top at `mountpoint`: a mount may have been put below another, so
+ * that it is not always the last one. -ENOENT. */
+int mount_table_find(struct span table, const char *mountpoint, struct mount_line *out);

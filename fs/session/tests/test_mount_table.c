@@ -14,35 +14,58 @@ static const char table[] = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda
                             "garbage\n"
                             "33 22 x:y / /srv/bad rw - tmpfs tmpfs rw\n";
 
+static uint64_t device_at(const char *text, const char *mountpoint)
+{
+    struct mount_line line;
+
+    assert_int_equal(mount_table_find(span_text(text), mountpoint, &line), 0);
+    return line.device;
+}
+
 static void finds_by_path(void **state)
 {
-    uint64_t device = 0;
-
-    assert_int_equal(mount_table_find(span_text(table), "/", &device, NULL, NULL), 0);
-    assert_int_equal(device, makedev(254, 0));
-    assert_int_equal(mount_table_find(span_text(table), "/srv/a b", &device, NULL, NULL), 0);
-    assert_int_equal(device, makedev(0, 40));
+    assert_int_equal(device_at(table, "/"), makedev(254, 0));
+    assert_int_equal(device_at(table, "/srv/a b"), makedev(0, 40));
 }
 
 static void the_topmost_counts(void **state)
 {
-    struct span type = { NULL, 0 }, source = { NULL, 0 };
-    uint64_t device = 0;
+    struct mount_line line;
 
-    assert_int_equal(mount_table_find(span_text(table), "/srv/over", &device, &type, &source), 0);
-    assert_int_equal(device, makedev(0, 42));
-    assert_true(span_equal_text(type, "fuse.kkartifact"));
-    assert_true(span_equal_text(source, "http://x"));
+    assert_int_equal(mount_table_find(span_text(table), "/srv/over", &line), 0);
+    assert_int_equal(line.device, makedev(0, 42));
+    assert_int_equal(line.id, 32);
+    assert_int_equal(line.parent, 31);
+    assert_true(span_equal_text(line.type, "fuse.kkartifact"));
+    assert_true(span_equal_text(line.source, "http://x"));
+    assert_int_equal(line.fields.size, 0);
+    assert_int_equal(mount_table_find(span_text(table), "/", &line), 0);
+    assert_true(span_equal_text(line.fields, "shared:1"));
+    assert_true(span_equal_text(line.root, "/"));
+}
+
+/* 50 was there, 51 was put below it, then 52 below 50; and in another order. */
+static void one_below_another_is_not_on_top(void **state)
+{
+    static const char below[] = "22 1 254:0 / / rw - ext4 /dev/vda rw\n"
+                                "50 52 0:50 / /srv rw - fuse.kkartifact x ro\n"
+                                "51 22 0:51 / /srv rw - fuse.kkartifact x ro\n"
+                                "52 51 0:52 / /srv rw - fuse.kkartifact x ro\n";
+    static const char circle[] = "50 51 0:50 / /srv rw - a x ro\n51 50 0:51 / /srv rw - a x ro\n";
+    struct mount_line line;
+
+    assert_int_equal(device_at(below, "/srv"), makedev(0, 50));
+    assert_int_equal(mount_table_find(span_text(circle), "/srv", &line), 0);
 }
 
 static void absent_and_malformed(void **state)
 {
-    uint64_t device = 7;
+    struct mount_line line = { .device = 7 };
 
-    assert_int_equal(mount_table_find(span_text(table), "/srv", &device, NULL, NULL), -ENOENT);
-    assert_int_equal(mount_table_find(span_text(table), "/srv/bad", &device, NULL, NULL), -ENOENT);
-    assert_int_equal(mount_table_find(span_text(""), "/", &device, NULL, NULL), -ENOENT);
-    assert_int_equal(device, 7);
+    assert_int_equal(mount_table_find(span_text(table), "/srv", &line), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(table), "/srv/bad", &line), -ENOENT);
+    assert_int_equal(mount_table_find(span_text(""), "/", &line), -ENOENT);
+    assert_int_equal(line.device, 7);
 }
 
 static void the_real_table_has_proc(void **state)
@@ -71,6 +94,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_by_path),
         cmocka_unit_test(the_topmost_counts),
+        cmocka_unit_test(one_below_another_is_not_on_top),
         cmocka_unit_test(absent_and_malformed),
         cmocka_unit_test(the_real_table_has_proc),
     };
