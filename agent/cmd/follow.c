@@ -2,7 +2,6 @@
 #include "agent/cmd/follow.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "agent/cli/interrupt.h"
 #include "agent/cmd/command.h"
@@ -12,7 +11,6 @@
 #include "common/base/error.h"
 #include "common/base/random.h"
 #include "common/client/event_follow.h"
-#include "common/codec/json.h"
 #include "common/model/problem.h"
 #include "common/net/http_loop.h"
 
@@ -22,7 +20,6 @@
 #define PAUSE_MAX_MS 60000
 
 CLEANUP_DEFINE(event_follow, event_follow_stop);
-CLEANUP_DEFINE(json, json_free);
 
 struct following {
     const struct follow_options *options;
@@ -36,26 +33,11 @@ struct following {
     struct error why;
 };
 
-/* What cannot be read may be ours: a turn too many finds nothing to do. */
-static bool is_of_channel(const struct following *following, struct span data)
-{
-    cleanup(cleanup_json) struct json *json = NULL;
-    const struct json_value *inner;
-    const char *channel = NULL;
-
-    if (json_parse(data, &json, NULL) < 0)
-        return true;
-    inner = json_member(json_root(json), "data");
-    if (inner == NULL || json_member_text(inner, "channel", &channel, NULL) < 0 || channel == NULL)
-        return true;
-    return strcmp(channel, following->options->channel) == 0;
-}
-
 static void on_event(void *context, struct span type, struct span data)
 {
     struct following *following = context;
 
-    if (is_of_channel(following, data))
+    if (event_follow_is_of_channel(data, following->options->channel))
         following->is_wanted = true;
 }
 

@@ -12,6 +12,7 @@
 #include "common/base/memory.h"
 #include "common/base/random.h"
 #include "common/client/api_private.h"
+#include "common/codec/json.h"
 #include "common/net/event_parser.h"
 
 #define MESSAGE_MAX ((size_t)2 << 20)
@@ -22,6 +23,8 @@
 /* A loop that did not turn for so long has heard nothing, whatever came. */
 #define LATE_MS 1000
 #define STALL_S 1000000000u /* our own clock ends a silent stream */
+
+CLEANUP_DEFINE(json, json_free);
 
 struct event_follow {
     struct api_client *client;
@@ -342,4 +345,18 @@ struct event_follow *event_follow_stop(struct event_follow *follow)
         http_request_cancel(follow->request);
     follow_free(follow);
     return NULL;
+}
+
+bool event_follow_is_of_channel(struct span data, const char *channel)
+{
+    cleanup(cleanup_json) struct json *json = NULL;
+    const struct json_value *inner;
+    const char *named = NULL;
+
+    if (json_parse(data, &json, NULL) < 0)
+        return true;
+    inner = json_member(json_root(json), "data");
+    if (inner == NULL || json_member_text(inner, "channel", &named, NULL) < 0 || named == NULL)
+        return true;
+    return strcmp(named, channel) == 0;
 }

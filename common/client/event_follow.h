@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/span.h"
@@ -46,3 +47,7 @@ int event_follow_start(struct api_client *client, const struct event_follow_spec
                        struct event_follow **out, struct error *err);
 /* NULL is fine; returns NULL. */
 struct event_follow *event_follow_stop(struct event_follow *follow);
+
+/* Whether the data of a promotion, as on_event got it, is about this channel. What cannot be read
+ * may be: who looks once too often finds nothing to do. */
+bool event_follow_is_of_channel(struct span data, const char *channel);

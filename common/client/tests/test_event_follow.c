@@ -232,6 +232,24 @@ static void refusals_end_it(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_new, world_free)
 
+static void a_promotion_names_its_channel(void **state)
+{
+    static const struct {
+        const char *data;
+        bool is;
+    } cases[] = {
+        { "{\"data\":{\"channel\":\"live\"}}", true },
+        { "{\"data\":{\"channel\":\"beta\"}}", false },
+        { "{\"data\":{\"channel\":7}}", true }, /* what cannot be read may be */
+        { "{\"data\":{}}", true },
+        { "{}", true },
+        { "no json", true },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_int_equal(event_follow_is_of_channel(span_text(cases[i].data), "live"), cases[i].is);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +258,7 @@ int main(void)
         CASE(comes_back_to_a_server_that_is_away),
         CASE(silence_is_a_dead_connection),
         cmocka_unit_test(refusals_end_it),
+        cmocka_unit_test(a_promotion_names_its_channel),
     };
 
     return cmocka_run_group_tests_name("event_follow", tests, NULL, NULL);
