@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
@@ -229,6 +230,7 @@ static void note_end(struct care *care, const struct care_job *job, int code)
 void care_job_over(struct care_job *job, int code, const struct error *err)
 {
     struct care *care = job->care;
+    struct care_wait *waits;
 
     job->hold = pins_let_go(care->options.pins, job->hold);
     job->set = content_set_free(job->set);
@@ -241,7 +243,9 @@ void care_job_over(struct care_job *job, int code, const struct error *err)
         job->err = *err;
     for (struct wrong *wrong = job->wrong; wrong != NULL; wrong = wrong->next)
         wrong->object = blob_object_unref(wrong->object);
+    waits = take_pointer(&job->waits);
     pthread_mutex_unlock(&care->lock);
+    care_tell(waits);
     if (job->kind == CARE_PREFETCH)
         care_pins_changed(care); /* the next of them */
     care_job_unref(job);

@@ -56,6 +56,12 @@ struct care *care_free(struct care *care);
 /* Has a version brought into the cache. Any thread. */
 void care_bring(struct care *care, const char *project, const char *app, const char *version);
 
+/* The same; done comes on the loop's thread, never from inside: it is there, or could not come (err
+ * says why). Any thread. */
+typedef void care_done(void *context, const struct error *err);
+int care_bring_then(struct care *care, const char *project, const char *app, const char *version,
+                    care_done *done, void *context, struct error *err);
+
 /* For the control socket; any thread but the loop's. `ask`: "prefetch", "pin", "unpin" or "verify";
  * the question names the version ("P/A/V"; verify: may be absent) and, when a job is asked after,
  * its number ("job"). The members of the answer: that of a job which failed says so by "failure",

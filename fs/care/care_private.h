@@ -21,8 +21,9 @@ struct workers;
 
 /*
  * care_private - what care.c (the list of jobs, pins that are to be complete), care_job.c (from a
- * name to its contents), bringing.c (contents into the cache), checking.c (contents held against
- * their names), mending.c (what was wrong, fetched again) and care_answer.c (JSON) share.
+ * name to its contents), care_wait.c (who is told of its end), bringing.c (contents into the
+ * cache), checking.c (contents held against their names), mending.c (what was wrong, fetched again)
+ * and care_answer.c (JSON) share.
  *
  * A job belongs to the loop's thread, or while it works to a worker; its end and what it found are
  * told under the care's lock.
@@ -50,6 +51,15 @@ struct wrong {
     bool again;                 /* it was fetched */
 };
 
+/* Somebody who is told when a job is over. */
+struct care_wait {
+    struct care_wait *next;
+    struct care_job *job; /* a reference */
+    care_done *done;
+    void *context;
+    struct http_post post;
+};
+
 struct care_job {
     struct care *care;
     struct care_job *next;
@@ -62,6 +72,7 @@ struct care_job {
     bool is_over; /* care's lock, with the next */
     int code;
     struct error err;
+    struct care_wait *waits;
     struct wrong *wrong;
     uint64_t wrong_count;
     _Atomic uint64_t bytes, done_bytes, files, done_files;
@@ -119,6 +130,9 @@ void care_job_work(struct care_job *job, void (*function)(void *), void (*behind
 void care_job_run(void *job); /* the worker's part of it */
 void care_note_complete(struct care *care, const struct digest *tree);
 void care_pins_changed(struct care *care); /* any thread */
+
+/* care_wait.c: a job is over, and its waits are taken out of it. Loop thread. */
+void care_tell(struct care_wait *waits);
 
 /* care_job.c: the first step of every job. Loop thread. */
 void care_job_start(void *job);

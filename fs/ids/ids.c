@@ -43,7 +43,9 @@ struct ids {
     size_t above_count, above_capacity;
     struct fact **slots; /* index: slot - 1 */
     size_t slot_count, slot_capacity;
-    struct map numbers; /* line without sum -> number as a pointer: above index + 1, or slot */
+    struct fact *alone;  /* slot 0, of a connection that shows one version alone; else NULL */
+    bool alone_has_tree; /* its tree is known */
+    struct map numbers;  /* line without sum -> number as a pointer: above index + 1, or slot */
 };
 
 static void fact_free(struct fact *fact)
@@ -277,6 +279,7 @@ struct ids *ids_close(struct ids *ids)
         fact_free(ids->above[i]);
     for (size_t i = 0; i < ids->slot_count; i++)
         fact_free(ids->slots[i]);
+    fact_free(ids->alone);
     memory_free(ids->above);
     memory_free(ids->slots);
     map_release(&ids->numbers);
@@ -342,6 +345,50 @@ int ids_above(struct ids *ids, const char *project, const char *app, uint64_t *o
     return r;
 }
 
+int ids_attach(struct ids *ids, const char *project, const char *app, const char *version,
+               const struct digest *tree, struct error *err)
+{
+    static const struct digest none = { { 0 } };
+    cleanup(buf_release) struct buf line = buf_init(4096);
+    char hex[DIGEST_HEX_SIZE];
+    struct fact *fact = NULL;
+    int r;
+
+    digest_hex(tree != NULL ? tree : &none, hex);
+    buf_format(&line, "v %s %s %s %s", project, app, version, hex);
+    r = buf_check(&line, err);
+    if (r == 0)
+        r = fact_of_line(buf_span(&line), &fact);
+    if (r < 0)
+        return error_set(err, r == -EBADMSG ? -EINVAL : r, "no version can be called so");
+    pthread_rwlock_wrlock(&ids->lock);
+    fact_free(ids->alone);
+    ids->alone = fact;
+    ids->alone_has_tree = tree != NULL;
+    pthread_rwlock_unlock(&ids->lock);
+    return 0;
+}
+
+/* It is the version that is shown alone, with the tree that it has. */
+static bool is_alone(struct ids *ids, const char *project, const char *app, const char *version,
+                     const struct digest *tree)
+{
+    struct fact *alone;
+    bool is;
+
+    pthread_rwlock_wrlock(&ids->lock);
+    alone = ids->alone;
+    is = alone != NULL && strcmp(alone->project, project) == 0 && strcmp(alone->app, app) == 0 &&
+         strcmp(alone->version, version) == 0;
+    if (is && !ids->alone_has_tree) {
+        alone->tree = *tree;
+        ids->alone_has_tree = true;
+    }
+    is = is && digest_equal(&alone->tree, tree);
+    pthread_rwlock_unlock(&ids->lock);
+    return is;
+}
+
 int ids_slot(struct ids *ids, const char *project, const char *app, const char *version,
              const struct digest *tree, uint32_t *out_slot, struct error *err)
 {
@@ -350,6 +397,10 @@ int ids_slot(struct ids *ids, const char *project, const char *app, const char *
     uintptr_t number;
     int r;
 
+    if (is_alone(ids, project, app, version, tree)) {
+        *out_slot = 0;
+        return 0;
+    }
     digest_hex(tree, hex);
     buf_format(&line, "v %s %s %s %s", project, app, version, hex);
     r = number_of(ids, &line, &number, err);
@@ -370,6 +421,17 @@ static bool find_locked(const struct ids *ids, uint64_t node, struct ids_place *
 
     if (number == 0)
         return false;
+    if (slot == 0 && ids->alone != NULL) {
+        *out = (struct ids_place){
+            .kind = IDS_IS_VERSION,
+            .index = number - 1,
+            .project = ids->alone->project,
+            .app = ids->alone->app,
+            .version = ids->alone->version,
+            .tree = ids->alone->tree,
+        };
+        return true;
+    }
     if (slot == 0 && number == IDS_ROOT) {
         *out = (struct ids_place){ .kind = IDS_IS_ROOT };
         return true;

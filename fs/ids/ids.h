@@ -55,6 +55,12 @@ int ids_above(struct ids *ids, const char *project, const char *app, uint64_t *o
 int ids_slot(struct ids *ids, const char *project, const char *app, const char *version,
              const struct digest *tree, uint32_t *out_slot, struct error *err);
 
+/* For a connection that shows one version alone: slot 0 is that version, so that node 1 is its
+ * directory, and nothing stands above. tree: of the version, or NULL: the first that ids_slot is
+ * asked about. Without a file, and before anything is numbered. -EINVAL: a name is none. */
+int ids_attach(struct ids *ids, const char *project, const char *app, const char *version,
+               const struct digest *tree, struct error *err);
+
 uint64_t ids_node(uint32_t slot, uint64_t index);
 
 /* -ESTALE: no such node was ever given. */

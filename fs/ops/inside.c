@@ -33,6 +33,10 @@ static void tell_attributes(struct question *question, const struct tree_node *n
     struct session_attributes attributes =
         attributes_inside(question->ops, question->place.slot, question->place.index, node);
 
+    /* The root of a connection is this version's directory, which no list has told of. */
+    if (question->place.index == TREE_ROOT)
+        attributes = attributes_version(question->ops, question->node,
+                                        tree_mount_view(question->mount)->manifest_mtime);
     session_reply_attributes(question_take(question), &attributes, SESSION_FOREVER);
     question_end(question);
 }
@@ -63,6 +67,8 @@ static uint64_t parent_node(const struct question *question, const struct tree_n
 
     if (place->index != TREE_ROOT)
         return ids_node(place->slot, node->parent);
+    if (question->node == SESSION_ROOT)
+        return question->node;
     ids_above(question->ops->options.ids, place->project, place->app, &above, NULL);
     return above;
 }

@@ -299,9 +299,10 @@ void question_begin(struct question *question)
         question_fail_code(question, -ESTALE);
         return;
     }
-    /* What a version's directory itself is needs no tree. */
+    /* What a version's directory itself is needs no tree, where names stand above it. */
     if (question->place.kind != IDS_IS_VERSION ||
-        (question->place.index == 0 && question->kind == QUESTION_ATTRIBUTES)) {
+        (question->place.index == 0 && question->kind == QUESTION_ATTRIBUTES &&
+         question->node != SESSION_ROOT)) {
         question_above(question);
         return;
     }

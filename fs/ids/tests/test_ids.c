@@ -184,6 +184,44 @@ static void a_full_disk_does_not_end_it(void **state)
     unlink(kept.path);
 }
 
+static void a_version_that_is_shown_alone(void **state)
+{
+    cleanup(cleanup_ids) struct ids *ids = NULL;
+    struct ids_place place;
+    uint32_t slot = 7;
+
+    assert_int_equal(ids_open(NULL, "store", &ids, NULL), 0);
+    assert_int_equal(ids_attach(ids, "p", "a", "v", NULL, NULL), 0);
+    assert_int_equal(ids_slot(ids, "p", "a", "v", &tree_one, &slot, NULL), 0);
+    assert_int_equal(slot, 0);
+    assert_int_equal(ids_find(ids, IDS_ROOT, &place, NULL), 0);
+    assert_int_equal(place.kind, IDS_IS_VERSION);
+    assert_int_equal(place.index, 0);
+    assert_string_equal(place.version, "v");
+    assert_memory_equal(&place.tree, &tree_one, sizeof(tree_one));
+    assert_int_equal(ids_find(ids, 42, &place, NULL), 0);
+    assert_int_equal(place.index, 41);
+    /* Another tree under its name, and another version, are not what is shown. */
+    assert_int_equal(ids_slot(ids, "p", "a", "v", &tree_two, &slot, NULL), 0);
+    assert_int_equal(slot, 1);
+    assert_int_equal(ids_slot(ids, "p", "a", "w", &tree_one, &slot, NULL), 0);
+    assert_int_equal(slot, 2);
+    assert_int_equal(ids_attach(ids, "p", "a b", "v", NULL, NULL), -EINVAL);
+}
+
+static void what_is_shown_alone_keeps_the_tree_that_it_was_given(void **state)
+{
+    cleanup(cleanup_ids) struct ids *ids = NULL;
+    uint32_t slot = 7;
+
+    assert_int_equal(ids_open(NULL, "store", &ids, NULL), 0);
+    assert_int_equal(ids_attach(ids, "p", "a", "v", &tree_one, NULL), 0);
+    assert_int_equal(ids_slot(ids, "p", "a", "v", &tree_two, &slot, NULL), 0);
+    assert_int_equal(slot, 1);
+    assert_int_equal(ids_slot(ids, "p", "a", "v", &tree_one, &slot, NULL), 0);
+    assert_int_equal(slot, 0);
+}
+
 static int use(void)
 {
     cleanup(cleanup_ids) struct ids *ids = NULL;
@@ -195,6 +233,8 @@ static int use(void)
         r = ids_above(ids, "p", NULL, &node, NULL);
     if (r == 0)
         r = ids_slot(ids, "p", "a", "v", &tree_one, &slot, NULL);
+    if (r == 0)
+        r = ids_attach(ids, "p", "a", "v", NULL, NULL);
     return r;
 }
 
@@ -213,6 +253,8 @@ int main(void)
         cmocka_unit_test(damage_and_other_stores_are_refused),
         cmocka_unit_test(one_process_at_a_time),
         cmocka_unit_test(a_full_disk_does_not_end_it),
+        cmocka_unit_test(a_version_that_is_shown_alone),
+        cmocka_unit_test(what_is_shown_alone_keeps_the_tree_that_it_was_given),
         cmocka_unit_test(survives_no_memory),
     };
 
