@@ -344,6 +344,8 @@ void mount_options_release(struct mount_options *options)
     memory_free(options->ca_file);
     memory_free(options->only_project);
     memory_free(options->only_app);
+    memory_free(options->attach_channel);
+    memory_free(options->attach_version);
     *options = (struct mount_options){ 0 };
 }
 
@@ -448,6 +450,34 @@ int mount_options_parse(struct mount_options *options, const char *text, struct 
         if (word[0] != '\0')
             r = set_word(options, word, err);
     }
+    return r;
+}
+
+int mount_options_attach(struct mount_options *options, const char *name, bool prefetch,
+                         struct error *err)
+{
+    struct version_ref ref;
+    int r = version_ref_parse(span_text(name), &ref, err);
+
+    if (r < 0)
+        return r;
+    if (options->only_project != NULL)
+        return error_set(err, -EINVAL, "option only: of a mount, not of an attach");
+    if (ref.kind == VERSION_REF_PROJECT || ref.kind == VERSION_REF_LATEST || ref.path.size > 0)
+        return error_set(err, -EINVAL,
+                         "%s: PROJECT/APP, PROJECT/APP@CHANNEL or "
+                         "PROJECT/APP/VERSION can be attached",
+                         name);
+    r = set_text(&options->only_project, ref.project, err);
+    if (r == 0)
+        r = set_text(&options->only_app, ref.app, err);
+    if (r == 0 && ref.kind == VERSION_REF_VERSION)
+        r = set_text(&options->attach_version, ref.version, err);
+    else if (r == 0)
+        r = set_text(&options->attach_channel,
+                     ref.kind == VERSION_REF_CHANNEL ? ref.channel : CHANNEL_DEFAULT, err);
+    options->attached = true;
+    options->attach_prefetch = prefetch;
     return r;
 }
 

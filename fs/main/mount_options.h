@@ -41,8 +41,12 @@ struct mount_options {
     uint64_t scrub_rate;     /* bytes a second */
     uint64_t scrub_every_ms; /* from the beginning of a pass to that of the next */
     bool strict_auth, xattr, insecure;
-    bool noexec;      /* no program may be run from it */
-    bool wants_write; /* rw was said: it will not be */
+    bool attached;        /* one version alone is shown, of only_project/only_app: */
+    char *attach_channel; /* ... that of this channel; NULL: */
+    char *attach_version; /* ... this one */
+    bool attach_prefetch; /* it is shown when all of it is in the cache */
+    bool noexec;          /* no program may be run from it */
+    bool wants_write;     /* rw was said: it will not be */
     uint32_t uid, gid, umask;
     uint64_t seen; /* bits of the table: which were given */
 };
@@ -56,6 +60,10 @@ int mount_options_set_mountpoint(struct mount_options *options, const char *path
                                  struct error *err);
 /* One `-o` text. */
 int mount_options_parse(struct mount_options *options, const char *text, struct error *err);
+
+/* The options are of an attach, of "P/A", "P/A@CHANNEL" or "P/A/V"; after the others. -EINVAL. */
+int mount_options_attach(struct mount_options *options, const char *name, bool prefetch,
+                         struct error *err);
 
 /* A line for each: "  name=VALUE   what it does". */
 void mount_options_help(struct buf *out);

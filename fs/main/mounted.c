@@ -24,7 +24,9 @@
 #include "fs/care/care.h"
 #include "fs/control/control.h"
 #include "fs/control/control_path.h"
+#include "fs/holder/json_bytes.h"
 #include "fs/holder/message.h"
+#include "fs/main/following.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/rooms.h"
 #include "fs/main/worker.h"
@@ -45,6 +47,7 @@ struct mounted {
     struct ring *ring;                  /* its connection's */
     struct http_watch holder;           /* what the holder says */
     struct http_timer beat;             /* it sees that the loop turns */
+    struct following *following;        /* of an attach to a channel; else NULL */
     atomic_bool holder_gone, leaving;
     char *log_path;
     pthread_t loop_thread;
@@ -52,6 +55,18 @@ struct mounted {
     atomic_bool stopping;
     struct http_watch signals;
 };
+
+/* What this worker knows of it; the holder knows the rest. */
+static void tell_attached(struct mounted *mounted, struct json_writer *writer)
+{
+    if (!mounted->options->attached) {
+        json_null(writer, "attached");
+        return;
+    }
+    json_begin_object(writer, "attached");
+    following_json(mounted->following, writer);
+    json_end(writer);
+}
 
 static int tell_status(struct mounted *mounted, struct json_writer *writer)
 {
@@ -63,6 +78,7 @@ static int tell_status(struct mounted *mounted, struct json_writer *writer)
     json_text(writer, "version", KKARTIFACT_VERSION);
     ops_status_json(mounted->rooms.ops, writer);
     care_status_json(mounted->rooms.care, writer);
+    tell_attached(mounted, writer);
     if (mounted->config != NULL) {
         worker_status(mounted->config, !atomic_load(&mounted->holder_gone), true, writer);
         return 0;
@@ -146,9 +162,20 @@ static void on_signal(void *context)
 static void on_holder(void *context)
 {
     struct mounted *mounted = context;
+    struct error why = { 0 };
+    enum worker_heard heard = worker_hear(mounted->holder.fd, &why);
 
-    switch (worker_hear(mounted->holder.fd)) {
+    switch (heard) {
     case WORKER_HEARD_NOTHING:
+        break;
+    case WORKER_HEARD_FOLLOW:
+    case WORKER_HEARD_REST:
+        if (mounted->following != NULL)
+            following_set(mounted->following, heard == WORKER_HEARD_FOLLOW);
+        break;
+    case WORKER_HEARD_REFUSED:
+        if (mounted->following != NULL)
+            following_refused(mounted->following, why.text);
         break;
     case WORKER_HEARD_END:
         session_stop(mounted->session);
@@ -156,6 +183,7 @@ static void on_holder(void *context)
     case WORKER_HEARD_GONE:
         http_watch_remove(mounted->rooms.loop, &mounted->holder);
         atomic_store(&mounted->holder_gone, true);
+        following_end(mounted->following);
         log_error("the holder is gone: the mount goes on, but nothing will follow this worker");
         break;
     }
@@ -204,7 +232,9 @@ static void *loop_main(void *context)
     if (mounted->config != NULL) {
         http_watch_add(mounted->rooms.loop, &mounted->holder);
         on_beat(mounted);
-        if (mounted->config->store != NULL)
+        if (mounted->following != NULL && mounted->config->follows)
+            following_set(mounted->following, true);
+        if (mounted->config->store != NULL && !mounted->config->is_new)
             rooms_look_at_server(&mounted->rooms);
     }
     if (http_loop_run_until(mounted->rooms.loop, is_stopping, mounted, UINT64_MAX, &err) < 0) {
@@ -311,15 +341,48 @@ int mounted_open(struct mounted **out_mounted, const struct mount_options *optio
     return 0;
 }
 
-const char *mounted_store(const struct mounted *mounted)
+struct rooms *mounted_rooms(struct mounted *mounted)
 {
-    return mounted->rooms.entry.store;
+    return &mounted->rooms;
+}
+
+static int tell_serving(const struct mounted *mounted, int socket, struct error *err)
+{
+    const struct worker_config *config = mounted->config;
+    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
+    struct json_writer writer = json_writer_init(&text);
+    char hex[DIGEST_HEX_SIZE];
+    int r;
+
+    json_begin_object(&writer, NULL);
+    json_bool(&writer, "serving", true);
+    if (config->is_new) {
+        digest_hex(&config->tree, hex);
+        json_bytes_text(&writer, "store", mounted->rooms.entry.store);
+        json_text(&writer, "version", config->version);
+        json_text(&writer, "tree", hex);
+    }
+    json_end(&writer);
+    r = buf_check(&text, err);
+    return r == 0 ? message_send(socket, buf_span(&text), NULL, 0, err) : r;
+}
+
+static int make_following(struct mounted *mounted, int socket, struct error *err)
+{
+    const struct following_options options = {
+        .rooms = &mounted->rooms,
+        .channel = mounted->options->attach_channel,
+        .version = mounted->config->version,
+        .whole = mounted->options->attach_prefetch,
+        .socket = socket,
+    };
+
+    return options.channel != NULL ? following_new(&mounted->following, &options, err) : 0;
 }
 
 int mounted_serve(struct mounted *mounted, const struct worker_config *config,
                   const struct session_connection *connection, int socket, struct error *err)
 {
-    static const char serving[] = "{\"serving\":true}";
     struct session_options options = mounted_session_options(mounted->options);
     int r = session_adopt(&mounted->session, mounted->options->mountpoint, connection, &options,
                           &ops_table, mounted->rooms.ops, err);
@@ -330,11 +393,13 @@ int mounted_serve(struct mounted *mounted, const struct worker_config *config,
         (struct http_watch){ .function = on_holder, .context = mounted, .fd = socket };
     mounted->config = config;
     if (r == 0)
+        r = make_following(mounted, socket, err);
+    if (r == 0)
         r = control_start(&mounted->control, config->control, answer_control, mounted, err);
     if (r == 0)
         r = start_loop(mounted, err);
     if (r == 0)
-        r = message_send(socket, span_of(serving, sizeof(serving) - 1), NULL, 0, err);
+        r = tell_serving(mounted, socket, err);
     if (r == 0)
         r = care_start(mounted->rooms.care, err);
     return r;
@@ -364,6 +429,7 @@ bool mounted_close(struct mounted *mounted)
     control_stop(mounted->control);
     control_socket_close(&mounted->socket);
     stop_loop(mounted);
+    following_end(mounted->following);
     ops_end(mounted->rooms.ops);
     session_close(mounted->session);
     idle = rooms_close(&mounted->rooms);
@@ -373,6 +439,7 @@ bool mounted_close(struct mounted *mounted)
         unlink(mounted->log_path);
     if (!idle)
         return false;
+    following_free(mounted->following);
     memory_free(mounted->log_path);
     memory_free(mounted);
     return true;

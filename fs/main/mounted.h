@@ -8,6 +8,7 @@
 
 struct error;
 struct mount_options;
+struct rooms;
 struct rooms_given;
 struct session_connection;
 struct session_options;
@@ -35,7 +36,7 @@ const char *mounted_log_path(const struct mounted *mounted);
 /* The same up to where the kernel comes in. */
 int mounted_open_rooms(struct mounted **out_mounted, const struct mount_options *options,
                        struct rooms_given *given, enum exit_place *out_place, struct error *err);
-const char *mounted_store(const struct mounted *mounted);
+struct rooms *mounted_rooms(struct mounted *mounted);
 /* Goes on with the holder's connection; says so, and hears what the holder says, over `socket`.
  * The config must outlive it. */
 int mounted_serve(struct mounted *mounted, const struct worker_config *config,

@@ -129,6 +129,9 @@ static int open_ids(struct rooms *rooms, struct error *err)
     struct digest digest;
     int r = -EROFS;
 
+    /* One version alone has its indices for ids. */
+    if (rooms->options->attached)
+        return ids_open(NULL, store, &rooms->ids, err);
     buf_format(&path, "%s %s", store, rooms->options->mountpoint);
     digest = digest_of_span(buf_span(&path));
     digest_hex(&digest, hex);

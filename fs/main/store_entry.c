@@ -147,7 +147,8 @@ int store_entry_find(struct store_entry *entry, struct api_client *client,
         r = ask_store(entry, client, buf_text(&directory), options, &why);
     if (r == 0)
         r = open_known(entry, client, buf_text(&directory), out_known, &why);
-    if (r == 0) {
+    /* One version alone is asked for by itself, which tells the same. */
+    if (r == 0 && (!options->attached || options->strict_auth)) {
         r = entry->online ? look_inside(client, options, &why)
                           : error_set(&why, -EAGAIN, "the server is away");
         r = judge(entry, *out_known, options, r, &why);

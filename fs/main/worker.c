@@ -14,6 +14,7 @@
 #include "fs/holder/json_bytes.h"
 #include "fs/holder/message.h"
 #include "fs/holder/worker_user.h"
+#include "fs/main/attached.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/mounted.h"
 #include "fs/main/refusal.h"
@@ -48,7 +49,24 @@ void worker_status(const struct worker_config *config, bool has_holder, bool ser
     json_end(writer);
 }
 
-enum worker_heard worker_hear(int socket)
+static enum worker_heard understand(const struct json_value *said, struct error *out_why)
+{
+    bool follow = false;
+    const char *why = "";
+
+    if (!json_is_null(json_member(said, "end")))
+        return WORKER_HEARD_END;
+    if (!json_is_null(json_member(said, "follow")) &&
+        json_member_bool(said, "follow", &follow, NULL) == 0)
+        return follow ? WORKER_HEARD_FOLLOW : WORKER_HEARD_REST;
+    if (json_is_null(json_member(said, "refused")) ||
+        json_member_text(said, "refused", &why, NULL) < 0)
+        return WORKER_HEARD_NOTHING;
+    error_set(out_why, -EBUSY, "%s", why);
+    return WORKER_HEARD_REFUSED;
+}
+
+enum worker_heard worker_hear(int socket, struct error *out_why)
 {
     cleanup(buf_release) struct buf text = buf_init(2 * MESSAGE_MAX);
     cleanup(cleanup_json) struct json *json = NULL;
@@ -60,8 +78,7 @@ enum worker_heard worker_hear(int socket)
     if (json_parse(buf_span(&text), &json, NULL) == 0) {
         if (!json_is_null(json_member(json_root(json), "log")) && descriptors[0] >= 0)
             dup2(descriptors[0], STDERR_FILENO);
-        if (!json_is_null(json_member(json_root(json), "end")))
-            heard = WORKER_HEARD_END;
+        heard = understand(json_root(json), out_why);
     }
     for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
         if (descriptors[i] >= 0)
@@ -99,53 +116,63 @@ static int tell_opened(int socket, const char *store, struct error *err)
     return r == 0 ? message_send(socket, buf_span(&text), NULL, 0, err) : r;
 }
 
-static int open_all(struct worker_config *config, int socket, struct mounted **out_mounted,
-                    struct ring **out_ring, enum exit_place *place, struct error *err)
+/* All that a worker has beside its configuration; freed from the roof down. */
+struct work {
+    struct mounted *mounted;
+    struct attached *attached;
+    struct ring *ring;
+};
+
+static int open_all(struct worker_config *config, int socket, struct work *work,
+                    enum exit_place *place, struct error *err)
 {
     struct rooms_given given = { take_pointer(&config->token), config->store };
     struct session_connection connection = {
         .fd = config->fuse,
         .without_resend = getenv(WORKER_WITHOUT_RESEND) != NULL,
     };
-    int r = mounted_open_rooms(out_mounted, &config->options, &given, place, err);
+    int r = mounted_open_rooms(&work->mounted, &config->options, &given, place, err);
 
+    if (r == 0 && config->options.attached)
+        r = attached_open(&work->attached, config, mounted_rooms(work->mounted), socket, place,
+                          err);
     if (r < 0)
         return r;
     *place = EXIT_OF_LOCAL;
-    r = ring_open(config->ring, out_ring, err);
+    r = ring_open(config->ring, &work->ring, err);
     if (r == 0 && config->init.size == 0) {
-        r = tell_opened(socket, mounted_store(*out_mounted), err);
+        r = tell_opened(socket, mounted_rooms(work->mounted)->entry.store, err);
         if (r == 0)
             r = worker_config_await_mount(config, socket, err);
     }
     if (r < 0)
         return r;
-    connection.ring = *out_ring;
+    connection.ring = work->ring;
     connection.init = buf_span(&config->init);
     connection.device = config->device;
-    return mounted_serve(*out_mounted, config, &connection, socket, err);
+    return mounted_serve(work->mounted, config, &connection, socket, err);
 }
 
 static int serve(struct worker_config *config, int socket)
 {
     enum exit_place place = EXIT_OF_LOCAL;
-    struct mounted *mounted = NULL;
-    struct ring *ring = NULL;
+    struct work work = { .mounted = NULL };
     struct error err = { 0 };
-    int r = open_all(config, socket, &mounted, &ring, &place, &err);
+    int r = open_all(config, socket, &work, &place, &err);
 
     if (r == 0) {
-        r = mounted_run(mounted, &err);
-        if (mounted_leaves(mounted))
+        r = mounted_run(work.mounted, &err);
+        if (mounted_leaves(work.mounted))
             _exit(EXIT_DONE);
         if (r < 0)
             log_error("%s", err.text);
     } else {
         tell_failure(socket, place, &err);
     }
-    if (!mounted_close(mounted))
+    if (!mounted_close(work.mounted))
         _exit(exit_code_of(place, r));
-    ring_close(ring);
+    attached_free(work.attached);
+    ring_close(work.ring);
     return exit_code_of(place, r);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+struct error;
 struct json_writer;
 struct worker_config;
 
@@ -21,9 +22,17 @@ void worker_status(const struct worker_config *config, bool has_holder, bool ser
                    struct json_writer *writer);
 
 /* Takes what the holder says: {"log": true}, standard error goes there from now on; {"end": true},
- * fail what waits, and go. */
-enum worker_heard { WORKER_HEARD_NOTHING, WORKER_HEARD_END, WORKER_HEARD_GONE };
-enum worker_heard worker_hear(int socket);
+ * fail what waits, and go; of an attach: {"follow": BOOL}, look after the channel, or not any more;
+ * {"refused": TEXT}, it is not switched. *out_why: the text (may be NULL). */
+enum worker_heard {
+    WORKER_HEARD_NOTHING,
+    WORKER_HEARD_END,
+    WORKER_HEARD_GONE,
+    WORKER_HEARD_FOLLOW,
+    WORKER_HEARD_REST,
+    WORKER_HEARD_REFUSED,
+};
+enum worker_heard worker_hear(int socket, struct error *out_why);
 
 /* For tests of the kernels before 6.9: the variable of the environment that keeps a worker from
  * asking the kernel to send requests again. */

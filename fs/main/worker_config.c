@@ -107,6 +107,30 @@ static int read_options(struct worker_config *config, const struct json_value *r
     return r == 0 ? mount_options_read(&config->options, buf_span(&text), err) : r;
 }
 
+/* What is shown here, of an attach. */
+static int read_version(struct worker_config *config, const struct json_value *root,
+                        struct error *err)
+{
+    const char *version = NULL, *tree = NULL;
+    int r = json_member_text(root, "version", &version, err);
+
+    if (r == 0)
+        r = json_member_text(root, "tree", &tree, err);
+    if (r == 0)
+        r = json_member_bool(root, "new", &config->is_new, err);
+    if (r == 0)
+        r = json_member_bool(root, "follows", &config->follows, err);
+    if (r == 0 && tree != NULL) {
+        r = digest_parse(span_text(tree), &config->tree, err);
+        config->has_tree = r == 0;
+    }
+    if (r == 0 && version != NULL) {
+        config->version = memory_text(version);
+        r = config->version != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+    }
+    return r;
+}
+
 static int set_path(char **at, const char *path, struct error *err)
 {
     char *copy = memory_text(path);
@@ -142,6 +166,8 @@ static int read_all(struct worker_config *config, const struct json_value *root,
     if (r == 0)
         r = json_member_bytes_text(root, "store", &config->store, err);
     if (r == 0)
+        r = read_version(config, root, err);
+    if (r == 0)
         r = read_options(config, root, err);
     return r == 0 ? move_paths(config, err) : r;
 }
@@ -174,6 +200,7 @@ void worker_config_release(struct worker_config *config)
     mount_options_release(&config->options);
     config->token = secret_free(config->token);
     config->store = memory_free(config->store);
+    config->version = memory_free(config->version);
     buf_release(&config->init);
     for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++)
         if (given[i] >= 0)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/base/buf.h"
+#include "common/codec/digest.h"
 #include "fs/main/mount_options.h"
 
 struct error;
@@ -27,6 +28,11 @@ struct worker_config {
     char reason[128]; /* why the worker before ended */
     uint32_t uid;
     bool uid_has_name;
+    char *version; /* that an attach shows here; NULL: to be found out, or all are shown */
+    struct digest tree;
+    bool has_tree;                      /* it is known */
+    bool is_new;                        /* nobody has been answered on this connection */
+    bool follows;                       /* it looks after the channel */
     uint64_t refuse_ms;                 /* not 0: it only stands in, for so long */
     int fuse, ring, control, cache, ca; /* -1: not given */
 };

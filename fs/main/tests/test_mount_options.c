@@ -204,6 +204,43 @@ static void survives_no_memory(void **state)
     assert_survives_no_memory(use());
 }
 
+static void what_is_attached(void **state)
+{
+    static const struct {
+        const char *name, *channel, *version; /* both NULL: it is refused */
+    } cases[] = {
+        { "p/a", "live", NULL }, { "p/a@beta", "beta", NULL }, { "p/a/1.0+x", NULL, "1.0+x" },
+        { "p", NULL, NULL },     { "p/a/latest", NULL, NULL }, { "p/a/v/file", NULL, NULL },
+        { "p/a@", NULL, NULL },  { "p/a/..", NULL, NULL },     { "", NULL, NULL },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct mount_options options = { 0 };
+        bool is_good = cases[i].channel != NULL || cases[i].version != NULL;
+        assert_int_equal(mount_options_init(&options, NULL), 0);
+        assert_int_equal(mount_options_attach(&options, cases[i].name, true, NULL),
+                         is_good ? 0 : -EINVAL);
+        assert_int_equal(options.attached, is_good);
+        if (is_good)
+            assert_string_equal(options.only_app, "a");
+        if (cases[i].channel != NULL)
+            assert_string_equal(options.attach_channel, cases[i].channel);
+        if (cases[i].version != NULL)
+            assert_string_equal(options.attach_version, cases[i].version);
+        mount_options_release(&options);
+    }
+}
+
+static void an_attach_is_of_one_app_by_itself(void **state)
+{
+    struct mount_options options = { 0 };
+
+    assert_int_equal(mount_options_init(&options, NULL), 0);
+    assert_int_equal(mount_options_parse(&options, "only=p/a", NULL), 0);
+    assert_int_equal(mount_options_attach(&options, "p/a", false, NULL), -EINVAL);
+    mount_options_release(&options);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -216,6 +253,8 @@ int main(void)
         cmocka_unit_test(mountpoints_are_resolved),
         cmocka_unit_test(help_has_a_line_each),
         cmocka_unit_test(survives_no_memory),
+        cmocka_unit_test(what_is_attached),
+        cmocka_unit_test(an_attach_is_of_one_app_by_itself),
     };
 
     return cmocka_run_group_tests_name("mount_options", tests, NULL, NULL);

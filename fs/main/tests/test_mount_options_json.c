@@ -19,11 +19,12 @@ static void they_come_back_whole(void **state)
     assert_int_equal(mount_options_parse(&sent,
                                          "server=https://b.example,token_file=/a\xff,cache=/b,"
                                          "cache_size=5M,cache_free=7%,deadline=3s,strict_auth,"
-                                         "xattr=on,insecure,noexec,uid=1,gid=2,umask=027,only=p/a,"
+                                         "xattr=on,insecure,noexec,uid=1,gid=2,umask=027,"
                                          "ca_file=/c,prefetch=all,scrub_rate=1M,"
                                          "scrub_every=2h",
                                          NULL),
                      0);
+    assert_int_equal(mount_options_attach(&sent, "p/a@beta", true, NULL), 0);
     mount_options_write(&sent, &text);
     assert_int_equal(mount_options_init(&got, NULL), 0);
     assert_int_equal(mount_options_read(&got, buf_span(&text), NULL), 0);
@@ -35,6 +36,9 @@ static void they_come_back_whole(void **state)
     assert_string_equal(got.ca_file, "/c");
     assert_string_equal(got.only_project, "p");
     assert_string_equal(got.only_app, "a");
+    assert_true(got.attached && got.attach_prefetch);
+    assert_string_equal(got.attach_channel, "beta");
+    assert_null(got.attach_version);
     assert_int_equal(got.cache_size, sent.cache_size);
     assert_int_equal(got.cache_free, 0);
     assert_int_equal(got.cache_free_percent, 7);
