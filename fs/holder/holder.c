@@ -16,6 +16,7 @@
 #include "common/base/notify.h"
 #include "fs/holder/holder_private.h"
 #include "fs/holder/message.h"
+#include "fs/session/mount_table.h"
 
 #define TICK_MS 1000
 #define END_MS 9000   /* a worker that is told to end */
@@ -24,6 +25,7 @@
 
 static void on_signal(struct holder *holder)
 {
+    const pid_t command = holder->state.attach.exec_pid;
     struct signalfd_siginfo info;
     int status;
 
@@ -35,10 +37,14 @@ static void on_signal(struct holder *holder)
         if (seat->worker > 0 && waitpid(seat->worker, &status, WNOHANG) == seat->worker)
             seat_worker_ended(seat, status);
     }
+    if (command > 0 && waitpid(command, &status, WNOHANG) == command)
+        exec_ended(holder, status);
 }
 
 static void remove_seat(struct holder *holder, size_t index)
 {
+    if (holder->seats[index] == holder->current)
+        attach_detach(holder);
     seat_free(holder->seats[index]);
     holder->seat_count--;
     memmove(&holder->seats[index], &holder->seats[index + 1],
@@ -95,6 +101,7 @@ static void turn(struct holder *holder, uint64_t *tick_ms)
             seat_tick(holder->seats[i]);
         *tick_ms = clock_monotonic_ms() + TICK_MS;
     }
+    attach_look_after(holder);
     drop_what_is_over(holder);
 }
 
@@ -148,7 +155,7 @@ static int new_holder(struct holder **out_holder, struct holder_state *state, in
     holder->state = *state;
     holder_state_init(state);
     holder->state_fd = state_fd;
-    holder->program = holder->signals = -1;
+    holder->program = holder->signals = holder->coming_mount = -1;
     holder->files.ca = holder->files.cache = -1;
     *out_holder = holder;
     if (holder->state.seat_count == 0)
@@ -163,12 +170,13 @@ static int new_holder(struct holder **out_holder, struct holder_state *state, in
 /* Until a worker serves, for the first time in this process. */
 static int await_first(struct holder *holder, struct error *err)
 {
+    const struct seat *seat = holder->seats[0];
     uint64_t tick_ms = clock_monotonic_ms() + TICK_MS;
 
-    while (!holder->seats[0]->was_ready && !holder->over && holder->failure.code == 0)
+    while (!seat->was_ready && !holder->over && seat->failure.code == 0)
         turn(holder, &tick_ms);
-    if (holder->failure.code < 0)
-        return error_set(err, holder->failure.code, "%s", holder->failure.text);
+    if (seat->failure.code < 0)
+        return error_set(err, seat->failure.code, "%s", seat->failure.text);
     return holder->over ? error_set(err, -ECANCELED, "interrupted") : 0;
 }
 
@@ -179,6 +187,7 @@ static int go_on(struct holder *holder, struct error *err)
     int r;
 
     seat->was_ready = true; /* a worker that fails is followed, as ever */
+    holder->current = seat;
     worker_process_end_stray(seat->state->worker, holder->state.mountpoint);
     r = seat_open_sockets(seat, false, err);
     if (r == 0)
@@ -190,8 +199,10 @@ static int go_on(struct holder *holder, struct error *err)
 
 static int begin(struct holder *holder, struct error *err)
 {
-    int r = seat_start_worker(holder->seats[0], 0, err);
+    int r = holder->state.attach.is_attached ? attach_connect(holder->seats[0], err) : 0;
 
+    if (r == 0)
+        r = seat_start_worker(holder->seats[0], 0, err);
     return r == 0 ? await_first(holder, err) : r;
 }
 
@@ -209,7 +220,7 @@ int holder_open(struct holder **out_holder, struct holder_state *state, int stat
     if (r == 0)
         r = goes_on ? go_on(holder, err) : begin(holder, err);
     if (r < 0) {
-        *out_exit_code = holder->failed_code;
+        *out_exit_code = holder->seat_count > 0 ? holder->seats[0]->failed_code : 0;
         holder_close(holder);
         return r;
     }
@@ -235,6 +246,20 @@ static int take_over(struct seat *seat, struct error *err)
     seat->state->descriptors.worker = -1;
     seat->was_ready = true;
     return seat_open_sockets(seat, true, err);
+}
+
+/* The newest, unless it was taken away. */
+static void find_current(struct holder *holder)
+{
+    struct seat *newest = holder->seats[holder->seat_count - 1];
+    uint64_t device = 0;
+
+    if (holder->state.attach.is_attached &&
+        (mount_table_device(holder->state.mountpoint, &device, NULL) < 0 ||
+         device != newest->state->device))
+        holder->is_detached = true;
+    else
+        holder->current = newest;
 }
 
 static void replace_worker(struct seat *seat)
@@ -263,6 +288,10 @@ int holder_resume(struct holder **out_holder, int state_fd, struct error *err)
         r = take_over(holder->seats[i], err);
     if (r == 0)
         r = holder_prepare(holder, err);
+    if (r == 0)
+        r = holder_keep_open(holder, false);
+    if (r == 0)
+        find_current(holder);
     if (r < 0)
         return r; /* nothing is taken away: the old workers go on alone */
     for (size_t i = 0; i < holder->seat_count; i++)
@@ -299,7 +328,7 @@ int holder_run(struct holder *holder, struct error *err)
 
     while (!holder->over) {
         turn(holder, &tick_ms);
-        if (holder->upgrade && !holder->over)
+        if (holder->upgrade && !holder->over && holder->coming == NULL)
             holder_become(holder);
     }
     return 0;
@@ -347,7 +376,7 @@ struct holder *holder_close(struct holder *holder)
     for (size_t i = 0; i < holder->seat_count; i++)
         seat_free(holder->seats[i]);
     worker_files_release(&holder->files);
-    const int open[] = { holder->state_fd, holder->program, holder->signals };
+    const int open[] = { holder->state_fd, holder->program, holder->signals, holder->coming_mount };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
         if (open[i] >= 0)
             close(open[i]);

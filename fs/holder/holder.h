@@ -18,6 +18,10 @@ struct holder_state;
  * a simpler kind stands in, which answers what is past its deadline with EIO. A worker whose event
  * loop does not turn for ten seconds is killed.
  *
+ * Of an attach (holder_state.h) it is the same for one connection after the other, each of which
+ * shows one version at the same place; former ones are kept alive until nobody uses them. Then it
+ * ends with the last.
+ *
  * It ends when the mount does: unmounted, or by SIGTERM or SIGINT. When it is killed the worker
  * goes on alone, and nobody follows it; a service manager that keeps descriptors starts a new
  * holder that finds the mount there.
@@ -47,6 +51,10 @@ int holder_resume(struct holder **out_holder, int state_fd, struct error *err);
 /* Whether this program could do so: what an old holder has a new program tell before it becomes
  * it. */
 int holder_check(int state_fd, struct error *err);
+
+/* Whether something may be attached at a place (resolved): -EBUSY when a mount of ours is there that
+ * somebody holds. One whose holder is gone is taken over, without a gap. */
+int holder_check_place(const char *target, struct error *err);
 
 uint64_t holder_device(const struct holder *holder);
 /* The worker writes to what is the holder's standard error now. */

@@ -34,6 +34,7 @@ void holder_state_release(struct holder_state *state)
     memory_free(state->ca_file);
     memory_free(state->cache);
     buf_release(&state->config);
+    attach_state_release(&state->attach);
     for (size_t i = 0; i < state->seat_count; i++)
         seat_state_free(state->seats[i]);
     holder_state_init(state);
@@ -84,7 +85,8 @@ static void write_text(struct buf *text, const struct holder_state *state)
     struct json_writer writer = json_writer_init(text);
 
     json_begin_object(&writer, NULL);
-    json_integer(&writer, "format", HOLDER_STATE_FORMAT);
+    json_integer(&writer, "format",
+                 state->attach.is_attached ? HOLDER_STATE_FORMAT_ATTACH : HOLDER_STATE_FORMAT);
     json_bytes_text(&writer, "program", state->program);
     json_bytes_text(&writer, "mountpoint", state->mountpoint);
     json_bytes_text(&writer, "source", state->source);
@@ -97,6 +99,11 @@ static void write_text(struct buf *text, const struct holder_state *state)
     json_bool(&writer, "noexec", state->noexec);
     json_bool(&writer, "in_foreground", state->in_foreground);
     json_integer(&writer, "upgrades", (int64_t)state->upgrades);
+    if (state->attach.is_attached) {
+        json_begin_object(&writer, "attach");
+        attach_state_write(&writer, &state->attach);
+        json_end(&writer);
+    }
     write_seats(&writer, state);
     json_end(&writer);
 }
@@ -220,6 +227,8 @@ static int read_members(const struct json_value *root, struct holder_state *stat
         r = json_member_bool(root, "noexec", &state->noexec, err);
     if (r == 0)
         r = json_member_bool(root, "in_foreground", &state->in_foreground, err);
+    if (r == 0 && !json_is_null(json_member(root, "attach")))
+        r = attach_state_read(json_member(root, "attach"), &state->attach, err);
     if (r == 0)
         r = read_seats(root, state, err);
     if (r < 0)
@@ -243,7 +252,7 @@ int holder_state_load(int fd, struct holder_state *state, struct error *err)
         r = json_member_integer(json_root(json), "format", &format, err);
     if (r < 0)
         return r;
-    if (format != HOLDER_STATE_FORMAT)
+    if (format < HOLDER_STATE_FORMAT || format > HOLDER_STATE_FORMAT_ATTACH)
         return error_set(err, -ENOTSUP, "the holder's state has format %lld", (long long)format);
     return read_members(json_root(json), state, err);
 }

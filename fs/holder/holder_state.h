@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "common/base/buf.h"
+#include "fs/holder/attach_state.h"
 #include "fs/holder/seat_state.h"
 
 struct error;
@@ -21,6 +22,7 @@ struct error;
  * as it did when there was only one; others are a list.
  */
 #define HOLDER_STATE_FORMAT 1
+#define HOLDER_STATE_FORMAT_ATTACH 2 /* who knows none would show all versions */
 #define HOLDER_SEATS_MAX 18
 
 struct holder_state {
@@ -35,7 +37,8 @@ struct holder_state {
     uint64_t deadline_ms;
     bool noexec;
     bool in_foreground;
-    uint64_t upgrades;                          /* of the program */
+    uint64_t upgrades; /* of the program */
+    struct attach_state attach;
     struct seat_state *seats[HOLDER_SEATS_MAX]; /* its connections, the oldest first */
     size_t seat_count;                          /* 0: not begun yet */
 };

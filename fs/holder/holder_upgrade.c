@@ -73,6 +73,9 @@ static int answer(void *context, const struct json_value *question, struct json_
         if (r < 0)
             return r;
         holder->upgrade = true;
+    } else if (strcmp(ask, "detach") == 0 && holder->state.attach.is_attached) {
+        attach_detach(holder);
+        holder_unmount(holder);
     } else if (strcmp(ask, "state") != 0) {
         return error_set(err, -EINVAL, "this is not asked of a holder");
     }
@@ -80,6 +83,8 @@ static int answer(void *context, const struct json_value *question, struct json_
     json_text(writer, "version", KKARTIFACT_VERSION);
     json_integer(writer, "upgrades", (int64_t)holder->state.upgrades);
     json_bool(writer, "serves", seat->serves && !holder->upgrade);
+    json_bool(writer, "current", seat == holder->current);
+    attach_json(holder, writer);
     return 0;
 }
 
@@ -105,7 +110,7 @@ static int keep_seat(const struct seat *seat, bool keep)
 }
 
 /* The state and these five of each seat go with it, all others are closed by the exec. */
-static int keep_open(const struct holder *holder, bool keep)
+int holder_keep_open(const struct holder *holder, bool keep)
 {
     int r = keep_one(holder->state_fd, keep);
 
@@ -124,10 +129,10 @@ void holder_become(struct holder *holder)
     holder->state.upgrades++;
     holder_save(holder);
     write_number(number, holder->state_fd);
-    if (keep_open(holder, true) == 0)
+    if (holder_keep_open(holder, true) == 0)
         execl(holder->state.program, "kkartifact-fs", HOLDER_WORD, number, (char *)NULL);
     log_error("upgrade: %s: %s", holder->state.program, strerror(errno));
-    keep_open(holder, false);
+    holder_keep_open(holder, false);
     holder->state.upgrades--;
     holder_save(holder);
 }

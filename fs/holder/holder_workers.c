@@ -34,6 +34,8 @@ int seat_start_worker(struct seat *seat, uint64_t refuse_ms, struct error *err)
         .files = &holder->files,
         .program = holder->program,
         .refuse_ms = refuse_ms,
+        .is_new = holder->state.attach.is_attached && !seat->was_ready,
+        .follows = attach_follows(seat),
     };
     int r = worker_files_read(&holder->files, &holder->state, &holder->user, err);
 
@@ -135,7 +137,7 @@ void seat_worker_ended(struct seat *seat, int status)
     if (seat->holder->over || seat_is_over(seat))
         seat->over = true;
     else if (!seat->was_ready)
-        error_set(&seat->holder->failure, -EIO, "the worker ended before it was ready: %s",
+        error_set(&seat->failure, -EIO, "the worker ended before it was ready: %s",
                   seat->state->reason);
     else if (was_refusing)
         follow_refusing(seat);
@@ -175,18 +177,54 @@ static void take_failure(struct seat *seat, const struct json_value *said)
     (void)snprintf(seat->why, sizeof(seat->why), "%s", text);
     if (seat->was_ready)
         return;
-    seat->holder->failed_code = (int)exit_code;
-    error_set(&seat->holder->failure, code < 0 ? (int)code : -EIO, "%s", text);
+    seat->failed_code = (int)exit_code;
+    error_set(&seat->failure, code < 0 ? (int)code : -EIO, "%s", text);
 }
 
-static void on_serving(struct seat *seat)
+static void tell(struct seat *seat, struct buf *text)
 {
+    if (seat->worker_socket >= 0 && buf_check(text, NULL) == 0)
+        message_send(seat->worker_socket, buf_span(text), NULL, 0, NULL);
+}
+
+void seat_tell_follow(struct seat *seat, bool on)
+{
+    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
+    struct json_writer writer = json_writer_init(&text);
+
+    json_begin_object(&writer, NULL);
+    json_bool(&writer, "follow", on);
+    json_end(&writer);
+    tell(seat, &text);
+}
+
+void seat_tell_refused(struct seat *seat, const char *why)
+{
+    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
+    struct json_writer writer = json_writer_init(&text);
+
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "refused", why);
+    json_end(&writer);
+    tell(seat, &text);
+}
+
+/* The first time it is put where it is to be seen. */
+static void on_serving(struct seat *seat, const struct json_value *said)
+{
+    struct holder *holder = seat->holder;
+    bool is_first = holder->current == NULL;
+
     seat->serves = true;
-    if (!seat->was_ready) {
-        kernel_mount_raise_read_ahead(seat->state->device);
-        notify_manager("READY=1");
-    }
+    if (seat->was_ready || seat->failure.code < 0)
+        return;
+    kernel_mount_raise_read_ahead(seat->state->device);
+    if (holder->state.attach.is_attached && attach_arrive(seat, said, &seat->failure) < 0)
+        return;
+    holder->current = seat;
     seat->was_ready = true;
+    if (is_first)
+        notify_manager("READY=1");
 }
 
 void seat_hear_worker(struct seat *seat)
@@ -209,9 +247,11 @@ void seat_hear_worker(struct seat *seat)
         return;
     json_member_bool(json_root(json), "serving", &serving, NULL);
     if (serving)
-        on_serving(seat);
+        on_serving(seat, json_root(json));
     else if (!json_is_null(json_member(json_root(json), "failed")))
         take_failure(seat, json_root(json));
+    else if (!json_is_null(json_member(json_root(json), "switch")))
+        attach_asked(seat, json_root(json));
     else if (!seat->was_ready && seat->state->device == 0)
-        (void)serve(seat, json_root(json), &seat->holder->failure);
+        (void)serve(seat, json_root(json), &seat->failure);
 }

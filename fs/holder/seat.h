@@ -5,10 +5,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/base/error.h"
 #include "fs/control/control.h"
 #include "fs/holder/seat_state.h"
 
-struct error;
 struct holder;
 struct ring_watch;
 
@@ -32,8 +32,10 @@ struct seat {
     uint64_t started_ms, retry_ms;
     uint64_t beat_ms; /* as last seen, and how often it was the same */
     unsigned beats_missed;
-    unsigned deaths; /* in a row, before an answer */
-    char why[128];   /* the worker that runs ends; "": that is not known */
+    unsigned deaths;      /* in a row, before an answer */
+    char why[128];        /* the worker that runs ends; "": that is not known */
+    int failed_code;      /* before it was ready: the exit code that its worker gave, */
+    struct error failure; /* ... and why; code 0: it has not failed */
 };
 
 #define SEAT_START_MS 60000 /* to begin to serve, where no server has to be asked */
@@ -60,3 +62,6 @@ void seat_follow(struct seat *seat, uint64_t refuse_ms);
 void seat_kill_worker(struct seat *seat, const char *why);
 void seat_worker_ended(struct seat *seat, int status);
 void seat_hear_worker(struct seat *seat);
+/* Of a JSON object with this one member; what cannot be sent is lost, with the worker. */
+void seat_tell_follow(struct seat *seat, bool on);
+void seat_tell_refused(struct seat *seat, const char *why);

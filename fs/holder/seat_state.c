@@ -57,6 +57,10 @@ void seat_state_write(struct json_writer *writer, const struct seat_state *state
     json_integer(writer, "restarts", (int64_t)state->restarts);
     json_text(writer, "reason", state->reason);
     json_integer(writer, "worker", state->worker);
+    if (state->version[0] != '\0')
+        json_text(writer, "version", state->version);
+    if (state->tree[0] != '\0')
+        json_text(writer, "tree", state->tree);
     json_begin_object(writer, "descriptors");
     for (size_t i = 0; i < DESCRIPTOR_COUNT; i++)
         if (*descriptor_at(&copy, i) >= 0)
@@ -67,7 +71,7 @@ void seat_state_write(struct json_writer *writer, const struct seat_state *state
 int seat_state_read(const struct json_value *object, struct seat_state *state, struct error *err)
 {
     const struct json_value *descriptors = json_member(object, "descriptors");
-    const char *reason = "";
+    const char *reason = "", *version = "", *tree = "";
     int64_t device = 0, restarts = 0, worker = 0;
     int r = json_member_integer(object, "device", &device, err);
 
@@ -77,6 +81,10 @@ int seat_state_read(const struct json_value *object, struct seat_state *state, s
         r = json_member_integer(object, "worker", &worker, err);
     if (r == 0)
         r = json_member_text(object, "reason", &reason, err);
+    if (r == 0)
+        r = json_member_text(object, "version", &version, err);
+    if (r == 0)
+        r = json_member_text(object, "tree", &tree, err);
     if (r == 0)
         r = json_member_bytes(object, "init", &state->init, err);
     for (size_t i = 0; r == 0 && i < DESCRIPTOR_COUNT; i++) {
@@ -90,5 +98,7 @@ int seat_state_read(const struct json_value *object, struct seat_state *state, s
     state->restarts = restarts > 0 ? (uint64_t)restarts : 0;
     state->worker = worker > 0 ? (pid_t)worker : 0;
     memcpy(state->reason, reason, strnlen(reason, sizeof(state->reason) - 1));
+    memcpy(state->version, version, strnlen(version, sizeof(state->version) - 1));
+    memcpy(state->tree, tree, strnlen(tree, sizeof(state->tree) - 1));
     return 0;
 }

@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 #include "common/base/buf.h"
+#include "common/codec/digest.h"
+#include "common/model/names.h"
 
 struct error;
 struct json_value;
@@ -19,11 +21,13 @@ struct seat_descriptors { /* of a process that becomes another program; else -1 
 };
 
 struct seat_state {
-    uint64_t device;   /* of the connection's mount; 0: there is none yet */
-    struct buf init;   /* the kernel's first request */
-    uint64_t restarts; /* of workers */
-    char reason[128];  /* why the last one ended; "" */
-    pid_t worker;      /* 0: none */
+    uint64_t device;                 /* of the connection's mount; 0: there is none yet */
+    struct buf init;                 /* the kernel's first request */
+    uint64_t restarts;               /* of workers */
+    char reason[128];                /* why the last one ended; "" */
+    pid_t worker;                    /* 0: none */
+    char version[VERSION_TEXT_SIZE]; /* that an attach shows there; "": not known, or all */
+    char tree[DIGEST_HEX_SIZE];      /* its tree's digest; "" */
     struct seat_descriptors descriptors;
 };
 

@@ -131,6 +131,12 @@ static void write_configuration(struct json_writer *writer, const struct worker_
     json_integer(writer, "uid", start->user->uid);
     json_bool(writer, "uid_has_name", start->user->has_name);
     json_integer(writer, "refuse_ms", (int64_t)start->refuse_ms);
+    json_bool(writer, "new", start->is_new);
+    json_bool(writer, "follows", start->follows);
+    if (seat->version[0] != '\0')
+        json_text(writer, "version", seat->version);
+    if (seat->tree[0] != '\0')
+        json_text(writer, "tree", seat->tree);
     json_begin_array(writer, "descriptors");
     for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++) {
         if (given[i].fd < 0)

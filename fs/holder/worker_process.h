@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -38,6 +39,8 @@ struct worker_start {
     const struct worker_user *user;
     const struct worker_files *files;
     int program;        /* what is run */
+    bool is_new;        /* of an attach: nobody has been answered on this connection */
+    bool follows;       /* of an attach: it looks after the channel */
     uint64_t refuse_ms; /* not 0: it only stands in (fs/main/refusal.h), and ends after that time */
 };
 

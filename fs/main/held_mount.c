@@ -26,6 +26,37 @@ static int set_text(char **at, const char *text, struct error *err)
     return text != NULL && *at == NULL ? error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
+/* What is shown as mounted: the server, and of an attach also what of it. */
+static int set_source(struct holder_state *state, const struct mount_options *options,
+                      struct error *err)
+{
+    cleanup(buf_release) struct buf source = buf_init(BUF_UNLIMITED);
+
+    buf_add_text(&source, options->servers[0]);
+    if (options->attached)
+        buf_format(&source, "/%s/%s%c%s", options->only_project, options->only_app,
+                   options->attach_channel != NULL ? '@' : '/',
+                   options->attach_channel != NULL ? options->attach_channel
+                                                   : options->attach_version);
+    return buf_check(&source, err) == 0 ? set_text(&state->source, buf_text(&source), err)
+                                        : -ENOMEM;
+}
+
+static int fill_attach(struct attach_state *attach, const struct mount_options *options,
+                       const char *exec, struct error *err)
+{
+    int r = set_text(&attach->project, options->only_project, err);
+
+    if (r == 0)
+        r = set_text(&attach->app, options->only_app, err);
+    if (r == 0)
+        r = set_text(&attach->channel, options->attach_channel, err);
+    if (r == 0)
+        r = set_text(&attach->exec, exec, err);
+    attach->is_attached = true;
+    return r;
+}
+
 /* As this start of the program has it, whatever an earlier one was told. */
 static int fill_state(struct holder_state *state, const struct mount_options *options,
                       bool foreground, struct error *err)
@@ -38,13 +69,14 @@ static int fill_state(struct holder_state *state, const struct mount_options *op
     if (r == 0)
         r = buf_check(&state->config, err);
     if (r == 0)
-        r = set_text(&state->source, options->servers[0], err);
+        r = set_source(state, options, err);
     if (r == 0)
         r = set_text(&state->cache, options->cache, err);
     if (r == 0)
         r = set_text(&state->token_file, options->token_file, err);
     if (r == 0)
         r = set_text(&state->ca_file, options->ca_file, err);
+    state->deadline_ms = options->deadline_ms;
     state->noexec = options->noexec;
     state->in_foreground = foreground;
     return r;
@@ -106,7 +138,7 @@ static int open_and_hold(struct holder_state *state, int state_fd,
             err->text[0] = '\0'; /* whoever waits says it */
         return code;
     }
-    if (foreground)
+    if (foreground && !options->attached)
         log_info("%s is mounted at %s", options->servers[0], options->mountpoint);
     return hold(holder, foreground, &ready, err);
 }
@@ -127,6 +159,26 @@ int held_mount(const struct mount_options *options, bool foreground, struct erro
         code = exit_code_of(EXIT_OF_LOCAL, r);
     else
         code = open_and_hold(&state, state_fd, options, foreground, err);
+    holder_state_release(&state);
+    return code;
+}
+
+int held_attach(const struct mount_options *options, const char *exec, bool foreground,
+                struct error *err)
+{
+    struct holder_state state;
+    int code, r = check_token(options, err);
+
+    if (r < 0)
+        return exit_code_of(EXIT_OF_SERVER, r);
+    holder_state_init(&state);
+    r = holder_check_place(options->mountpoint, err);
+    if (r == 0)
+        r = fill_state(&state, options, foreground, err);
+    if (r == 0)
+        r = fill_attach(&state.attach, options, exec, err);
+    code = r < 0 ? exit_code_of(EXIT_OF_LOCAL, r)
+                 : open_and_hold(&state, -1, options, foreground, err);
     holder_state_release(&state);
     return code;
 }

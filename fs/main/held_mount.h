@@ -15,5 +15,10 @@ struct mount_options;
  * ends. */
 int held_mount(const struct mount_options *options, bool foreground, struct error *err);
 
+/* Attaches one version at a place, and holds it until it is detached and nobody uses it any more.
+ * exec: the command after a switch, or NULL. */
+int held_attach(const struct mount_options *options, const char *exec, bool foreground,
+                struct error *err);
+
 /* The program that a holder became by an upgrade: kkartifact-fs HOLDER_WORD N. */
 int held_mount_resume(int state_fd, struct error *err);

@@ -23,6 +23,8 @@
 
 enum verb {
     VERB_MOUNT,
+    VERB_ATTACH,
+    VERB_DETACH,
     VERB_UMOUNT,
     VERB_STATUS,
     VERB_PIN,
@@ -37,6 +39,14 @@ enum verb {
 
 static const struct option_spec mount_flags[] = {
     { "options", 'o', OPTION_LIST, "OPTION,...", "options of the mount; \"-o help\" lists them" },
+    { "foreground", 'f', OPTION_SWITCH, NULL, "stay in the foreground, log to stderr" },
+    { 0 },
+};
+
+static const struct option_spec attach_flags[] = {
+    { "options", 'o', OPTION_LIST, "OPTION,...", "options as of mount; \"-o help\" lists them" },
+    { "prefetch", 0, OPTION_SWITCH, NULL, "show a version only when all of it is in the cache" },
+    { "exec", 0, OPTION_TEXT, "CMD", "run by /bin/sh after each switch to another version" },
     { "foreground", 'f', OPTION_SWITCH, NULL, "stay in the foreground, log to stderr" },
     { 0 },
 };
@@ -60,6 +70,9 @@ static const struct option_spec verify_flags[] = {
 static const struct verb_spec verbs[] = {
     { "mount", "SERVER MOUNTPOINT", 0, 2, "show what is on a server; returns when it answers",
       mount_flags, VERB_MOUNT },
+    { "attach", "SERVER P/A[@CHANNEL|/V] TARGET", 0, 3,
+      "show one version at a place, and follow promotions", attach_flags, VERB_ATTACH },
+    { "detach", "TARGET", 1, 1, "take away what is attached", NULL, VERB_DETACH },
     { "umount", "MOUNTPOINT", 1, 1, "unmount", umount_flags, VERB_UMOUNT },
     { "status", "[MOUNTPOINT]", 0, 1, "what a mount does, or every mount of this user", json_flags,
       VERB_STATUS },
@@ -108,6 +121,10 @@ static int run(const struct options *options, struct error *err)
     switch ((enum verb)options_verb(options)->id) {
     case VERB_MOUNT:
         return verb_mount(options, err);
+    case VERB_ATTACH:
+        return verb_attach(options, err);
+    case VERB_DETACH:
+        return verb_detach(options, err);
     case VERB_UMOUNT:
         return verb_umount(options, err);
     case VERB_STATUS:

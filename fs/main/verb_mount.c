@@ -58,16 +58,8 @@ int mount_and_serve(const struct mount_options *options, int foreground, struct 
                                                    : serve_alone(options, foreground, err);
 }
 
-static int show_help(void)
-{
-    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
-
-    mount_options_help(&text);
-    fputs(buf_text(&text), stdout);
-    return EXIT_DONE;
-}
-
-static int mount_with(const struct options *words, struct mount_options *options, struct error *err)
+int mount_words_read(const struct options *words, const char *place, const char *attached,
+                     struct mount_options *options, struct error *err)
 {
     const char *text;
     int r = mount_options_init(options, err);
@@ -76,27 +68,39 @@ static int mount_with(const struct options *words, struct mount_options *options
         r = mount_options_add_server(options, options_operand(words, 0), err);
     for (size_t i = 0; r == 0 && (text = options_list(words, "options", i)) != NULL; i++)
         r = mount_options_parse(options, text, err);
+    if (r == 0 && attached != NULL)
+        r = mount_options_attach(options, attached, options_has(words, "prefetch"), err);
     if (r < 0)
         return exit_code_of(EXIT_OF_WORDS, r);
-    r = mount_options_set_mountpoint(options, options_operand(words, 1), err);
-    if (r < 0)
-        return exit_code_of(EXIT_OF_LOCAL, r);
-    return mount_and_serve(options, options_has(words, "foreground"), err);
+    return exit_code_of(EXIT_OF_LOCAL, mount_options_set_mountpoint(options, place, err));
+}
+
+bool mount_words_want_help(const struct options *words)
+{
+    cleanup(buf_release) struct buf text = buf_init(BUF_UNLIMITED);
+    const char *first = options_list(words, "options", 0);
+
+    if (first == NULL || strcmp(first, "help") != 0)
+        return false;
+    mount_options_help(&text);
+    fputs(buf_text(&text), stdout);
+    return true;
 }
 
 int verb_mount(const struct options *words, struct error *err)
 {
     struct mount_options options = { 0 };
-    const char *first = options_list(words, "options", 0);
     int code;
 
-    if (first != NULL && strcmp(first, "help") == 0)
-        return show_help();
+    if (mount_words_want_help(words))
+        return EXIT_DONE;
     if (options_operand_count(words) != 2) {
         error_set(err, -EINVAL, "mount takes SERVER and MOUNTPOINT");
         return EXIT_USAGE;
     }
-    code = mount_with(words, &options, err);
+    code = mount_words_read(words, options_operand(words, 1), NULL, &options, err);
+    if (code == EXIT_DONE)
+        code = mount_and_serve(&options, options_has(words, "foreground"), err);
     mount_options_release(&options);
     return code;
 }

@@ -109,8 +109,36 @@ static void print_care(const struct json_value *mount)
                (long long)integer(scrub, "wrong"));
 }
 
-/* For people. */
-static void print_mount(const struct json_value *mount)
+/* "  p/a@live is 1.2, since 2026-01-01T00:00:00Z instead of 1.1", and what is amiss. */
+static void print_attached(const struct json_value *mount, const struct json_value *attached)
+{
+    const struct json_value *exec = json_member(attached, "exec");
+    const struct json_value *in_use = json_member(attached, "in_use"), *at = NULL;
+    const struct json_value *own = json_member(mount, "attached");
+    const char *channel = text(attached, "channel");
+
+    printf("  %s/%s%s%s is %s", text(attached, "project"), text(attached, "app"),
+           channel[0] != '\0' ? "@" : "", channel,
+           text(attached, "version")[0] != '\0' ? text(attached, "version") : "taken away");
+    if (integer(attached, "switches") > 0)
+        printf(", since %s instead of %s", text(attached, "switched_at"),
+               text(attached, "previous"));
+    printf("\n");
+    if (text(own, "coming")[0] != '\0')
+        printf("  %s comes\n", text(own, "coming"));
+    if (text(own, "error")[0] != '\0')
+        printf("  it is not followed at the moment: %s\n", text(own, "error"));
+    while ((at = json_next(in_use, at)) != NULL) {
+        const char *version = "";
+        json_get_text(at, "in_use", &version, NULL);
+        printf("  %s is still in use\n", version);
+    }
+    if (text(exec, "failure")[0] != '\0')
+        printf("  the command for %s failed: %s\n", text(exec, "version"), text(exec, "failure"));
+}
+
+/* For people. holder: what it says, or NULL. */
+static void print_mount(const struct json_value *mount, const struct json_value *holder)
 {
     const struct json_value *cache = json_member(mount, "cache"), *at = NULL;
     const struct json_value *versions = json_member(mount, "versions");
@@ -121,6 +149,8 @@ static void print_mount(const struct json_value *mount)
     number_format_size((uint64_t)integer(mount, "fetched_bytes"), fetched);
     printf("%s  %s, %s, ", text(mount, "mountpoint"), text(mount, "server"), server_state(mount));
     print_worker(mount);
+    if (!json_is_null(json_member(holder, "attached")))
+        print_attached(mount, json_member(holder, "attached"));
     printf("  cache %s of %s; fetched %s in %lld requests; %lld integrity failures\n", kept, limit,
            fetched, (long long)integer(mount, "requests"),
            (long long)integer(mount, "integrity_failures"));
@@ -137,18 +167,52 @@ struct showing {
     struct json_writer writer;
 };
 
+/* The worker's members; of an attach the holder's are more. */
+static void write_mount(struct json_writer *writer, const struct json_value *mount,
+                        const struct json_value *holder)
+{
+    const struct json_value *at = NULL;
+
+    json_begin_object(writer, NULL);
+    while ((at = json_next(mount, at)) != NULL)
+        if (strcmp(json_name(at), "attached") != 0)
+            json_print(writer, json_name(at), at);
+    if (json_is_null(json_member(holder, "attached"))) {
+        json_null(writer, "attached");
+    } else {
+        json_begin_object(writer, "attached");
+        json_print_members(writer, json_member(holder, "attached"));
+        json_print_members(writer, json_member(mount, "attached"));
+        json_end(writer);
+    }
+    json_end(writer);
+}
+
+/* in_place: one that an attach still serves, though another is shown in its place, is passed
+ * over. */
+static int show_device(struct showing *showing, uint64_t device, bool in_place, struct error *err)
+{
+    cleanup(cleanup_json) struct json *mount = NULL, *holder = NULL;
+    bool is_current = true;
+    int r = control_ask(device, ASK, &mount, err);
+
+    if (r < 0)
+        return r;
+    if (control_ask_holder(device, "{\"ask\":\"state\"}", &holder, NULL) == 0)
+        json_member_bool(json_root(holder), "current", &is_current, NULL);
+    if (in_place && !is_current)
+        return 0;
+    if (showing->as_json)
+        write_mount(&showing->writer, json_root(mount), holder != NULL ? json_root(holder) : NULL);
+    else
+        print_mount(json_root(mount), holder != NULL ? json_root(holder) : NULL);
+    return 0;
+}
+
 /* One that does not answer any more is passed over: it has left its socket behind. */
 static int show_each(void *context, uint64_t device, struct error *err)
 {
-    struct showing *showing = context;
-    cleanup(cleanup_json) struct json *json = NULL;
-
-    if (control_ask(device, ASK, &json, NULL) < 0)
-        return 0;
-    if (showing->as_json)
-        json_print(&showing->writer, NULL, json_root(json));
-    else
-        print_mount(json_root(json));
+    show_device(context, device, true, NULL);
     return 0;
 }
 
@@ -166,7 +230,6 @@ static int show_all(struct showing *showing, struct error *err)
 
 static int show_one(struct showing *showing, const char *path, struct error *err)
 {
-    cleanup(cleanup_json) struct json *json = NULL;
     char *mountpoint = realpath(path, NULL);
     uint64_t device;
     int r;
@@ -176,14 +239,8 @@ static int show_one(struct showing *showing, const char *path, struct error *err
     r = mount_table_device(mountpoint, &device, err);
     free(mountpoint);
     if (r == 0)
-        r = control_ask(device, ASK, &json, err);
-    if (r < 0)
-        return error_prefix(err, r, "%s", path);
-    if (showing->as_json)
-        json_print(&showing->writer, NULL, json_root(json));
-    else
-        print_mount(json_root(json));
-    return 0;
+        r = show_device(showing, device, false, err);
+    return r < 0 ? error_prefix(err, r, "%s", path) : 0;
 }
 
 int verb_status(const struct options *options, struct error *err)

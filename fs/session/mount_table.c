@@ -171,6 +171,31 @@ int mount_table_source(const char *mountpoint, char **out_source, struct error *
     return r == 0 ? copy_unescaped(line.source, out_source, err) : r;
 }
 
+static bool find_by_id(struct span table, uint64_t id, struct mount_line *out)
+{
+    struct span text;
+
+    while (span_cut(&table, '\n', &text))
+        if (mount_line_parse(text, out) && out->id == id)
+            return true;
+    return false;
+}
+
+size_t mount_table_stack(const char *mountpoint, const char *type, uint64_t *out_devices,
+                         size_t max)
+{
+    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX), path = buf_init(BUF_UNLIMITED);
+    struct mount_line line;
+    bool found = find_now(mountpoint, &table, &line, NULL) == 0;
+    size_t count = 0;
+
+    while (found && count < max && span_equal_text(line.type, type)) {
+        out_devices[count++] = line.device;
+        found = find_by_id(buf_span(&table), line.parent, &line) && is_at(&line, mountpoint, &path);
+    }
+    return count;
+}
+
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err)
 {
     cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);

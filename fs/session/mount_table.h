@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/span.h"
@@ -25,6 +26,11 @@ int mount_table_type(const char *mountpoint, char **out_type, struct error *err)
 
 /* What is mounted on top there, as it was given to mount(2); memory_free() it. -ENOENT. */
 int mount_table_source(const char *mountpoint, char **out_source, struct error *err);
+
+/* The devices of those of this type that lie on each other on top at `mountpoint`, from the topmost
+ * down, at most `max`. Returns how many there are; 0 also when the table cannot be read. */
+size_t mount_table_stack(const char *mountpoint, const char *type, uint64_t *out_devices,
+                         size_t max);
 
 /* The mount point that has this device; memory_free() it. -ENOENT. */
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err);

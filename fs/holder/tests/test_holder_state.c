@@ -113,6 +113,29 @@ static void connections_keep_their_order(void **unused)
     close(fd);
 }
 
+/* A program that knows no attach is not to go on with one. */
+static void an_attach_has_a_format_of_its_own(void **unused)
+{
+    struct holder_state state;
+    char text[256] = { 0 };
+    int fd = -1;
+
+    assert_int_equal(holder_state_create(&fd, NULL), 0);
+    fill(&state, 0);
+    state.attach.is_attached = true;
+    state.attach.project = memory_text("p");
+    state.attach.app = memory_text("a");
+    assert_int_equal(holder_state_save(fd, &state, NULL), 0);
+    holder_state_release(&state);
+    assert_true(pread(fd, text, sizeof(text) - 1, SECOND_HALF + 8) > 0);
+    assert_non_null(strstr(text, "\"format\":2"));
+    assert_int_equal(holder_state_load(fd, &state, NULL), 0);
+    assert_true(state.attach.is_attached);
+    assert_string_equal(state.attach.app, "a");
+    holder_state_release(&state);
+    close(fd);
+}
+
 /* Between any two writes of a save the former state stands: the half that is written is not the one
  * that counts, whatever is in it. */
 static void a_death_in_a_save_leaves_the_former(void **unused)
@@ -176,9 +199,8 @@ static void what_cannot_be_gone_on_with_is_refused(void **unused)
         const char *text;
         int code;
     } cases[] = {
-        { "{\"format\":2}", -ENOTSUP },
-        { "{\"format\":1}", -EBADMSG },
-        { "{\"format\":1,\"device\":\"x\"}", -EBADMSG },
+        { "{\"format\":3}", -ENOTSUP }, { "{\"format\":0}", -ENOTSUP },
+        { "{\"format\":1}", -EBADMSG }, { "{\"format\":1,\"device\":\"x\"}", -EBADMSG },
         { "no json", -EBADMSG },
     };
     struct holder_state state;
@@ -200,6 +222,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_comes_back_whole),
         cmocka_unit_test(connections_keep_their_order),
+        cmocka_unit_test(an_attach_has_a_format_of_its_own),
         cmocka_unit_test(a_death_in_a_save_leaves_the_former),
         cmocka_unit_test(what_is_not_known_is_passed_over),
         cmocka_unit_test(what_cannot_be_gone_on_with_is_refused),

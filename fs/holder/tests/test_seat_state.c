@@ -33,6 +33,8 @@ static void it_comes_back_whole(void **unused)
     written->descriptors.worker = 0;
     buf_add(&written->init, "\x68\0\0\0\x1a\0\0\0", 8);
     (void)snprintf(written->reason, sizeof(written->reason), "signal 9 (Killed)");
+    (void)snprintf(written->version, sizeof(written->version), "1.0");
+    (void)snprintf(written->tree, sizeof(written->tree), "%064d", 7);
     write_object(&text, written);
     assert_int_equal(json_parse(buf_span(&text), &json, NULL), 0);
     assert_int_equal(seat_state_read(json_root(json), read, NULL), 0);
@@ -45,6 +47,8 @@ static void it_comes_back_whole(void **unused)
     assert_int_equal(read->init.size, 8);
     assert_memory_equal(read->init.bytes, "\x68\0\0\0\x1a\0\0\0", 8);
     assert_string_equal(read->reason, "signal 9 (Killed)");
+    assert_string_equal(read->version, "1.0");
+    assert_string_equal(read->tree, written->tree);
     seat_state_free(written);
     seat_state_free(read);
 }

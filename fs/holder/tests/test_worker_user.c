@@ -170,9 +170,12 @@ static void the_worker_has_nothing(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_cache_has_one_number), cmocka_unit_test(nobody_else_has_it),
-        cmocka_unit_test(a_cache_is_given_whole), cmocka_unit_test(a_cache_of_a_person_is_refused),
-        cmocka_unit_test(a_cache_keeps_its_number), cmocka_unit_test(the_worker_has_nothing),
+        cmocka_unit_test(a_cache_has_one_number),
+        cmocka_unit_test(nobody_else_has_it),
+        cmocka_unit_test(a_cache_is_given_whole),
+        cmocka_unit_test(a_cache_of_a_person_is_refused),
+        cmocka_unit_test(a_cache_keeps_its_number),
+        cmocka_unit_test(the_worker_has_nothing),
     };
 
     return cmocka_run_group_tests_name("worker_user", tests, NULL, NULL);
