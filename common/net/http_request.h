@@ -103,7 +103,7 @@ struct http_request_spec {
 
     struct http_body body;
 
-    uint64_t connect_ms; /* 0: 10,000 */
+    uint64_t connect_ms; /* a name to be resolved included. 0: 10,000 */
     /* 0: no limit; counts from the start, waiting for a connection included */
     uint64_t total_ms;
     uint32_t stall_bytes;  /* fewer a second during stall_s seconds is a stall. 0: 1 */
