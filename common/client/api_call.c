@@ -140,6 +140,15 @@ static bool may_repeat(const struct api_call *call)
     return spec->repeatable || (spec->method != HTTP_POST && spec->method != HTTP_PATCH);
 }
 
+static uint64_t left_ms(const struct api_call *call)
+{
+    uint64_t now_ms = clock_monotonic_ms(), deadline_ms = call->spec.deadline_ms;
+
+    if (deadline_ms == 0)
+        return UINT64_MAX;
+    return deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+}
+
 /* True when another try was arranged. */
 static bool try_again(struct api_call *call)
 {
@@ -160,6 +169,8 @@ static bool try_again(struct api_call *call)
         return false;
     if (call->tries % servers != 0 && call->retry_after_ms == 0)
         wait = 0;
+    if (left_ms(call) <= wait)
+        return false;
     if (call->gave_bytes)
         call->spec.on_restart(call->spec.context);
     call->gave_bytes = false;
@@ -217,12 +228,27 @@ static void on_done(void *context, const struct http_result *result)
         call_end(call, -EIO, NULL); /* the problem tells */
 }
 
+/* What a try may take, and whether it ends then although bytes still come. */
+static void set_limits(const struct api_call *call, struct http_request_spec *spec)
+{
+    uint64_t timeout_ms =
+        call->spec.timeout_ms > 0 ? call->spec.timeout_ms : call->client->timeout_ms;
+    uint64_t most_ms = left_ms(call);
+
+    if (most_ms < API_CALL_LEAST_MS)
+        most_ms = API_CALL_LEAST_MS;
+    spec->stall_s = (uint32_t)(timeout_ms / 1000) + STALL_MIN_S;
+    if (call->spec.on_body == NULL && call->spec.body.size < 1024 * 1024 && timeout_ms < most_ms)
+        most_ms = timeout_ms;
+    if (most_ms != UINT64_MAX)
+        spec->total_ms = most_ms;
+}
+
 static int send_try(struct api_call *call, struct error *err)
 {
     struct api_client *client = call->client;
     cleanup(buf_release) struct buf url = buf_init(64 * 1024);
     struct http_request_spec spec = { .method = call->spec.method };
-    uint64_t timeout_ms = call->spec.timeout_ms > 0 ? call->spec.timeout_ms : client->timeout_ms;
     int r;
 
     call->server = (client->current + call->tries % client->server_count) % client->server_count;
@@ -243,9 +269,7 @@ static int send_try(struct api_call *call, struct error *err)
     spec.headers = call->headers;
     spec.header_count = call->header_count;
     spec.body = call->spec.body;
-    spec.stall_s = (uint32_t)(timeout_ms / 1000) + STALL_MIN_S;
-    if (call->spec.on_body == NULL && call->spec.body.size < 1024 * 1024)
-        spec.total_ms = timeout_ms;
+    set_limits(call, &spec);
     spec.on_headers = on_headers;
     spec.on_body = on_body;
     spec.on_sent = call->spec.on_sent != NULL ? on_sent : NULL;

@@ -99,6 +99,8 @@ struct api_answer {
 /* The answer lives until the callback returns. */
 typedef void api_call_done(void *context, const struct api_answer *answer);
 
+#define API_CALL_LEAST_MS 100
+
 struct api_call_spec {
     enum http_method method;
     const char *path;   /* below /api/v1, encoded ("/projects/a%20b"), with its query; copied */
@@ -115,7 +117,10 @@ struct api_call_spec {
     bool any_status;
     bool outside;          /* path is from the server's root, not below /api/v1 */
     uint64_t body_maximum; /* of the answer when it is collected. 0: 16 MiB */
-    uint64_t timeout_ms;   /* 0: the client's */
+    uint64_t timeout_ms;   /* of each try. 0: the client's */
+    /* all tries, of clock_monotonic_ms: none goes on or begins behind it, but the first is
+     * given API_CALL_LEAST_MS. 0: no bound but those of the tries */
+    uint64_t deadline_ms;
 
     /* A 2xx answer's body goes here instead of into answer->body. A second try begins with
      * on_restart: what was got is to be forgotten; without on_restart there is none once bytes

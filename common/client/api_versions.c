@@ -543,14 +543,16 @@ static int copy_member(const struct json_value *object, const char *name, char *
     return 0;
 }
 
-int api_server_get(struct api_client *client, struct api_server *out, struct error *err)
+int api_server_get(struct api_client *client, uint64_t deadline_ms, struct api_server *out,
+                   struct error *err)
 {
     cleanup(api_result_release) struct api_result result = api_result_init();
     cleanup(json_release) struct json *json = NULL;
     struct api_call_spec spec = { .method = HTTP_GET,
                                   .path = "/version",
                                   .accept = "application/json",
-                                  .body_maximum = 64 * 1024 };
+                                  .body_maximum = 64 * 1024,
+                                  .deadline_ms = deadline_ms };
     struct api_server server = { .api = 0 };
     int r;
 

@@ -94,4 +94,6 @@ struct api_server {
     int64_t api;
     char store[64];
 };
-int api_server_get(struct api_client *client, struct api_server *out, struct error *err);
+/* deadline_ms: as in api_call_spec. */
+int api_server_get(struct api_client *client, uint64_t deadline_ms, struct api_server *out,
+                   struct error *err);

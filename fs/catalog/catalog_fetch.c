@@ -16,7 +16,6 @@
 #include "common/net/url.h"
 
 #define PAGE_QUERY "limit=500"
-#define TIMEOUT_MIN_MS 100
 
 struct fetching {
     struct api_client *client;
@@ -139,7 +138,6 @@ static int ask_page(struct fetching *fetching, const char *cursor, struct error 
 {
     cleanup(buf_release) struct buf path = buf_init(8192);
     struct api_call_spec spec = { .method = HTTP_GET, .done = page_done, .context = fetching };
-    uint64_t now_ms = clock_monotonic_ms();
     int r;
 
     buf_add_text(&path, fetching->base);
@@ -150,10 +148,7 @@ static int ask_page(struct fetching *fetching, const char *cursor, struct error 
     if (r < 0)
         return r;
     spec.path = buf_text(&path);
-    if (fetching->deadline_ms != UINT64_MAX)
-        spec.timeout_ms = fetching->deadline_ms > now_ms + TIMEOUT_MIN_MS
-                              ? fetching->deadline_ms - now_ms
-                              : TIMEOUT_MIN_MS;
+    spec.deadline_ms = fetching->deadline_ms;
     return api_call_start(fetching->client, &spec, NULL, err);
 }
 

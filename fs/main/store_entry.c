@@ -39,12 +39,12 @@ static bool is_done(void *context)
 
 /* Asks for the topmost list that is to be shown. */
 static int look_inside(struct api_client *client, const struct mount_options *options,
-                       struct error *err)
+                       uint64_t deadline_ms, struct error *err)
 {
     struct catalog_server server = { client };
     struct look look = { .done = false };
-    int r = catalog_fetch_start(&server, options->only_project, options->only_app,
-                                clock_monotonic_ms() + options->deadline_ms, looked, &look, err);
+    int r = catalog_fetch_start(&server, options->only_project, options->only_app, deadline_ms,
+                                looked, &look, err);
 
     if (r == 0)
         r = http_loop_run_until(api_client_loop(client), is_done, &look, UINT64_MAX, err);
@@ -72,11 +72,11 @@ static bool knows_any(struct known_versions *known)
 }
 
 static int ask_store(struct store_entry *entry, struct api_client *client, const char *directory,
-                     const struct mount_options *options, struct error *err)
+                     const struct mount_options *options, uint64_t deadline_ms, struct error *err)
 {
     const char *token_name = api_client_token_name(client);
     struct api_server server;
-    int r = api_server_get(client, &server, err);
+    int r = api_server_get(client, deadline_ms, &server, err);
 
     if (r == 0) {
         memcpy(entry->store, server.store, sizeof(entry->store));
@@ -139,17 +139,18 @@ int store_entry_find(struct store_entry *entry, struct api_client *client,
                      struct error *err)
 {
     cleanup(buf_release) struct buf directory = buf_init(8192);
+    uint64_t deadline_ms = clock_monotonic_ms() + options->deadline_ms;
     struct error why = { 0 };
     int r;
 
     r = known_directory(options, &directory, err);
     if (r == 0)
-        r = ask_store(entry, client, buf_text(&directory), options, &why);
+        r = ask_store(entry, client, buf_text(&directory), options, deadline_ms, &why);
     if (r == 0)
         r = open_known(entry, client, buf_text(&directory), out_known, &why);
     /* One version alone is asked for by itself, which tells the same. */
     if (r == 0 && (!options->attached || options->strict_auth)) {
-        r = entry->online ? look_inside(client, options, &why)
+        r = entry->online ? look_inside(client, options, deadline_ms, &why)
                           : error_set(&why, -EAGAIN, "the server is away");
         r = judge(entry, *out_known, options, r, &why);
     }

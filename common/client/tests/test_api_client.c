@@ -396,6 +396,29 @@ static void a_stranger_is_given_up_sooner(void **state)
     assert_int_equal(atomic_load(&world->scripts[0].next), 9);
 }
 
+/* However many tries are left, and whatever each of them may take. */
+static void the_deadline_ends_all_tries(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_GET, .path = "/projects" };
+
+    atomic_store(&world->scripts[0].hangs, true);
+    spec.deadline_ms = clock_monotonic_ms() + 300;
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -ETIMEDOUT);
+    assert_true(clock_monotonic_ms() >= spec.deadline_ms);
+    assert_int_equal(origin_requests(world->origins[0]), 1);
+    /* the wait before the next try is longer than what is left */
+    atomic_store(&world->scripts[0].hangs, false);
+    world->scripts[0].statuses[1] = 429;
+    world->scripts[0].lines = "Retry-After: 2\r\n";
+    atomic_store(&world->scripts[0].next, 1);
+    spec.deadline_ms = clock_monotonic_ms() + 1900;
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -EAGAIN);
+    assert_int_equal(result.status, 429);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 2);
+}
+
 struct ending {
     bool done;
     int code, status;
@@ -584,6 +607,7 @@ int main(void)
         CASE(what_is_not_repeatable_is_sent_once),
         CASE(retry_after_is_honoured),
         CASE(a_stranger_is_given_up_sooner),
+        CASE(the_deadline_ends_all_tries),
         CASE(a_call_that_waits_can_be_cancelled),
         CASE(a_token_does_not_go_in_clear_text),
         CASE(a_refused_token_is_told),

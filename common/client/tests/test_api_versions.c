@@ -260,11 +260,11 @@ static void the_server_says_what_it_is(void **state)
 
     world->body =
         "{\"name\":\"kkartifact-server\",\"version\":\"1.2\",\"api\":1,\"store\":\"s-1\"}";
-    assert_int_equal(api_server_get(world->at.client, &server, NULL), 0);
+    assert_int_equal(api_server_get(world->at.client, 0, &server, NULL), 0);
     assert_string_equal(server.store, "s-1");
     assert_int_equal(server.api, 1);
     world->body = "{\"name\":5}";
-    assert_int_equal(api_server_get(world->at.client, &server, NULL), -EBADMSG);
+    assert_int_equal(api_server_get(world->at.client, 0, &server, NULL), -EBADMSG);
 }
 
 static int read_one(void)
