@@ -11,21 +11,31 @@
 #define SLOW_MS 10000   /* ... and after that nobody waits for a while */
 #define FIRST_ITEM 2    /* positions 0 and 1 are "." and ".." */
 
-static bool may_wait(struct ops *ops)
+static bool is_over(struct ops *ops, const uint64_t *until_ms)
 {
-    bool may;
+    bool over;
 
     pthread_mutex_lock(&ops->lock);
-    may = clock_monotonic_ms() >= ops->slow_until_ms;
+    over = clock_monotonic_ms() >= *until_ms;
     pthread_mutex_unlock(&ops->lock);
-    return may;
+    return over;
+}
+
+static bool may_wait(struct ops *ops)
+{
+    return is_over(ops, &ops->slow_until_ms);
+}
+
+static void note(struct ops *ops, uint64_t *until_ms)
+{
+    pthread_mutex_lock(&ops->lock);
+    *until_ms = clock_monotonic_ms() + SLOW_MS;
+    pthread_mutex_unlock(&ops->lock);
 }
 
 static void note_slow(struct ops *ops)
 {
-    pthread_mutex_lock(&ops->lock);
-    ops->slow_until_ms = clock_monotonic_ms() + SLOW_MS;
-    pthread_mutex_unlock(&ops->lock);
+    note(ops, &ops->slow_until_ms);
 }
 
 static void reply_attributes(struct question *question, bool is_settled)
@@ -137,16 +147,22 @@ static void reply_list(struct question *question, const struct catalog_list *lis
     session_listing_reply(listing);
 }
 
-/* The last list, or what is known; false: neither. */
-static bool reply_old_list(struct question *question)
+/* The last list, or what is known; false: neither, or nothing may be shown. A server that was
+ * silent until the deadline is not waited for again soon. */
+static bool reply_old_list(struct question *question, bool was_silent)
 {
+    struct catalog_list *list = NULL;
     bool fresh;
-    struct catalog_list *list = above_peek(question, &fresh);
 
+    if (above_is_denied(question->ops))
+        return false;
+    list = above_peek(question, &fresh);
     if (list == NULL)
         list = above_known(question);
     if (list == NULL)
         return false;
+    if (was_silent)
+        note(question->ops, &question->ops->silent_until_ms);
     reply_list(question, list);
     catalog_list_unref(list);
     return true;
@@ -162,7 +178,7 @@ static void listing_came(void *context, struct catalog_list *list, const struct 
         return;
     if (list != NULL && !above_is_denied(question->ops)) {
         reply_list(question, list);
-    } else if (above_is_denied(question->ops) || !reply_old_list(question)) {
+    } else if (!reply_old_list(question, err->code == -ETIMEDOUT)) {
         if (!question_retry(question, err, ask_listing))
             question_fail(question, err);
         return;
@@ -175,26 +191,47 @@ static void ask_listing(struct question *question)
     above_ask_list(question, listing_came);
 }
 
+static void settle_late(struct question *question)
+{
+    question->settle = NULL;
+    reply_old_list(question, true);
+}
+
 static void settle_listing(struct question *question)
 {
     bool fresh;
     struct catalog_list *list = above_peek(question, &fresh);
 
-    question->settle = NULL;
+    question->settle = settle_late;
+    question->patience_ms = question->deadline_ms;
     if (list != NULL) {
+        question->settle = NULL;
         note_slow(question->ops);
         reply_list(question, list);
     }
     catalog_list_unref(list);
 }
 
+/* What may be shown without waiting: the last list, or, of a server that is silent, what is known
+ * without one. */
+static struct catalog_list *list_at_hand(const struct question *question, bool *out_fresh)
+{
+    struct catalog_list *list = above_peek(question, out_fresh);
+
+    if (list == NULL && !is_over(question->ops, &question->ops->silent_until_ms))
+        return above_known(question);
+    if (list != NULL && !*out_fresh && question->offset == 0 && may_wait(question->ops))
+        return catalog_list_unref(list);
+    return list;
+}
+
 void above_show_list(struct question *question)
 {
     bool fresh;
-    struct catalog_list *list = above_peek(question, &fresh);
+    struct catalog_list *list = list_at_hand(question, &fresh);
     struct question *parked;
 
-    if (list != NULL && (fresh || question->offset != 0 || !may_wait(question->ops))) {
+    if (list != NULL) {
         if (!fresh)
             above_refresh(question);
         reply_list(question, list);

@@ -43,8 +43,8 @@ struct ops {
     struct faults *faults;
     struct buffers *buffers;
     struct siblings *siblings; /* NULL: each file is asked for alone */
-    uint64_t started_ns;  /* the time of directories whose list has not come yet */
-    pthread_mutex_t lock; /* of what follows */
+    uint64_t started_ns;       /* the time of directories whose list has not come yet */
+    pthread_mutex_t lock;      /* of what follows */
     struct question *parked;
     bool watching; /* the timer is set, or about to be */
     bool ended;
@@ -55,7 +55,8 @@ struct ops {
         int result;
     } failed[QUESTION_FAILED_READS];
     size_t failed_next;
-    uint64_t slow_until_ms; /* nobody waits for fresher lists before that */
+    uint64_t slow_until_ms;   /* nobody waits for fresher lists before that */
+    uint64_t silent_until_ms; /* ... nor for a first one, where something is known without it */
 };
 
 struct question {
