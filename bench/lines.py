@@ -14,12 +14,14 @@ class Lines:
         self.prefix = []
         self.server = self.daemon = None
         self.server_url, self.daemon_url = lab.server.url, daemon.url
+        kind, address = CountingProxy, "127.0.0.1"
         if lab.slow_network:
-            self.prefix = stack.enter_context(SlowNetwork()).prefix
+            network = stack.enter_context(SlowNetwork())
+            self.prefix = network.prefix
+            kind, address = DelayingProxy, network.here
         elif not counted:
             return
-        kind = DelayingProxy if lab.slow_network else CountingProxy
-        self.server = stack.enter_context(kind(lab.server.port))
-        self.daemon = stack.enter_context(kind(daemon.port))
+        self.server = stack.enter_context(kind(lab.server.port, address))
+        self.daemon = stack.enter_context(kind(daemon.port, address))
         self.server_url = self.server.url
         self.daemon_url = self.daemon.url.replace("http", "rsync", 1)

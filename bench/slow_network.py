@@ -8,61 +8,37 @@ connection sends first waits one round trip more, as it would for the handshake.
 """
 
 import contextlib
-import os
 import queue
 import socket
 import subprocess
 import threading
 import time
 
+from network import Network
 from proxies import CountingProxy
 
 ROUND_TRIP_S = 0.020
 RATE, BURST, LATENCY = "200mbit", "128kb", "100ms"
-HERE, THERE = "198.18.77.1", "198.18.77.2"  # of the range that benchmarks have
 
 
-class SlowNetwork:
+class SlowNetwork(Network):
     """As a context; programs on the far side are started with `prefix` before their words."""
 
-    def __init__(self):
-        self.name = f"kkbench-{os.getpid()}"
-        self.ends = [f"kkb{os.getpid() % 100000}{end}" for end in "ab"]
-        self.prefix = ["ip", "netns", "exec", self.name]
-
-    def _ip(self, *words):
-        subprocess.run(["ip", *words], check=True, stdin=subprocess.DEVNULL)
-
     def __enter__(self):
-        near, far = self.ends
-        inside = self.prefix[2:]
-        self._ip("netns", "add", self.name)
+        super().__enter__()
+        limit = ["root", "tbf", "rate", RATE, "burst", BURST, "latency", LATENCY]
         try:
-            self._ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", self.name)
-            self._ip("address", "add", f"{HERE}/30", "dev", near)
-            self._ip("link", "set", near, "up")
-            self._ip("netns", *inside, "ip", "address", "add", f"{THERE}/30", "dev", far)
-            self._ip("netns", *inside, "ip", "link", "set", far, "up")
-            self._ip("netns", *inside, "ip", "link", "set", "lo", "up")
-            limit = ["tc", "qdisc", "add", "dev", None, "root", "tbf", "rate", RATE, "burst", BURST,
-                     "latency", LATENCY]
-            for prefix, end in (([], near), (self.prefix, far)):
-                subprocess.run([*prefix, *(end if word is None else word for word in limit)],
-                               check=True, stdin=subprocess.DEVNULL)
+            for prefix, end in zip(([], self.prefix), self.ends, strict=True):
+                subprocess.run([*prefix, "tc", "qdisc", "add", "dev", end, *limit], check=True,
+                               stdin=subprocess.DEVNULL)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def __exit__(self, kind, value, trace):
-        subprocess.run(["ip", "netns", "del", self.name], check=False, stdin=subprocess.DEVNULL)
-
 
 class DelayingProxy(CountingProxy):
-    """At HERE; what passes is late."""
-
-    def __init__(self, port):
-        super().__init__(port, HERE)
+    """What passes is late."""
 
     def _pass(self, source, target, kind, number):
         shaken = time.monotonic() + ROUND_TRIP_S

@@ -2,6 +2,7 @@
 """The mount, against a real server and a real kernel: what the tests of it share beside
 tests/support."""
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -21,6 +22,13 @@ NUMBERS = itertools.count(1)
 def project():
     """A project that no other test has."""
     return f"p{os.getpid()}-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def stack():
+    """For what a test begins in a loop, to be ended at its end."""
+    with contextlib.ExitStack() as made:
+        yield made
 
 
 @pytest.fixture

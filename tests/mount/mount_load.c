@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mount_load TREE COPY SEED - looks at a mounted tree without a pause, holds it against a copy, and
- * takes a signal each millisecond, as programs with a profiler or a preemptive scheduler do.
+ * takes SIGALRM, SIGURG and SIGPROF each millisecond, as programs with a profiler or a preemptive
+ * scheduler do.
  *
- * Reads, faults pages of mappings, lists, asks for names that are not there, and runs TREE/program;
- * what it reads it drops from the page cache, so that the file system is asked again. Any error,
- * EINTR among them, and any wrong byte ends it with exit code 1 and a line that says what it was.
- * It goes on until its standard input ends; then it prints a line "KIND START_NS END_NS" for every
- * look that took 2 ms and more (CLOCK_MONOTONIC), KIND being "name" for a name that is not there,
- * which needs no disk, else "file"; and "done COUNT".
+ * Reads, also past the page cache, faults pages of mappings, lists, asks for names that are not
+ * there, and runs TREE/program; what it reads it drops from the page cache, so that the file system
+ * is asked again. Any error, EINTR among them, and any wrong byte ends it with exit code 1 and a
+ * line that says what it was. It goes on until its standard input ends; then it prints a line
+ * "KIND START_NS END_NS" for every look that took 2 ms and more (CLOCK_MONOTONIC), KIND being
+ * "name" for a name that is not there, which needs no disk, else "file"; and "done COUNT".
  *
  * COPY/large: a file of at least 1 MiB. COPY/files/0 to COPY/files/N: smaller ones.
  */
@@ -33,6 +34,7 @@
 #define SLOW_MAX 65536
 #define PATH_SIZE 4096
 #define TICK_US 1000
+#define DIRECT_SIZE 65536
 
 struct load {
     const char *tree, *copy;
@@ -75,10 +77,18 @@ static void take_signals(void)
 {
     struct sigaction action = { .sa_handler = on_signal };
     struct itimerval each = { { 0, TICK_US }, { 0, TICK_US } };
+    struct sigevent urgent = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG };
+    struct itimerspec often = { { 0, TICK_US * 1000 }, { 0, TICK_US * 1000 } };
+    timer_t timer;
 
     sigaction(SIGALRM, &action, NULL);
     sigaction(SIGURG, &action, NULL);
+    sigaction(SIGPROF, &action, NULL);
     setitimer(ITIMER_REAL, &each, NULL);
+    setitimer(ITIMER_PROF, &each, NULL);
+    if (timer_create(CLOCK_MONOTONIC, &urgent, &timer) < 0 ||
+        timer_settime(timer, 0, &often, NULL) < 0)
+        failed("a timer", "");
 }
 
 static int open_file(const char *path)
@@ -173,6 +183,33 @@ static void compare_mapping(struct load *load)
     close(copy);
 }
 
+/* Past the page cache: the request is the program's own, and so are the signals that come. */
+static void compare_direct(struct load *load)
+{
+    static _Alignas(4096) uint8_t got[DIRECT_SIZE];
+    static uint8_t wanted[DIRECT_SIZE];
+    char here[PATH_SIZE], there[PATH_SIZE];
+    size_t size;
+    off_t at;
+    int fd, copy;
+
+    join(here, load->tree, "large");
+    join(there, load->copy, "large");
+    size = size_of(there);
+    at = (off_t)(any(load, (size - DIRECT_SIZE) / 4096) * 4096);
+    fd = open(here, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    if (fd < 0)
+        failed("open", here);
+    copy = open_file(there);
+    if (pread(fd, got, DIRECT_SIZE, at) != DIRECT_SIZE ||
+        pread(copy, wanted, DIRECT_SIZE, at) != DIRECT_SIZE)
+        failed("direct read", here);
+    if (memcmp(got, wanted, DIRECT_SIZE) != 0)
+        failed("wrong bytes past the page cache of", here);
+    close(fd);
+    close(copy);
+}
+
 static void list_files(struct load *load)
 {
     char here[PATH_SIZE];
@@ -234,8 +271,10 @@ static void look(struct load *load)
 
     if (kind < 60)
         look_for_nothing(load);
-    else if (kind < 80)
+    else if (kind < 76)
         compare_file(load);
+    else if (kind < 80)
+        compare_direct(load);
     else if (kind < 92)
         compare_mapping(load);
     else if (kind < 98)

@@ -22,13 +22,14 @@ ANSWER_WITHIN_S = 60
 class Mount:
     """The mount of one server. As a context it is mounted at the start and gone at the end."""
 
-    def __init__(self, directory, url, token, keeper, *, cache=None, **options):
+    def __init__(self, directory, url, token, keeper, *, cache=None, prefix=(), **options):
         self.directory = pathlib.Path(directory)
         self.path = self.directory / "mnt"
         self.cache = pathlib.Path(cache or self.directory / "cache")
         self.url = url
         self.keeper = keeper
         self.options = {"deadline": "20s", **options}
+        self.prefix = prefix  # of the command that mounts: where its daemon lives
         self.home = self.directory / "home"
         self.path.mkdir(parents=True, exist_ok=True)
         self.home.mkdir(exist_ok=True)
@@ -41,7 +42,8 @@ class Mount:
     def line(self):
         options = {"token_file": self.token_file, "cache": self.cache, **self.options}
         words = [name if value is True else f"{name}={value}" for name, value in options.items()]
-        return [self.line_program, "mount", self.url, self.path, "-o", ",".join(words)]
+        return [*self.prefix, self.line_program, "mount", self.url, self.path, "-o",
+                ",".join(words)]
 
     def try_mount(self):
         """Mounts; what the program said."""

@@ -11,6 +11,7 @@ import http.server
 import re
 import socket
 import socketserver
+import struct
 import threading
 import time
 
@@ -73,7 +74,7 @@ class CountingProxy:
             while block := source.recv(65536):
                 self._count(kind, len(block))
                 given = self._spoil(number, kind, at, block)
-                target.sendall(given)
+                self._send(target, kind, at, given)
                 at += len(block)
                 if len(given) < len(block):
                     broken = True
@@ -99,6 +100,9 @@ class CountingProxy:
         shorter the connection ends there."""
         return block
 
+    def _send(self, target, kind, at, block):
+        target.sendall(block)
+
     def cut(self):
         """Ends every connection there is, as a network that fails."""
         with self._lock:
@@ -106,6 +110,17 @@ class CountingProxy:
         for end in cut:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def vanish(self):
+        """Forgets every connection there is, as a host whose power fails. What the kernel says to
+        that goes out once: a network that loses packets keeps the other side from hearing it."""
+        with self._lock:
+            cut, self._open = self._open, set()
+        for end in cut:
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RD)  # whoever reads lets go of it, and says nothing
             end.close()
 
     def __enter__(self):
@@ -138,20 +153,31 @@ class SlowProxy(CountingProxy):
 
 class FaultyProxy(CountingProxy):
     """`fault` is a function (connection's number from 1, "up" or "down", its bytes before this
-    block, the block) that gives what is passed on; None: nothing is wrong."""
+    block, the block) that gives what is passed on; None: nothing is wrong. `trickle_from`: of what
+    the server says on a connection, one byte a second after so many; None: all at once."""
 
-    def __init__(self, port):
-        self.fault = None
+    def __init__(self, port, host="127.0.0.1"):
+        self.fault = self.trickle_from = None
         self.ended = threading.Event()
-        super().__init__(port)
+        super().__init__(port, host)
+
+    def _send(self, target, kind, at, block):
+        start = self.trickle_from
+        free = len(block) if kind == "up" or start is None else max(start - at, 0)
+        target.sendall(block[:free])
+        for number in range(free, len(block)):
+            while self.trickle_from is not None and not self.ended.wait(1):
+                break
+            target.sendall(block[number:number + 1])
 
     def _spoil(self, number, kind, at, block):
         fault = self.fault
         return block if fault is None else fault(number, kind, at, block)
 
     def stall(self):
-        """For a fault that never gives an answer."""
+        """For a fault that never gives an answer; at the end the connection breaks."""
         self.ended.wait()
+        return b""
 
     def __exit__(self, kind, value, trace):
         self.ended.set()
