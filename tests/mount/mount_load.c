@@ -26,13 +26,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/mount/look.h"
+
 #define SLOW_NS (2 * 1000 * 1000)
 #define SLOW_MAX 65536
-#define PATH_SIZE 4096
 #define TICK_US 1000
 #define DIRECT_SIZE 65536
 
@@ -48,12 +48,6 @@ struct load {
     size_t slow_count;
 };
 
-static _Noreturn void failed(const char *what, const char *path)
-{
-    fprintf(stderr, "%s %s: %s\n", what, path, strerror(errno));
-    exit(1);
-}
-
 static uint64_t now_ns(void)
 {
     struct timespec now;
@@ -64,8 +58,7 @@ static uint64_t now_ns(void)
 
 static uint64_t any(struct load *load, uint64_t limit)
 {
-    load->random = load->random * 6364136223846793005u + 1442695040888963407u;
-    return (load->random >> 33) % limit;
+    return look_any(&load->random, limit);
 }
 
 static void on_signal(int number)
@@ -88,67 +81,37 @@ static void take_signals(void)
     setitimer(ITIMER_PROF, &each, NULL);
     if (timer_create(CLOCK_MONOTONIC, &urgent, &timer) < 0 ||
         timer_settime(timer, 0, &often, NULL) < 0)
-        failed("a timer", "");
-}
-
-static int open_file(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        failed("open", path);
-    return fd;
-}
-
-static void join(char out[PATH_SIZE], const char *top, const char *name)
-{
-    if (snprintf(out, PATH_SIZE, "%s/%s", top, name) >= PATH_SIZE)
-        abort();
+        look_failed("a timer", "");
 }
 
 static void read_whole(const char *path, uint8_t *out, size_t size, int advice)
 {
-    int fd = open_file(path);
+    int fd = look_open(path, 0);
 
-    for (size_t at = 0; at < size;) {
-        ssize_t got = pread(fd, out + at, size - at, (off_t)at);
-        if (got <= 0)
-            failed(got == 0 ? "short read" : "read", path);
-        at += (size_t)got;
-    }
+    look_read(fd, path, out, size, 0);
     posix_fadvise(fd, 0, 0, advice);
     close(fd);
 }
 
-static size_t size_of(const char *path)
-{
-    struct stat info;
-
-    if (stat(path, &info) < 0)
-        failed("stat", path);
-    return (size_t)info.st_size;
-}
-
 static void compare_file(struct load *load)
 {
-    char name[32], here[PATH_SIZE], there[PATH_SIZE];
+    char name[32], here[LOOK_PATH_SIZE], there[LOOK_PATH_SIZE];
     uint8_t *wanted, *got;
     size_t size;
 
     snprintf(name, sizeof(name), "files/%" PRIu64, any(load, load->file_count));
-    join(here, load->tree, name);
-    join(there, load->copy, name);
-    size = size_of(there);
-    if (size_of(here) != size)
-        failed("another size", here);
+    look_join(here, load->tree, name);
+    look_join(there, load->copy, name);
+    size = look_size(there);
+    if (look_size(here) != size)
+        look_failed("another size", here);
     wanted = malloc(size);
     got = malloc(size);
     if (wanted == NULL || got == NULL)
         abort();
     read_whole(there, wanted, size, POSIX_FADV_NORMAL);
     read_whole(here, got, size, POSIX_FADV_DONTNEED);
-    if (memcmp(wanted, got, size) != 0)
-        failed("wrong bytes", here);
+    look_compare("read of", here, wanted, got, size, 0);
     free(wanted);
     free(got);
 }
@@ -156,25 +119,24 @@ static void compare_file(struct load *load)
 /* Single pages by faults: a request each, in the middle of an instruction. */
 static void compare_mapping(struct load *load)
 {
-    char here[PATH_SIZE], there[PATH_SIZE];
+    char here[LOOK_PATH_SIZE], there[LOOK_PATH_SIZE];
     const uint8_t *mapped, *wanted;
     size_t size;
     int fd, copy;
 
-    join(here, load->tree, "large");
-    join(there, load->copy, "large");
-    size = size_of(there);
-    fd = open_file(here);
-    copy = open_file(there);
+    look_join(here, load->tree, "large");
+    look_join(there, load->copy, "large");
+    size = look_size(there);
+    fd = look_open(here, 0);
+    copy = look_open(there, 0);
     mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     wanted = mmap(NULL, size, PROT_READ, MAP_SHARED, copy, 0);
     if (mapped == MAP_FAILED || wanted == MAP_FAILED)
-        failed("mmap", here);
+        look_failed("mmap", here);
     madvise((void *)(uintptr_t)mapped, size, MADV_RANDOM);
     for (int i = 0; i < 8; i++) {
         size_t page = any(load, size / 4096) * 4096;
-        if (memcmp(mapped + page, wanted + page, 4096) != 0)
-            failed("wrong bytes in a mapping of", here);
+        look_compare("mapping of", here, wanted + page, mapped + page, 4096, page);
     }
     munmap((void *)(uintptr_t)mapped, size);
     munmap((void *)(uintptr_t)wanted, size);
@@ -188,84 +150,63 @@ static void compare_direct(struct load *load)
 {
     static _Alignas(4096) uint8_t got[DIRECT_SIZE];
     static uint8_t wanted[DIRECT_SIZE];
-    char here[PATH_SIZE], there[PATH_SIZE];
-    size_t size;
-    off_t at;
+    char here[LOOK_PATH_SIZE], there[LOOK_PATH_SIZE];
+    uint64_t size, at;
     int fd, copy;
 
-    join(here, load->tree, "large");
-    join(there, load->copy, "large");
-    size = size_of(there);
-    at = (off_t)(any(load, (size - DIRECT_SIZE) / 4096) * 4096);
-    fd = open(here, O_RDONLY | O_CLOEXEC | O_DIRECT);
-    if (fd < 0)
-        failed("open", here);
-    copy = open_file(there);
-    if (pread(fd, got, DIRECT_SIZE, at) != DIRECT_SIZE ||
-        pread(copy, wanted, DIRECT_SIZE, at) != DIRECT_SIZE)
-        failed("direct read", here);
-    if (memcmp(got, wanted, DIRECT_SIZE) != 0)
-        failed("wrong bytes past the page cache of", here);
+    look_join(here, load->tree, "large");
+    look_join(there, load->copy, "large");
+    size = look_size(there);
+    at = any(load, (size - DIRECT_SIZE) / 4096) * 4096;
+    fd = look_open(here, O_DIRECT);
+    copy = look_open(there, 0);
+    look_read(fd, here, got, DIRECT_SIZE, at);
+    look_read(copy, there, wanted, DIRECT_SIZE, at);
+    look_compare("direct read of", here, wanted, got, DIRECT_SIZE, at);
     close(fd);
     close(copy);
 }
 
 static void list_files(struct load *load)
 {
-    char here[PATH_SIZE];
+    char here[LOOK_PATH_SIZE];
     size_t count = 0;
     DIR *list;
 
-    join(here, load->tree, "files");
+    look_join(here, load->tree, "files");
     list = opendir(here);
     if (list == NULL)
-        failed("opendir", here);
+        look_failed("opendir", here);
     for (errno = 0; readdir(list) != NULL; errno = 0)
         count++;
     if (errno != 0)
-        failed("readdir", here);
+        look_failed("readdir", here);
     closedir(list);
     if (count != load->file_count + 2)
-        failed("another count of entries in", here);
+        look_failed("another count of entries in", here);
 }
 
 /* Each name is a new one: it is always asked. */
 static void look_for_nothing(struct load *load)
 {
-    char name[64], here[PATH_SIZE];
+    char name[64], here[LOOK_PATH_SIZE];
     struct stat info;
 
     snprintf(name, sizeof(name), "absent-%d-%" PRIu64, (int)getpid(), load->count);
-    join(here, load->tree, name);
+    look_join(here, load->tree, name);
     if (stat(here, &info) == 0 || errno != ENOENT)
-        failed("stat of nothing", here);
+        look_failed("stat of nothing", here);
 }
 
 static void run_program(struct load *load)
 {
-    char here[PATH_SIZE];
-    int status, fd;
-    pid_t pid;
+    char here[LOOK_PATH_SIZE];
 
-    join(here, load->tree, "program");
-    fd = open_file(here);
-    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    close(fd);
-    pid = fork();
-    if (pid == 0) {
-        execl(here, here, (char *)NULL);
-        _exit(126);
-    }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            failed("waitpid", here);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        fprintf(stderr, "%s ended with status %#x\n", here, (unsigned)status);
-        exit(1);
-    }
+    look_join(here, load->tree, "program");
+    look_run(here);
 }
 
-static void look(struct load *load)
+static void look_once(struct load *load)
 {
     uint64_t kind = any(load, 100), start = now_ns(), end;
 
@@ -292,14 +233,14 @@ static void look(struct load *load)
 
 static size_t count_files(const char *copy)
 {
-    char path[PATH_SIZE];
+    char path[LOOK_PATH_SIZE];
     size_t count = 0;
     DIR *list;
 
-    join(path, copy, "files");
+    look_join(path, copy, "files");
     list = opendir(path);
     if (list == NULL)
-        failed("opendir", path);
+        look_failed("opendir", path);
     while (readdir(list) != NULL)
         count++;
     closedir(list);
@@ -322,7 +263,7 @@ int main(int argc, char *argv[])
     load.file_count = count_files(load.copy);
     take_signals();
     while (poll(&input, 1, 0) <= 0 || read(STDIN_FILENO, &byte, 1) != 0)
-        look(&load);
+        look_once(&load);
     for (size_t i = 0; i < load.slow_count; i++)
         printf("%s %" PRIu64 " %" PRIu64 "\n", load.slow[i].kind, load.slow[i].start,
                load.slow[i].end);
