@@ -205,6 +205,9 @@ static int open_part(struct blob_entry *entry, bool create, int *out_fd, bool *o
             if (r == -EEXIST)
                 continue;
         }
+        /* A crash left it with the mode of what is complete. */
+        if (r == -EACCES && directory_set_mode(root, path, 0600, NULL) == 0)
+            r = directory_open_write(root, path, &fd, NULL);
         if (r == -EROFS || r == -EACCES)
             r = directory_open_read(root, path, &fd, NULL);
         else if (r == 0 && cache_lock_try(fd) == 0) {

@@ -107,6 +107,29 @@ void entry_drop_piece(struct blob_entry *entry, uint64_t piece)
         entry_demote(entry);
 }
 
+/* A map without its part tells of nothing; believed, it would keep what it tells of from being put
+ * again. */
+static void load_part(struct blob_entry *entry)
+{
+    struct directory *root = entry->cache->root;
+    char part[BLOB_PATH_SIZE], map[BLOB_PATH_SIZE];
+    struct file_info info;
+
+    blob_path(entry, BLOB_PATH_PART, part);
+    blob_path(entry, BLOB_PATH_MAP, map);
+    if (piece_map_load(root, map, entry->key.size, &entry->key.verity, &entry->present,
+                       &entry->generation, NULL) < 0)
+        return;
+    if (directory_info(root, part, &info, NULL) == -ENOENT) {
+        piece_map_fill(&entry->present, false);
+        directory_remove_file(root, map, NULL);
+    } else if (entry->present.set > 0) {
+        entry->place = PLACE_PART;
+        cache_slot_set(entry->cache, entry->key.kind, &entry->key.name, false,
+                       entry->present.set * BLOB_PIECE_SIZE, entry);
+    }
+}
+
 void entry_load(struct blob_entry *entry)
 {
     struct blob_cache *cache = entry->cache;
@@ -130,16 +153,8 @@ void entry_load(struct blob_entry *entry)
         atomic_fetch_add(&cache->damaged, 1);
         directory_remove_file(cache->root, path, NULL);
     }
-    if (entry->shape.piece_count < 2)
-        return;
-    blob_path(entry, BLOB_PATH_MAP, path);
-    if (piece_map_load(cache->root, path, entry->key.size, &entry->key.verity, &entry->present,
-                       &entry->generation, NULL) == 0 &&
-        entry->present.set > 0) {
-        entry->place = PLACE_PART;
-        cache_slot_set(cache, entry->key.kind, &entry->key.name, false,
-                       entry->present.set * BLOB_PIECE_SIZE, entry);
-    }
+    if (entry->shape.piece_count > 1)
+        load_part(entry);
 }
 
 /* Merkle levels ----------------------------------------------------------- */

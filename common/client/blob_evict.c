@@ -214,31 +214,75 @@ static int scan_folder(void *context, const char *name, enum file_kind kind, str
     return 0;
 }
 
-/* Parts count by their map's size; files of writers that died are removed. */
-static int scan_part(void *context, const char *name, enum file_kind kind, struct error *err)
+/* Not one that another process fills. */
+static void remove_part(struct blob_cache *cache, enum blob_kind kind, const struct digest *name)
+{
+    cleanup_fd int fd = -1;
+    char path[BLOB_PATH_SIZE];
+
+    blob_path_of(kind, name, BLOB_PATH_PART, path);
+    if (directory_open_write(cache->root, path, &fd, NULL) == 0 && cache_lock_try(fd) < 0)
+        return;
+    directory_remove_file(cache->root, path, NULL);
+    blob_path_of(kind, name, BLOB_PATH_MAP, path);
+    directory_remove_file(cache->root, path, NULL);
+}
+
+/* 0: it is there; -ENOENT: it is not. */
+static int look_for(struct blob_cache *cache, enum blob_kind kind, const struct digest *name,
+                    enum blob_path what)
+{
+    char path[BLOB_PATH_SIZE];
+    struct file_info info;
+
+    blob_path_of(kind, name, what, path);
+    return directory_info(cache->root, path, &info, NULL);
+}
+
+/* "<name>", or 't' behind it, or ".m" behind either. */
+static bool part_name(const char *text, struct digest *out_name, enum blob_kind *out_kind,
+                      bool *out_is_map)
+{
+    size_t size = strlen(text);
+
+    *out_is_map = size > 2 && strcmp(text + size - 2, ".m") == 0;
+    if (*out_is_map)
+        size -= 2;
+    *out_kind = size == DIGEST_HEX_SIZE ? BLOB_TREE : BLOB_CONTENT;
+    return (size == DIGEST_HEX_SIZE - 1 || (size == DIGEST_HEX_SIZE && text[size - 1] == 't')) &&
+           digest_parse(span_of(text, DIGEST_HEX_SIZE - 1), out_name, NULL) == 0;
+}
+
+/* Parts count by their file's size. What a crash has left goes: files of writers that died, maps
+ * without a part, parts of what is complete. */
+static int scan_part(void *context, const char *name, enum file_kind file_kind, struct error *err)
 {
     struct scan *scan = context;
-    struct directory *root = scan->cache->root;
+    struct blob_cache *cache = scan->cache;
     char path[BLOB_PATH_SIZE];
     struct file_info info;
     struct digest digest;
-    size_t size = strlen(name);
+    enum blob_kind kind;
+    bool is_map;
 
-    if (size + sizeof("part/") > sizeof(path))
+    if (strlen(name) + sizeof("part/") > sizeof(path))
         return 0;
-    memcpy(path, "part/", 5);
-    memcpy(path + 5, name, size + 1);
-    if (directory_info(root, path, &info, NULL) < 0)
+    (void)snprintf(path, sizeof(path), "part/%.70s", name);
+    if (directory_info(cache->root, path, &info, NULL) < 0)
         return 0;
     if (strncmp(name, "new.", 4) == 0) {
         if (clock_now_s() - info.mtime_s > LEFTOVER_S)
-            directory_remove_file(root, path, NULL);
-        return 0;
+            directory_remove_file(cache->root, path, NULL);
+    } else if (!part_name(name, &digest, &kind, &is_map)) {
+        return 0; /* none of ours */
+    } else if (is_map) {
+        if (look_for(cache, kind, &digest, BLOB_PATH_PART) == -ENOENT)
+            directory_remove_file(cache->root, path, NULL);
+    } else if (look_for(cache, kind, &digest, BLOB_PATH_COMPLETE) == 0) {
+        remove_part(cache, kind, &digest);
+    } else {
+        slot_found(cache, kind, &digest, false, info.size == 0 ? 1 : info.size);
     }
-    if ((size == 64 || (size == 65 && name[64] == 't')) &&
-        digest_parse(span_of(name, 64), &digest, NULL) == 0)
-        slot_found(scan->cache, size == 65 ? BLOB_TREE : BLOB_CONTENT, &digest, false,
-                   info.size == 0 ? 1 : info.size);
     return 0;
 }
 
@@ -254,19 +298,6 @@ void cache_scan(struct blob_cache *cache)
 
 /* Eviction ---------------------------------------------------------------- */
 
-static void remove_part(struct blob_cache *cache, const struct cache_slot *victim)
-{
-    cleanup_fd int fd = -1;
-    char path[BLOB_PATH_SIZE];
-
-    blob_path_of(victim->kind, &victim->name, BLOB_PATH_PART, path);
-    if (directory_open_write(cache->root, path, &fd, NULL) == 0 && cache_lock_try(fd) < 0)
-        return; /* another process fills it */
-    directory_remove_file(cache->root, path, NULL);
-    blob_path_of(victim->kind, &victim->name, BLOB_PATH_MAP, path);
-    directory_remove_file(cache->root, path, NULL);
-}
-
 static void remove_victim(struct blob_cache *cache, const struct cache_slot *victim)
 {
     char path[BLOB_PATH_SIZE];
@@ -275,7 +306,7 @@ static void remove_victim(struct blob_cache *cache, const struct cache_slot *vic
         blob_path_of(victim->kind, &victim->name, BLOB_PATH_COMPLETE, path);
         directory_remove_file(cache->root, path, NULL);
     } else {
-        remove_part(cache, victim);
+        remove_part(cache, victim->kind, &victim->name);
     }
     blob_path_of(victim->kind, &victim->name, BLOB_PATH_LEVELS, path);
     directory_remove_file(cache->root, path, NULL);
