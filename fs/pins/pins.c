@@ -9,6 +9,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/directory.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
 #include "common/base/memory.h"
@@ -35,6 +36,7 @@ struct pin_hold {
 
 struct pins {
     char *path; /* NULL: nothing is remembered */
+    char *directory;
     struct blob_cache_keeper keeper;
     pthread_mutex_t looking; /* before the next: one look at a time */
     pthread_mutex_t lock;
@@ -173,6 +175,18 @@ static int read_file(struct pins *pins, struct error *err)
     return 0;
 }
 
+/* The file may be new. */
+static int sync_names(struct pins *pins, struct error *err)
+{
+    struct directory *directory = NULL;
+    int r = directory_open(pins->directory, &directory, err);
+
+    if (r == 0)
+        r = directory_sync(directory, err);
+    directory_close(directory);
+    return r;
+}
+
 static int add_line(struct pins *pins, const char *verb, const struct pin *pin, struct error *err)
 {
     char tree[DIGEST_HEX_SIZE], size[24];
@@ -188,7 +202,9 @@ static int add_line(struct pins *pins, const char *verb, const struct pin *pin, 
     r = fact_log_add(pins->path, fields, FIELDS, err);
     if (r == 0)
         r = file_open_read(pins->path, &fd, err);
-    return r == 0 ? file_sync(fd, err) : r;
+    if (r == 0)
+        r = file_sync(fd, err);
+    return r == 0 ? sync_names(pins, err) : r;
 }
 
 /* Looking ------------------------------------------------------------------------ */
@@ -298,7 +314,9 @@ int pins_open(const char *directory, struct pins **out_pins, struct error *err)
     if (directory != NULL) {
         buf_format(&path, "%s/pins", directory);
         pins->path = buf_take(&path);
-        r = pins->path == NULL ? error_set(err, -ENOMEM, "out of memory") : read_file(pins, err);
+        pins->directory = memory_text(directory);
+        r = pins->path == NULL || pins->directory == NULL ? error_set(err, -ENOMEM, "out of memory")
+                                                          : read_file(pins, err);
     }
     if (r < 0) {
         pins_close(pins);
@@ -318,6 +336,7 @@ struct pins *pins_close(struct pins *pins)
         pins_let_go(pins, pins->holds);
     memory_free(pins->kept);
     memory_free(pins->path);
+    memory_free(pins->directory);
     pthread_mutex_destroy(&pins->looking);
     pthread_mutex_destroy(&pins->lock);
     return memory_free(pins);
