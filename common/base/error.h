@@ -25,6 +25,7 @@
  *   -EINPROGRESS  what it belongs to is being deleted; nothing changed
  *   -EAGAIN     the other side is away for now; the same call may succeed later
  *   -ETIMEDOUT  a deadline passed
+ *   -ENETDOWN   the network would be needed, and is not to be used (offline)
  *   -EFBIG      larger than a limit
  *   -ENOSPC     disk or quota full
  *   -ENOMEM     out of memory

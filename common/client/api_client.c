@@ -68,6 +68,7 @@ int api_client_new(struct api_client **out_client, const struct api_client_optio
     client->token = options->token;
     client->loop = options->loop;
     client->insecure = options->insecure;
+    client->offline = options->offline;
     client->connect_ms = options->connect_ms > 0 ? options->connect_ms : 10000;
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 30000;
     client->retry = options->retry.tries > 0 ? options->retry : retry_policy_default();
@@ -124,6 +125,11 @@ const char *api_client_store(const struct api_client *client)
     return client->store;
 }
 
+bool api_client_is_offline(const struct api_client *client)
+{
+    return client->offline;
+}
+
 bool api_client_online(const struct api_client *client)
 {
     return atomic_load(&((struct api_client *)client)->online);
@@ -163,6 +169,9 @@ int api_client_prepare(const struct api_client *client, size_t index, const char
 
     if (index >= client->server_count)
         return error_set(err, -EINVAL, "no such server");
+    if (client->offline)
+        return error_set(err, -ENETDOWN, "offline: nothing is asked of %.150s",
+                         client->servers[index].base.text);
     buf_add_text(url, client->servers[index].base.text);
     buf_add_text(url, API_BASE);
     buf_add_text(url, path);

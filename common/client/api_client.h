@@ -33,6 +33,7 @@ struct secret;
  *   -EAGAIN     not reached, 429 or 5xx, to the end of the tries
  *   -ETIMEDOUT  no answer in time      -EIO     broken off in the middle, or not a kkArtifact
  *                                               server: a redirect, 2xx with no JSON
+ *   -ENETDOWN   the client is offline: from api_call_start itself
  *   -ECANCELED  api_call_cancel, or the client was freed
  * The exact status, the problem's code and detail are in struct api_answer.
  */
@@ -44,6 +45,7 @@ struct api_client_options {
     const char *ca_file;    /* or NULL */
     const char *user_agent; /* NULL: "kkartifact/<version>" */
     bool insecure;          /* the token may go over plain HTTP to any host */
+    bool offline;           /* nothing is ever sent: every call fails at once, with -ENETDOWN */
     uint64_t connect_ms;    /* 0: 10,000 */
     /* stall limit of each try, and total for answers without a large body. 0: 30,000 */
     uint64_t timeout_ms;
@@ -68,6 +70,8 @@ const char *api_client_store(const struct api_client *client);
 /* Whether the server that is asked first is this machine: bytes cost nothing on the way then, and
  * compressing them does not pay. */
 bool api_client_is_local(const struct api_client *client);
+/* Whether it was made to send nothing. Any thread. */
+bool api_client_is_offline(const struct api_client *client);
 /* Whether the last call reached a server; counters for status. Any thread. */
 bool api_client_online(const struct api_client *client);
 /* Whether the last answer refused the token (401, 403). Any thread. */
@@ -168,7 +172,7 @@ bool api_client_is_interrupted(const struct api_client *client); /* any thread *
 
 /* For engines that make their own requests: fills url, bearer, ca_file, user_agent, insecure and
  * connect_ms of *spec for server number `index`; the texts are the client's, the URL is written
- * into *url. */
+ * into *url. -ENETDOWN: offline. */
 int api_client_prepare(const struct api_client *client, size_t index, const char *path,
                        struct buf *url, struct http_request_spec *spec, struct error *err);
 /* Tells what came of it: a server that failed is tried last for a while. `status` is the answer's,

@@ -34,7 +34,7 @@ struct api_client {
     struct secret *token;
     char token_name[DIGEST_HEX_SIZE];
     char *ca_file, *user_agent;
-    bool insecure;
+    bool insecure, offline;
     uint64_t connect_ms, timeout_ms;
     struct retry_policy retry;
     bool has_answered; /* any server, at any time; loop thread */

@@ -29,7 +29,8 @@ struct blob_read;
  * of HTML, bytes that do not verify) counts as an integrity failure of that server; the next server
  * is tried, then once more around caches ("no-cache"); at last -EBADMSG when bytes were wrong, -EIO
  * when only the protocol was. Nothing wrong is ever cached or shown. A server that is away: retried
- * until the read's deadline, then -ETIMEDOUT, or -EAGAIN when nothing could be reached.
+ * until the read's deadline, then -ETIMEDOUT, or -EAGAIN when nothing could be reached. A client
+ * that is offline: what is not in the cache fails at once, with -ENETDOWN.
  *
  * Threads: the calls marked "any thread" may be made from anywhere; callbacks come on the loop's
  * thread, never from inside the call that asked. Everything else belongs to the loop's thread.
@@ -75,7 +76,7 @@ int blob_fetch_try_cached(struct blob_object *object, uint64_t offset, void *out
  * undefined:
  *   -EBADMSG  bytes that do not verify came from every server
  *   -ENOENT, -ESTALE, -EPERM, -EACCES   the servers say so
- *   -ETIMEDOUT, -EAGAIN, -EIO           as above
+ *   -ETIMEDOUT, -EAGAIN, -EIO, -ENETDOWN   as above
  *   -ECANCELED                          blob_read_cancel, or the engine was freed
  * deadline_ms: clock_monotonic_ms at which it fails; UINT64_MAX: never. Any thread.
  * *out_read may be NULL; it is valid until the callback begins.

@@ -226,7 +226,8 @@ static void go_ahead(struct blob_object *object)
     struct blob_fetch *engine = object->engine;
     uint64_t begin, end, most;
 
-    if (engine->is_closing || engine->prefetches >= BLOB_PREFETCHES || object->away_tries > 0)
+    if (engine->is_closing || engine->prefetches >= BLOB_PREFETCHES || object->away_tries > 0 ||
+        api_client_is_offline(engine->client))
         return;
     most = window_most(engine);
     pthread_mutex_lock(&engine->lock);
@@ -368,12 +369,18 @@ static bool read_advance(struct blob_read *read)
             return false;
         }
     }
-    if (read->at < read->size) {
-        read_plan(read);
-        return true;
+    if (read->at == read->size) {
+        read_end(read, 0, NULL);
+        return false;
     }
-    read_end(read, 0, NULL);
-    return false;
+    if (api_client_is_offline(read->object->engine->client)) {
+        error_set(&err, -ENETDOWN, "offline, and not in the cache");
+        object_note_failure(read->object, &err);
+        read_end(read, -ENETDOWN, &err);
+        return false;
+    }
+    read_plan(read);
+    return true;
 }
 
 void object_advance(struct blob_object *object)

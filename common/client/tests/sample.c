@@ -274,12 +274,14 @@ void server_stop(struct server *server)
 
 /* The client ---------------------------------------------------------------- */
 
-struct kit kit_new(struct server *const *servers, size_t count, const char *cache,
-                   uint64_t memory_bytes)
+static struct kit kit_open(struct server *const *servers, size_t count, const char *cache,
+                           uint64_t memory_bytes, bool offline)
 {
     struct kit kit = { 0 };
     const char *urls[4];
-    struct api_client_options options = { .servers = urls, .server_count = count };
+    struct api_client_options options = { .servers = urls,
+                                          .server_count = count,
+                                          .offline = offline };
     struct blob_fetch_options engine = { .memory_bytes = memory_bytes, .workers = 2 };
 
     for (size_t i = 0; i < count; i++)
@@ -292,6 +294,17 @@ struct kit kit_new(struct server *const *servers, size_t count, const char *cach
     engine.cache = kit.cache;
     assert_int_equal(blob_fetch_new(&kit.engine, &engine, NULL), 0);
     return kit;
+}
+
+struct kit kit_new(struct server *const *servers, size_t count, const char *cache,
+                   uint64_t memory_bytes)
+{
+    return kit_open(servers, count, cache, memory_bytes, false);
+}
+
+struct kit kit_new_offline(struct server *const *servers, size_t count, const char *cache)
+{
+    return kit_open(servers, count, cache, 0, true);
 }
 
 void kit_free(struct kit *kit)

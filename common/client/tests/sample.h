@@ -83,6 +83,8 @@ struct kit {
 };
 struct kit kit_new(struct server *const *servers, size_t count, const char *cache,
                    uint64_t memory_bytes);
+/* One that sends nothing. */
+struct kit kit_new_offline(struct server *const *servers, size_t count, const char *cache);
 void kit_free(struct kit *kit);
 struct blob_object *kit_object(struct kit *kit, const struct sample *sample, size_t index);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/client/api_client.h"
 #include "common/client/tests/sample.h"
 #include "tests/support/unit.h"
 
@@ -100,6 +101,40 @@ static void a_small_file_comes_in_one_request(void **state)
     assert_int_equal(blob_fetch_try_cached(object, 99999, world->out, 2), -EINVAL);
     assert_int_equal(kit_read(&world->kit, object, 100000, world->out, 0, 10000), 0);
     blob_object_unref(object);
+}
+
+/* What is in the cache is given; the rest fails now, not at the deadline, and nobody is asked. */
+static void offline_only_the_cache_answers(void **state)
+{
+    struct world *world = *state;
+    struct blob_object *object;
+    struct error err = { 0 };
+
+    world->kit = kit_new(world->servers, 1, world->folder, 0);
+    object = object_of(world, 1);
+    assert_int_equal(kit_read(&world->kit, object, 0, world->out, 100, 10000), 0);
+    blob_object_unref(object);
+    blob_cache_flush(world->kit.cache);
+    kit_free(&world->kit);
+    size_t asked = origin_requests(world->servers[0]->origin);
+
+    world->kit = kit_new_offline(world->servers, 1, world->folder);
+    object = object_of(world, 1);
+    assert_int_equal(kit_read(&world->kit, object, 5, world->out, 100, 3600000), 0);
+    expect(world, 1, 5, 100);
+    assert_int_equal(kit_read(&world->kit, object, 4 * MIB, world->out, 100, 3600000), -ENETDOWN);
+    assert_int_equal(kit_read(&world->kit, object, 0, world->out, LARGE_SIZE, 3600000), -ENETDOWN);
+    blob_object_unref(object);
+    object = object_of(world, 0);
+    assert_int_equal(kit_read(&world->kit, object, 0, world->out, 1, 3600000), -ENETDOWN);
+    blob_object_unref(object);
+    assert_int_equal(api_call_start(world->kit.client,
+                                    &(struct api_call_spec){ .method = HTTP_GET, .path = "/x" },
+                                    NULL, &err),
+                     -ENETDOWN);
+    assert_non_null(strstr(err.text, "offline"));
+    assert_false(api_client_online(world->kit.client));
+    assert_int_equal(origin_requests(world->servers[0]->origin), asked);
 }
 
 static void a_large_file_comes_by_pieces(void **state)
@@ -602,6 +637,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_new, world_free)
         CASE(a_small_file_comes_in_one_request),
+        CASE(offline_only_the_cache_answers),
         CASE(a_large_file_comes_by_pieces),
         CASE(a_reader_that_goes_forward_needs_few_requests),
         CASE(equal_requests_merge),
