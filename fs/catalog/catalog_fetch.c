@@ -13,6 +13,7 @@
 #include "common/client/known_versions.h"
 #include "common/codec/json.h"
 #include "common/model/names.h"
+#include "common/net/http_loop.h"
 #include "common/net/url.h"
 
 #define PAGE_QUERY "limit=500"
@@ -225,8 +226,8 @@ static int collect(void *context, const char *project, const char *app, const ch
     return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
 
-int catalog_known(struct known_versions *known, const char *project, const char *app,
-                  struct catalog_list **out_list, struct error *err)
+static int collect_all(struct known_versions *known, const char *project, const char *app,
+                       struct catalog_list **out_list, struct error *err)
 {
     struct collecting collecting = { project, app, catalog_list_new() };
     int r;
@@ -234,12 +235,62 @@ int catalog_known(struct known_versions *known, const char *project, const char 
     if (collecting.list == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     r = known_versions_list(known, collect, &collecting, err);
-    if (r == 0 && catalog_list_count(collecting.list) == 0)
-        r = error_set(err, -ENOENT, "nothing is known there");
-    if (r < 0) {
+    if (r < 0)
         catalog_list_unref(collecting.list);
+    else
+        *out_list = collecting.list;
+    return r;
+}
+
+int catalog_known(struct known_versions *known, const char *project, const char *app,
+                  struct catalog_list **out_list, struct error *err)
+{
+    struct catalog_list *list = NULL;
+    int r = collect_all(known, project, app, &list, err);
+
+    if (r < 0)
+        return r;
+    if (catalog_list_count(list) == 0) {
+        catalog_list_unref(list);
+        return error_set(err, -ENOENT, "nothing is known there");
+    }
+    *out_list = list;
+    return 0;
+}
+
+struct known_answer {
+    struct catalog_list *list;
+    catalog_fetched *done;
+    void *context;
+    struct http_post post;
+};
+
+static void give_known(void *context)
+{
+    struct known_answer answer = *(struct known_answer *)context;
+
+    memory_free(context);
+    answer.done(answer.context, answer.list, NULL);
+}
+
+int catalog_known_start(void *context, const char *project, const char *app, uint64_t deadline_ms,
+                        catalog_fetched *done, void *done_context, struct error *err)
+{
+    const struct catalog_server *server = context;
+    struct known_answer *answer = memory_new(sizeof(*answer));
+    int r;
+
+    if (answer == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    known_versions_reload(server->known, NULL); /* another mount may have learned more */
+    r = collect_all(server->known, project, app, &answer->list, err);
+    if (r < 0) {
+        memory_free(answer);
         return r;
     }
-    *out_list = collecting.list;
+    answer->done = done;
+    answer->context = done_context;
+    answer->post = (struct http_post){ .function = give_known, .context = answer };
+    http_loop_post_at(api_client_loop(server->client), &answer->post);
     return 0;
 }

@@ -15,10 +15,16 @@ struct known_versions;
  */
 struct catalog_server {
     struct api_client *client;
+    struct known_versions *known; /* of catalog_known_start alone */
 };
 
 /* A catalog_fetch; `context` is a struct catalog_server. */
 int catalog_fetch_start(void *context, const char *project, const char *app, uint64_t deadline_ms,
+                        catalog_fetched *done, void *done_context, struct error *err);
+
+/* The same without a server: what is known is all there is, be it nothing. The loop is the
+ * client's. */
+int catalog_known_start(void *context, const char *project, const char *app, uint64_t deadline_ms,
                         catalog_fetched *done, void *done_context, struct error *err);
 
 /* What is known below a place, as a list that is not sealed. Walks all that is known: for when no

@@ -14,6 +14,7 @@ static int of_server(int code)
         return EXIT_NOT_FOUND;
     case -EAGAIN:
     case -ETIMEDOUT:
+    case -ENETDOWN:
     case -EIO:
         return EXIT_NOT_REACHED;
     case -EBADMSG:

@@ -157,6 +157,12 @@ static int set_strict_auth(struct mount_options *options, const char *value, str
     return 0;
 }
 
+static int set_offline(struct mount_options *options, const char *value, struct error *err)
+{
+    options->offline = true;
+    return 0;
+}
+
 static int set_insecure(struct mount_options *options, const char *value, struct error *err)
 {
     options->insecure = true;
@@ -252,6 +258,8 @@ static const struct mount_option table[] = {
       set_scrub_every },
     { "deadline", "TIME", "longest wait for the server before EIO (default 30s)", false,
       set_deadline },
+    { "offline", NULL, "ask nothing of any server: what is known, from the cache", false,
+      set_offline },
     { "strict_auth", NULL, "show nothing while the server refuses the token", false,
       set_strict_auth },
     { "xattr", "on|off", "digests and states as extended attributes (default off)", false,

@@ -45,6 +45,7 @@ struct mount_options {
     char *attach_channel; /* ... that of this channel; NULL: */
     char *attach_version; /* ... this one */
     bool attach_prefetch; /* it is shown when all of it is in the cache */
+    bool offline;         /* nothing is ever asked of a server */
     bool noexec;          /* no program may be run from it */
     bool wants_write;     /* rw was said: it will not be */
     uint32_t uid, gid, umask;

@@ -38,6 +38,7 @@ static const struct {
     MEMBER(MEMBER_SMALL, prefetch),
     MEMBER(MEMBER_NUMBER, scrub_rate),
     MEMBER(MEMBER_NUMBER, scrub_every_ms),
+    MEMBER(MEMBER_BOOL, offline),
     MEMBER(MEMBER_BOOL, strict_auth),
     MEMBER(MEMBER_BOOL, xattr),
     MEMBER(MEMBER_BOOL, insecure),

@@ -48,6 +48,7 @@ static int open_client(struct rooms *rooms, struct rooms_given *given, struct er
         .ca_file = options->ca_file,
         .user_agent = "kkartifact-fs/" KKARTIFACT_VERSION,
         .insecure = options->insecure,
+        .offline = options->offline,
         .timeout_ms = options->deadline_ms,
     };
     int r = 0;
@@ -169,7 +170,7 @@ static int open_catalog(struct rooms *rooms, struct error *err)
 {
     struct catalog_options options = {
         .loop = rooms->loop,
-        .fetch = catalog_fetch_start,
+        .fetch = rooms->options->offline ? catalog_known_start : catalog_fetch_start,
         .fetch_context = &rooms->names_server,
         .number = ops_number,
         .number_context = &rooms->numbers,
@@ -177,7 +178,7 @@ static int open_catalog(struct rooms *rooms, struct error *err)
         .only_app = rooms->options->only_app,
     };
 
-    rooms->names_server.client = rooms->client;
+    rooms->names_server = (struct catalog_server){ rooms->client, rooms->known };
     rooms->numbers = (struct ops_numbers){ rooms->ids, rooms->known };
     return catalog_new(&rooms->catalog, &options, err);
 }
@@ -231,7 +232,7 @@ static int open_ops(struct rooms *rooms, struct error *err)
         .cache_path = rooms->options->cache,
         .deadline_ms = rooms->options->deadline_ms,
         .umask = rooms->options->umask,
-        .fetches_siblings = rooms->options->prefetch != PREFETCH_NONE,
+        .fetches_siblings = rooms->options->prefetch != PREFETCH_NONE && !rooms->options->offline,
         .strict_auth = rooms->options->strict_auth,
     };
 
@@ -312,6 +313,8 @@ void rooms_look_at_server(struct rooms *rooms)
 {
     const struct mount_options *options = rooms->options;
 
+    if (options->offline)
+        return;
     catalog_fetch_start(&rooms->names_server, options->only_project, options->only_app,
                         clock_monotonic_ms() + options->deadline_ms, looked, rooms, NULL);
 }

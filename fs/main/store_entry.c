@@ -41,7 +41,7 @@ static bool is_done(void *context)
 static int look_inside(struct api_client *client, const struct mount_options *options,
                        uint64_t deadline_ms, struct error *err)
 {
-    struct catalog_server server = { client };
+    struct catalog_server server = { .client = client };
     struct look look = { .done = false };
     int r = catalog_fetch_start(&server, options->only_project, options->only_app, deadline_ms,
                                 looked, &look, err);
@@ -88,7 +88,9 @@ static int ask_store(struct store_entry *entry, struct api_client *client, const
     for (size_t i = 0; i < options->server_count; i++)
         if (known_store_get(directory, options->servers[i], token_name, entry->store, NULL) == 0)
             return 0;
-    return r;
+    return options->offline ? error_set(err, r, "offline, and nothing of %.100s is known in %.100s",
+                                        options->servers[0], options->cache)
+                            : r;
 }
 
 /* Whether the mount is to be made all the same. */
@@ -99,6 +101,8 @@ static int judge(const struct store_entry *entry, struct known_versions *known,
 
     if (looked_at == 0)
         return 0;
+    if (options->offline && knows_any(known))
+        return 0; /* as it was asked for */
     if (looked_at == -ENOENT || looked_at == -EBADMSG || (refused && options->strict_auth) ||
         !knows_any(known))
         return looked_at;
@@ -150,8 +154,11 @@ int store_entry_find(struct store_entry *entry, struct api_client *client,
         r = open_known(entry, client, buf_text(&directory), out_known, &why);
     /* One version alone is asked for by itself, which tells the same. */
     if (r == 0 && (!options->attached || options->strict_auth)) {
-        r = entry->online ? look_inside(client, options, deadline_ms, &why)
-                          : error_set(&why, -EAGAIN, "the server is away");
+        r = entry->online
+                ? look_inside(client, options, deadline_ms, &why)
+                : error_set(&why, options->offline ? -ENETDOWN : -EAGAIN,
+                            options->offline ? "offline, and nothing is known under this token"
+                                             : "the server is away");
         r = judge(entry, *out_known, options, r, &why);
     }
     return r < 0 ? error_set(err, r, "%s", why.text) : 0;

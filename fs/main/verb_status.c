@@ -51,10 +51,13 @@ static void print_version(const struct json_value *version)
 
 static const char *server_state(const struct json_value *mount)
 {
-    bool online = false, unauthorised = false;
+    bool online = false, unauthorised = false, offline = false;
 
     json_member_bool(mount, "online", &online, NULL);
     json_member_bool(mount, "unauthorised", &unauthorised, NULL);
+    json_member_bool(mount, "offline", &offline, NULL);
+    if (offline)
+        return "offline, as it was told";
     if (unauthorised)
         return online ? "online, the token is refused" : "offline, the token was refused";
     return online ? "online" : "offline";

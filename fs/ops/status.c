@@ -122,6 +122,7 @@ void ops_status_json(struct ops *ops, struct json_writer *writer)
     struct telling telling = { ops, writer };
 
     json_bool(writer, "online", api_client_online(ops->options.client));
+    json_bool(writer, "offline", api_client_is_offline(ops->options.client));
     json_bool(writer, "unauthorised", api_client_unauthorised(ops->options.client));
     json_begin_array(writer, "versions");
     tree_set_walk(ops->options.trees, tell_version, &telling);

@@ -7,6 +7,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
+#include "common/client/api_client.h"
 #include "common/client/api_versions.h"
 #include "common/client/tree_fetch.h"
 #include "common/model/record.h"
@@ -126,6 +127,11 @@ static void offline_tree(void *context, struct tree_fetch *tree, const struct er
         complete(steps);
         return;
     }
+    if (api_client_is_offline(steps->place->client)) {
+        error_set(&steps->failure, -ENETDOWN, "offline: %.180s", err->text);
+        complete(steps);
+        return;
+    }
     if (start_online(steps, &steps->failure) < 0)
         complete(steps);
 }
@@ -178,7 +184,7 @@ int tree_opening_start(const struct opening_place *place, const char *project, c
     steps->context = context;
     record_init(&steps->record);
     r = start_tree(steps, TREE_OFFLINE, offline_tree, err);
-    if (r == -ENOENT)
+    if (r == -ENOENT && !api_client_is_offline(place->client))
         r = start_online(steps, err);
     if (r < 0)
         steps_free(steps);

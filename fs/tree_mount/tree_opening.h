@@ -15,8 +15,9 @@ struct workers;
  * tree_opening - the steps from a name to an open version.
  *
  * First without a request: what is known and cached, with the record that was kept. Else the tree
- * and the version's record are asked for side by side. The record is kept for next time. A record
- * that is not to be had, or says other things than the tree, is replaced by what is certain.
+ * and the version's record are asked for side by side; where the client is offline that is all:
+ * -ENETDOWN for a version that is known, -ENOENT for another. The record is kept for next time. A
+ * record that is not to be had, or says other things than the tree, is replaced by what is certain.
  *
  * All on the loop's thread.
  */

@@ -236,7 +236,7 @@ def test_a_dead_mount_makes_room(server, project, push, new_mount):
     (["mount"], 2, "SERVER"),
     (["mount", "http://127.0.0.1:1"], 2, "SERVER"),
     (["mount", "ftp://x", "/tmp"], 2, "ftp://x"),
-    (["mount", "http://127.0.0.1:1", "/tmp", "-o", "offline"], 2, "offline"),
+    (["mount", "http://127.0.0.1:1", "/tmp", "-o", "offline=yes"], 2, "offline"),
     (["mount", "http://127.0.0.1:1", "/tmp", "-o", "deadline=never"], 2, "deadline"),
     (["mount", "http://127.0.0.1:1", "/nonexistent"], 9, "/nonexistent"),
     (["mount", "http://127.0.0.1:1", "/tmp", "-o", "token_file=/nonexistent"], 2, "token_file"),

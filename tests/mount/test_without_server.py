@@ -10,14 +10,8 @@ import time
 
 import pytest
 
-from mounts import forget_pages
+from mounts import fails_with, forget_pages
 from proxies import HELD_S, CountingProxy, Silence
-
-
-def fails_with(number, function, *arguments):
-    with pytest.raises(OSError) as raised:
-        function(*arguments)
-    assert raised.value.errno == number, raised.value
 
 
 def test_what_is_known_goes_on(new_server, project, push, new_mount):

@@ -6,6 +6,7 @@ answer aborted, the daemon's end awaited.
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import signal
@@ -121,6 +122,15 @@ class Mount:
 
     def __truediv__(self, name):
         return self.path / name
+
+
+def fails_with(number, function, *arguments):
+    try:
+        function(*arguments)
+    except OSError as error:
+        assert error.errno == number, error
+    else:
+        raise AssertionError(f"it does not fail with {errno.errorcode[number]}")
 
 
 def eventually(condition, within=60):

@@ -23,7 +23,7 @@ static void all_are_taken(void **state)
     assert_int_equal(
         parse(&options,
               "token_file=/t,server=http://a:1,server=https://b,cache=/c,cache_size=4G,"
-              "cache_free=1G,deadline=500ms,strict_auth,xattr=on,insecure,ca_file=/ca,"
+              "cache_free=1G,deadline=500ms,offline,strict_auth,xattr=on,insecure,ca_file=/ca,"
               "uid=12,gid=root,umask=027,only=demo/web,prefetch=all,scrub_rate=1M,scrub_every=2w",
               NULL),
         0);
@@ -35,7 +35,7 @@ static void all_are_taken(void **state)
     assert_true(options.cache_free == 1ull << 30);
     assert_int_equal(options.cache_free_percent, 0);
     assert_int_equal(options.deadline_ms, 500);
-    assert_true(options.strict_auth && options.xattr && options.insecure);
+    assert_true(options.offline && options.strict_auth && options.xattr && options.insecure);
     assert_int_equal(options.prefetch, PREFETCH_ALL);
     assert_int_equal(options.scrub_rate, 1 << 20);
     assert_int_equal(options.scrub_every_ms, 14ull * 24 * 3600 * 1000);
@@ -140,7 +140,7 @@ static void the_rest_is_refused_by_name(void **state)
         "server=ftp://x",
         "server=x",
         "token_file=/a,token_file=/b",
-        "offline",
+        "offline=on",
         "passthrough=on",
         "remount",
         "bind",
