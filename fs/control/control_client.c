@@ -18,15 +18,17 @@
 #include "fs/control/control_path.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
-#define ANSWER_S 60
+#define ANSWER_MS 60000
+#define CONNECT_MS 1000
 #define CHUNK 65536
 
 CLEANUP_DEFINE(json, json_free);
 
-static int connect_to(const char *path, struct error *err)
+static int connect_to(const char *path, uint64_t limit_ms, struct error *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct timeval limit = { .tv_sec = ANSWER_S };
+    struct timeval limit = { .tv_sec = (time_t)(limit_ms / 1000),
+                             .tv_usec = (suseconds_t)(limit_ms % 1000) * 1000 };
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path))
@@ -36,13 +38,15 @@ static int connect_to(const char *path, struct error *err)
     if (fd < 0)
         return error_system(err, errno, "socket");
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* also of connect */
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         int saved = errno;
         close(fd);
         if (saved == ENOENT)
             return error_set(err, -ENOENT,
                              "it is not a running mount of kkartifact (of this user)");
-        return error_set(err, -EAGAIN, "the mount's daemon does not answer: %s", strerror(saved));
+        return error_set(err, saved == ECONNREFUSED ? -ECONNREFUSED : -EAGAIN,
+                         "the mount's daemon does not answer: %s", strerror(saved));
     }
     return fd;
 }
@@ -83,23 +87,31 @@ static int judge(const struct json *answer, struct error *err)
     return error_set(err, (int)-code, "%s", text);
 }
 
-typedef void path_function(struct buf *out, const char *directory, uint64_t device);
-
-static int ask_at(path_function *path_of, uint64_t device, const char *question,
-                  struct json **out_answer, struct error *err)
+/* A connection, or a negative errno; -ECONNREFUSED: nobody listens. */
+static int connect_of(uint64_t device, enum control_of of, uint64_t limit_ms, struct error *err)
 {
     cleanup(buf_release) struct buf directory = buf_init(4096), path = buf_init(4096);
-    cleanup(buf_release) struct buf text = buf_init(ANSWER_MAX);
-    cleanup(cleanup_json) struct json *answer = NULL;
-    cleanup_fd int fd = -1;
     int r = control_path_directory(&directory, err);
 
     if (r < 0)
         return r;
-    path_of(&path, buf_text(&directory), device);
-    fd = connect_to(buf_text(&path), err);
+    if (of == CONTROL_OF_HOLDER)
+        control_path_holder(&path, buf_text(&directory), device);
+    else
+        control_path_socket(&path, buf_text(&directory), device);
+    return connect_to(buf_text(&path), limit_ms, err);
+}
+
+int control_ask_within(uint64_t device, enum control_of of, const char *question, uint64_t limit_ms,
+                       struct json **out_answer, struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(ANSWER_MAX);
+    cleanup(cleanup_json) struct json *answer = NULL;
+    cleanup_fd int fd = connect_of(device, of, limit_ms, err);
+    int r;
+
     if (fd < 0)
-        return fd;
+        return fd == -ECONNREFUSED ? -EAGAIN : fd;
     r = exchange(fd, question, &text, err);
     if (r == 0)
         r = json_parse(span_trim(buf_span(&text)), &answer, err);
@@ -112,13 +124,29 @@ static int ask_at(path_function *path_of, uint64_t device, const char *question,
 
 int control_ask(uint64_t device, const char *question, struct json **out_answer, struct error *err)
 {
-    return ask_at(control_path_socket, device, question, out_answer, err);
+    return control_ask_within(device, CONTROL_OF_MOUNT, question, ANSWER_MS, out_answer, err);
 }
 
 int control_ask_holder(uint64_t device, const char *question, struct json **out_answer,
                        struct error *err)
 {
-    return ask_at(control_path_holder, device, question, out_answer, err);
+    return control_ask_within(device, CONTROL_OF_HOLDER, question, ANSWER_MS, out_answer, err);
+}
+
+int control_find_owner(uint64_t device, enum control_of of, int64_t *out_pid, struct error *err)
+{
+    cleanup_fd int fd = connect_of(device, of, CONNECT_MS, err);
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (fd == -ECONNREFUSED)
+        return error_set(err, -ESTALE, "the mount's daemon is gone");
+    if (fd < 0)
+        return fd;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return error_system(err, errno, "the socket's owner");
+    *out_pid = peer.pid;
+    return 0;
 }
 
 /* "MAJOR-MINOR.sock" */

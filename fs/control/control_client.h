@@ -19,6 +19,14 @@ int control_ask(uint64_t device, const char *question, struct json **out_answer,
 int control_ask_holder(uint64_t device, const char *question, struct json **out_answer,
                        struct error *err);
 
+/* For whoever must go on when nobody answers: no step takes longer than `limit_ms`. */
+enum control_of { CONTROL_OF_MOUNT, CONTROL_OF_HOLDER };
+int control_ask_within(uint64_t device, enum control_of of, const char *question, uint64_t limit_ms,
+                       struct json **out_answer, struct error *err);
+/* The process that opened the socket, as the kernel has it; nothing is asked, so it may be a
+ * stopped one, or one that has died since while another listens. -ESTALE: nobody listens. */
+int control_find_owner(uint64_t device, enum control_of of, int64_t *out_pid, struct error *err);
+
 /* Calls each with the device of every socket there is, until it returns non-zero. */
 typedef int control_each(void *context, uint64_t device, struct error *err);
 int control_list(control_each *each, void *context, struct error *err);

@@ -51,6 +51,26 @@ static int count_ours(void *context, uint64_t device, struct error *err)
     return 0;
 }
 
+/* A listener that never answers: the one who asks goes on, and learns who it is. */
+static void who_does_not_answer_is_named(void **state)
+{
+    struct control_socket socket;
+    struct json *json = NULL;
+    int64_t pid = 0;
+
+    open_socket(&socket);
+    assert_int_equal(control_ask_within(DEVICE, CONTROL_OF_MOUNT, "{}", 50, &json, NULL), -EAGAIN);
+    assert_int_equal(control_find_owner(DEVICE, CONTROL_OF_MOUNT, &pid, NULL), 0);
+    assert_int_equal(pid, getpid());
+    assert_int_equal(control_find_owner(DEVICE, CONTROL_OF_HOLDER, &pid, NULL), -ENOENT);
+    close(socket.fd); /* its name stays, as when a daemon was killed */
+    socket.fd = -1;
+    assert_int_equal(control_find_owner(DEVICE, CONTROL_OF_MOUNT, &pid, NULL), -ESTALE);
+    assert_int_equal(control_ask(DEVICE, "{}", &json, NULL), -EAGAIN);
+    assert_null(json);
+    control_socket_close(&socket);
+}
+
 static void what_is_asked_is_answered(void **state)
 {
     struct control_socket socket;
@@ -124,6 +144,7 @@ static void another_s_socket_stays(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_does_not_answer_is_named),
         cmocka_unit_test(what_is_asked_is_answered),
         cmocka_unit_test(a_question_waits_for_the_next_process),
         cmocka_unit_test(another_s_socket_stays),
