@@ -52,6 +52,7 @@ bool mount_line_parse(struct span text, struct mount_line *out)
         if (span_equal_text(word, "-")) {
             if (!span_cut(&text, ' ', &line.type) || !span_cut(&text, ' ', &line.source))
                 return false;
+            span_cut(&text, ' ', &line.options);
             *out = line;
             return true;
         }
@@ -194,6 +195,59 @@ size_t mount_table_stack(const char *mountpoint, const char *type, uint64_t *out
         found = find_by_id(buf_span(&table), line.parent, &line) && is_at(&line, mountpoint, &path);
     }
     return count;
+}
+
+/* "rw,user_id=1000,group_id=1000" */
+static uint32_t user_of(struct span options)
+{
+    static const char name[] = "user_id=";
+    struct span option;
+    uint64_t user = 0;
+
+    while (span_cut(&options, ',', &option))
+        if (span_starts_with(option, span_text(name)))
+            number_parse(span_slice(option, strlen(name), SIZE_MAX), UINT32_MAX, &user, NULL);
+    return (uint32_t)user;
+}
+
+static int tell(const struct mount_line *line, mount_table_each *each, void *context)
+{
+    cleanup(buf_release) struct buf mountpoint = buf_init(BUF_UNLIMITED);
+    cleanup(buf_release) struct buf type = buf_init(BUF_UNLIMITED),
+                                    source = buf_init(BUF_UNLIMITED);
+    struct mount_table_entry entry = { .device = line->device, .user = user_of(line->options) };
+
+    mount_line_unescape(line->mountpoint, &mountpoint);
+    mount_line_unescape(line->type, &type);
+    mount_line_unescape(line->source, &source);
+    entry.mountpoint = buf_text(&mountpoint);
+    entry.type = buf_text(&type);
+    entry.source = buf_text(&source);
+    if (buf_check(&mountpoint, NULL) < 0 || buf_check(&type, NULL) < 0 ||
+        buf_check(&source, NULL) < 0)
+        return -ENOMEM;
+    return each(context, &entry);
+}
+
+int mount_table_walk_text(struct span table, mount_table_each *each, void *context)
+{
+    struct span text;
+    int r = 0;
+
+    while (r == 0 && span_cut(&table, '\n', &text)) {
+        struct mount_line line;
+        if (mount_line_parse(text, &line))
+            r = tell(&line, each, context);
+    }
+    return r;
+}
+
+int mount_table_walk(mount_table_each *each, void *context, struct error *err)
+{
+    cleanup(buf_release) struct buf table = buf_init(TABLE_MAX);
+    int r = load(&table, err);
+
+    return r < 0 ? r : mount_table_walk_text(buf_span(&table), each, context);
 }
 
 int mount_table_mountpoint(uint64_t device, char **out_mountpoint, struct error *err)

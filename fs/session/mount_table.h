@@ -43,6 +43,7 @@ struct mount_line {
     struct span mountpoint;
     struct span fields; /* "shared:1 master:2", may be empty */
     struct span type, source;
+    struct span options; /* of the file system; may be empty */
 };
 
 /* False: it is none. */
@@ -53,3 +54,14 @@ void mount_line_unescape(struct span text, struct buf *out);
 /* The line of `table` that is on top at `mountpoint`: a mount may have been put below another, so
  * that it is not always the last one. -ENOENT. */
 int mount_table_find(struct span table, const char *mountpoint, struct mount_line *out);
+
+/* One line of the table. The texts live until the call returns. */
+struct mount_table_entry {
+    uint64_t device;
+    const char *mountpoint, *type, *source;
+    uint32_t user; /* of a FUSE mount: who mounted it; else 0 */
+};
+/* Every mount of this process's name space, lower ones first, until non-zero, which is returned. */
+typedef int mount_table_each(void *context, const struct mount_table_entry *entry);
+int mount_table_walk(mount_table_each *each, void *context, struct error *err);
+int mount_table_walk_text(struct span table, mount_table_each *each, void *context);

@@ -38,6 +38,9 @@ struct session *session_of(fuse_req_t req)
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
+    struct session *session = userdata;
+
+    atomic_store(&session->protocol, conn->proto_major << 16 | (conn->proto_minor & 0xffff));
     /* READDIRPLUS without the kernel's guessing: attributes are in the mapped tree anyway. */
     fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS);
     fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
@@ -322,6 +325,19 @@ struct session *session_close(struct session *session)
 uint64_t session_device(const struct session *session)
 {
     return session->device;
+}
+
+void session_protocol(const struct session *session, unsigned *out_major, unsigned *out_minor)
+{
+    uint32_t protocol = atomic_load(&((struct session *)(uintptr_t)session)->protocol);
+
+    *out_major = protocol >> 16;
+    *out_minor = protocol & 0xffff;
+}
+
+const char *session_library(void)
+{
+    return fuse_pkgversion();
 }
 
 const char *session_mountpoint(const struct session *session)

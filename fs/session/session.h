@@ -128,6 +128,10 @@ struct session *session_close(struct session *session);
 /* The device number of the mount (stat's st_dev), which tells its connection in
  * /sys/fs/fuse/connections. */
 uint64_t session_device(const struct session *session);
+/* The FUSE protocol as kernel and library have agreed; 0.0 before. */
+void session_protocol(const struct session *session, unsigned *out_major, unsigned *out_minor);
+/* The version of libfuse that runs. */
+const char *session_library(void);
 const char *session_mountpoint(const struct session *session);
 
 void session_reply_error(struct session_request *request, int positive_errno);

@@ -22,8 +22,9 @@ struct session {
     struct session_options options;
     char *mountpoint;
     uint64_t device;
-    bool by_helper;    /* fusermount3 mounted it, and takes it away */
-    struct ring *ring; /* of an adopted connection; else NULL */
+    _Atomic uint32_t protocol; /* major << 16 | minor */
+    bool by_helper;            /* fusermount3 mounted it, and takes it away */
+    struct ring *ring;         /* of an adopted connection; else NULL */
     bool without_resend;
     pthread_key_t asked; /* each thread's: the time of the request that it handles */
     atomic_bool stopping;

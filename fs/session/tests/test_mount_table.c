@@ -2,6 +2,7 @@
 #include "fs/session/mount_table.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -58,6 +59,43 @@ static void one_below_another_is_not_on_top(void **state)
     assert_int_equal(mount_table_find(span_text(circle), "/srv", &line), 0);
 }
 
+struct walked {
+    size_t count;
+    uint32_t user;
+};
+
+static int walk_one(void *context, const struct mount_table_entry *entry)
+{
+    struct walked *walked = context;
+
+    walked->count++;
+    if (strcmp(entry->mountpoint, "/srv/a b") == 0) {
+        assert_int_equal(entry->device, makedev(0, 40));
+        assert_string_equal(entry->type, "fuse.kkartifact");
+        assert_string_equal(entry->source, "http://x");
+    }
+    if (entry->user != 0)
+        walked->user = entry->user;
+    return strcmp(entry->mountpoint, "/home/u/end") == 0 ? 7 : 0;
+}
+
+static void every_mount_is_walked(void **state)
+{
+    static const char users[] =
+        "40 22 0:50 / /home/u/end ro - fuse.kkartifact http://y ro,user_id=1000,group_id=1001\n"
+        "41 22 0:51 / /home/u/more ro - fuse.kkartifact http://y ro\n";
+    struct walked walked = { 0 };
+
+    assert_int_equal(mount_table_walk_text(span_text(table), walk_one, &walked), 0);
+    assert_int_equal(walked.count, 4); /* the malformed are none */
+    walked = (struct walked){ 0 };
+    assert_int_equal(mount_table_walk_text(span_text(users), walk_one, &walked), 7);
+    assert_int_equal(walked.count, 1);
+    assert_int_equal(walked.user, 1000);
+    assert_int_equal(mount_table_walk(walk_one, &walked, NULL), 0);
+    assert_true(walked.count > 1);
+}
+
 static void absent_and_malformed(void **state)
 {
     struct mount_line line = { .device = 7 };
@@ -95,6 +133,7 @@ int main(void)
         cmocka_unit_test(finds_by_path),
         cmocka_unit_test(the_topmost_counts),
         cmocka_unit_test(one_below_another_is_not_on_top),
+        cmocka_unit_test(every_mount_is_walked),
         cmocka_unit_test(absent_and_malformed),
         cmocka_unit_test(the_real_table_has_proc),
     };
