@@ -569,6 +569,7 @@ void blob_cache_stats(struct blob_cache *cache, struct blob_cache_stats *out)
         .bytes = cache->bytes,
         .objects = cache->objects,
         .quota_bytes = cache->options.quota_bytes,
+        .free_bytes = cache->options.free_bytes,
         .hit_bytes = atomic_load(&cache->hit_bytes),
         .damaged = atomic_load(&cache->damaged),
         .set_aside = atomic_load(&cache->set_aside),

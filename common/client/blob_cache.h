@@ -142,12 +142,13 @@ struct blob_cache_stats {
     uint64_t bytes;   /* kept */
     uint64_t objects; /* complete */
     uint64_t quota_bytes;
-    uint64_t hit_bytes; /* read from it */
-    uint64_t damaged;   /* pieces and objects found wrong */
-    uint64_t set_aside; /* ... of those, objects that are in DIR/bad now or were */
-    uint64_t refused;   /* pieces not kept */
-    uint64_t evicted;   /* objects */
-    bool degraded;      /* keeps nothing at the moment */
+    uint64_t free_bytes; /* left free on the file system, by the options */
+    uint64_t hit_bytes;  /* read from it */
+    uint64_t damaged;    /* pieces and objects found wrong */
+    uint64_t set_aside;  /* ... of those, objects that are in DIR/bad now or were */
+    uint64_t refused;    /* pieces not kept */
+    uint64_t evicted;    /* objects */
+    bool degraded;       /* keeps nothing at the moment */
     char last_error[256];
 };
 void blob_cache_stats(struct blob_cache *cache, struct blob_cache_stats *out);

@@ -109,13 +109,17 @@ static int give_entry(const struct giving *giving, int directory, const char *na
     return below < 0 ? 0 : give_below(giving, below, depth + 1);
 }
 
-static int judge_owner(const char *cache, const struct worker_user *user, uid_t owner,
-                       struct error *err)
+bool worker_user_takes(uint32_t owner)
 {
     const struct passwd *named = getpwnam(WORKER_USER);
 
-    if (owner == user->uid || owner == 0 || is_in_range(owner) ||
-        (named != NULL && owner == named->pw_uid))
+    return owner == 0 || is_in_range(owner) || (named != NULL && owner == named->pw_uid);
+}
+
+static int judge_owner(const char *cache, const struct worker_user *user, uid_t owner,
+                       struct error *err)
+{
+    if (owner == user->uid || worker_user_takes(owner))
         return 0;
     return error_set(err, -EACCES, "cache %s belongs to user %u, who may not be a worker", cache,
                      (unsigned)owner);

@@ -27,6 +27,9 @@ int worker_user_find(const char *cache, struct worker_user *out, struct error *e
 /* The numbers that a path may get, in order; for tests. */
 uint32_t worker_user_number(const char *cache, uint32_t attempt);
 
+/* Whether a cache of that user's may be taken over for a worker. */
+bool worker_user_takes(uint32_t owner);
+
 /* Makes the cache (0700) and gives it to the user, with all in it that belonged to its owner
  * before; the directory is the caller's to close. -EACCES: it belongs to somebody who may be no
  * worker. */

@@ -33,6 +33,7 @@ enum verb {
     VERB_VERIFY,
     VERB_STAT,
     VERB_UPGRADE,
+    VERB_DOCTOR,
     VERB_VERSION,
     VERB_COMPLETION
 };
@@ -87,6 +88,8 @@ static const struct verb_spec verbs[] = {
       VERB_STAT },
     { "upgrade", "MOUNTPOINT", 1, 1, "go on with the program that is on disk now", NULL,
       VERB_UPGRADE },
+    { "doctor", "[MOUNTPOINT]", 0, 1, "what is wrong with machine, caches and mounts", json_flags,
+      VERB_DOCTOR },
     { "version", "", 0, 0, "print the version", NULL, VERB_VERSION },
     { "completion", "bash|zsh|fish", 1, 1, "print a shell's completion script", NULL,
       VERB_COMPLETION },
@@ -141,6 +144,8 @@ static int run(const struct options *options, struct error *err)
         return verb_stat(options, err);
     case VERB_UPGRADE:
         return verb_upgrade(options, err);
+    case VERB_DOCTOR:
+        return verb_doctor(options, err);
     case VERB_VERSION:
         printf("kkartifact-fs %s\n", KKARTIFACT_VERSION);
         return EXIT_DONE;

@@ -377,7 +377,7 @@ int mount_options_add_server(struct mount_options *options, const char *url, str
 }
 
 /* A mount whose daemon is gone answers nothing, also not what it is: the way to it is resolved. */
-static char *resolve_dead(const char *path)
+static char *resolve_way(const char *path)
 {
     cleanup(buf_release) struct buf text = buf_init(2 * PATH_MAX);
     cleanup_memory char *copy = memory_text(path);
@@ -406,7 +406,22 @@ int mount_options_set_mountpoint(struct mount_options *options, const char *path
     int r;
 
     if (resolved == NULL && errno == ENOTCONN)
-        resolved = resolve_dead(path);
+        resolved = resolve_way(path);
+    if (resolved == NULL)
+        return error_system(err, errno, "%s", path);
+    r = set_text(&options->mountpoint, resolved, err);
+    free(resolved);
+    return r;
+}
+
+int mount_options_set_mountpoint_unasked(struct mount_options *options, const char *path,
+                                         struct error *err)
+{
+    char *resolved;
+    int r;
+
+    errno = EINVAL; /* the root of all is no mount of ours */
+    resolved = resolve_way(path);
     if (resolved == NULL)
         return error_system(err, errno, "%s", path);
     r = set_text(&options->mountpoint, resolved, err);

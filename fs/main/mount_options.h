@@ -59,6 +59,9 @@ void mount_options_release(struct mount_options *options);
 int mount_options_add_server(struct mount_options *options, const char *url, struct error *err);
 int mount_options_set_mountpoint(struct mount_options *options, const char *path,
                                  struct error *err);
+/* The same without a question to what is mounted there, which may have nobody who answers. */
+int mount_options_set_mountpoint_unasked(struct mount_options *options, const char *path,
+                                         struct error *err);
 /* One `-o` text. */
 int mount_options_parse(struct mount_options *options, const char *text, struct error *err);
 

@@ -17,6 +17,7 @@
 #include "common/base/memory.h"
 #include "common/base/number.h"
 #include "common/base/platform.h"
+#include "common/base/utf8.h"
 #include "common/client/api_client.h"
 #include "common/client/blob_cache.h"
 #include "common/codec/json.h"
@@ -68,6 +69,21 @@ static void tell_attached(struct mounted *mounted, struct json_writer *writer)
     json_end(writer);
 }
 
+/* How the mount stands with the kernel, and where its cache is. */
+static void tell_kernel(const struct mounted *mounted, struct json_writer *writer)
+{
+    const struct worker_config *config = mounted->config;
+    const char *cache = config != NULL ? config->cache_path : mounted->options->cache;
+    unsigned major_number, minor_number;
+    char protocol[32];
+
+    session_protocol(mounted->session, &major_number, &minor_number);
+    (void)snprintf(protocol, sizeof(protocol), "%u.%u", major_number, minor_number);
+    json_text(writer, "protocol", protocol);
+    if (utf8_is_valid(span_text(cache)))
+        json_text(writer, "cache_directory", cache);
+}
+
 static int tell_status(struct mounted *mounted, struct json_writer *writer)
 {
     const struct api_client *client = mounted->rooms.client;
@@ -76,6 +92,7 @@ static int tell_status(struct mounted *mounted, struct json_writer *writer)
     json_text(writer, "server", api_client_server(client, api_client_current(client)));
     json_text(writer, "store", mounted->rooms.entry.store);
     json_text(writer, "version", KKARTIFACT_VERSION);
+    tell_kernel(mounted, writer);
     ops_status_json(mounted->rooms.ops, writer);
     care_status_json(mounted->rooms.care, writer);
     tell_attached(mounted, writer);

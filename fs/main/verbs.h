@@ -19,6 +19,7 @@ int verb_unpin(const struct options *options, struct error *err);
 int verb_prefetch(const struct options *options, struct error *err);
 int verb_verify(const struct options *options, struct error *err);
 int verb_stat(const struct options *options, struct error *err);
+int verb_doctor(const struct options *options, struct error *err);
 int verb_upgrade(const struct options *options, struct error *err);
 
 /* The words of mount and attach: the first is the server, -o has options; attached: what is, or NULL.

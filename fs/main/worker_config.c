@@ -152,6 +152,7 @@ static int move_paths(struct worker_config *config, struct error *err)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", config->ca);
     if (config->ca >= 0 && set_path(&config->options.ca_file, path, err) < 0)
         return -ENOMEM;
+    config->cache_path = take_pointer(&config->options.cache);
     return set_path(&config->options.cache, ".", err);
 }
 
@@ -201,6 +202,7 @@ void worker_config_release(struct worker_config *config)
     config->token = secret_free(config->token);
     config->store = memory_free(config->store);
     config->version = memory_free(config->version);
+    config->cache_path = memory_free(config->cache_path);
     buf_release(&config->init);
     for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++)
         if (given[i] >= 0)

@@ -19,6 +19,7 @@ struct secret;
  */
 struct worker_config {
     struct mount_options options;
+    char *cache_path;     /* of the cache, as everybody else knows it */
     struct secret *token; /* or NULL */
     char *store;          /* NULL: to be found out */
     struct buf init;      /* of the connection; empty: it is not mounted yet */

@@ -89,6 +89,7 @@ static void tell_cache(struct ops *ops, struct json_writer *writer)
     json_begin_object(writer, "cache");
     json_integer(writer, "bytes", (int64_t)stats.bytes);
     json_integer(writer, "limit", (int64_t)stats.quota_bytes);
+    json_integer(writer, "free_limit", (int64_t)stats.free_bytes);
     json_integer(writer, "files", (int64_t)stats.objects);
     json_integer(writer, "hit_bytes", (int64_t)stats.hit_bytes);
     json_integer(writer, "damaged", (int64_t)stats.damaged);
