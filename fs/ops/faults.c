@@ -57,15 +57,19 @@ static struct cause *cause_of(struct faults *faults, const char *text)
     return oldest;
 }
 
-bool faults_note(struct faults *faults, const struct error *err, uint64_t now_ms)
+bool faults_note(struct faults *faults, const struct error *err, const char *where, uint64_t now_ms)
 {
     struct cause *cause;
+    struct error told;
     bool logged;
 
     if (err == NULL || is_answer(err->code))
         return false;
+    told = *err;
+    if (where[0] != '\0')
+        error_prefix(&told, told.code, "%s", where);
     pthread_mutex_lock(&faults->lock);
-    memcpy(faults->last, err->text, sizeof(faults->last));
+    memcpy(faults->last, told.text, sizeof(faults->last));
     if (err->code == -EBADMSG)
         faults->integrity++;
     cause = cause_of(faults, err->text);

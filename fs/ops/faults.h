@@ -19,11 +19,13 @@ struct faults;
 struct faults *faults_new(void); /* NULL: out of memory */
 struct faults *faults_free(struct faults *faults);
 
-/* Notes a failure; true when it is to be logged. Nothing to note: -ENOENT and its like are
+/* Notes a failure, of what `where` names ("": of all); true when it is to be logged. A cause that
+ * is met in many places is logged with one of them. Nothing to note: -ENOENT and its like are
  * answers. */
-bool faults_note(struct faults *faults, const struct error *err, uint64_t now_ms);
+bool faults_note(struct faults *faults, const struct error *err, const char *where,
+                 uint64_t now_ms);
 
-/* The last one, "" when there was none. */
+/* The last one, with where it was; "" when there was none. */
 void faults_last(struct faults *faults, char out[ERROR_TEXT_SIZE]);
 uint64_t faults_integrity(struct faults *faults); /* how many were -EBADMSG */
 

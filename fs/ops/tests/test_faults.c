@@ -11,11 +11,11 @@ static void a_cause_is_logged_once_a_minute(void **state)
     struct faults *faults = faults_new();
     struct error away = { -EAGAIN, "not reached" }, other = { -ETIMEDOUT, "no answer in time" };
 
-    assert_true(faults_note(faults, &away, 1000));
-    assert_false(faults_note(faults, &away, 1001));
-    assert_true(faults_note(faults, &other, 1002));
-    assert_false(faults_note(faults, &away, 1003));
-    assert_true(faults_note(faults, &away, 1000 + FAULTS_SILENCE_MS));
+    assert_true(faults_note(faults, &away, "", 1000));
+    assert_false(faults_note(faults, &away, "", 1001));
+    assert_true(faults_note(faults, &other, "", 1002));
+    assert_false(faults_note(faults, &away, "", 1003));
+    assert_true(faults_note(faults, &away, "", 1000 + FAULTS_SILENCE_MS));
     faults_free(faults);
 }
 
@@ -27,7 +27,7 @@ static void many_causes_do_not_pile_up(void **state)
     for (int round = 0; round < 3; round++)
         for (char c = 'A'; c <= 'Z'; c++) {
             err.text[6] = c;
-            faults_note(faults, &err, 5);
+            faults_note(faults, &err, "", 5);
         }
     faults_free(faults);
 }
@@ -40,12 +40,13 @@ static void the_last_one_is_told_and_answers_are_none(void **state)
 
     faults_last(faults, text);
     assert_string_equal(text, "");
-    assert_true(faults_note(faults, &bad, 1));
-    assert_false(faults_note(faults, &gone, 2));
-    assert_false(faults_note(faults, NULL, 2));
+    assert_true(faults_note(faults, &bad, "p/a/v1/file", 1));
+    assert_false(faults_note(faults, &bad, "p/a/v1/other", 1)); /* the same cause */
+    assert_false(faults_note(faults, &gone, "", 2));
+    assert_false(faults_note(faults, NULL, "", 2));
     faults_last(faults, text);
-    assert_string_equal(text, "bytes are wrong");
-    assert_int_equal(faults_integrity(faults), 1);
+    assert_string_equal(text, "p/a/v1/other: bytes are wrong");
+    assert_int_equal(faults_integrity(faults), 2);
     faults_free(faults);
 }
 
