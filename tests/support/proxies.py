@@ -192,6 +192,8 @@ class Reply:
         self.headers = headers  # list of (name, value)
         self.body = body
         self.cut_at = None  # the connection ends after so many bytes of the body
+        self.told_size = None  # what Content-Length says, whatever the body has; then it ends
+        self.repeated = 1  # so often the body comes, and no Content-Length
 
     def header(self, name):
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
@@ -294,18 +296,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = reply.header("Content-Length")
         if self.command != "HEAD" and reply.status not in (204, 304):
             reply.set_header("Transfer-Encoding", None)
-            if length is None or int(length) != len(reply.body):
+            if reply.repeated > 1:
+                reply.set_header("Content-Length", None)
+            elif length is None or int(length) != len(reply.body):
                 reply.set_header("Content-Length", str(len(reply.body)))
+            if reply.told_size is not None:
+                reply.set_header("Content-Length", str(reply.told_size))
         self.send_response_only(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(reply.body[:reply.cut_at])
-        if reply.cut_at is not None:
-            self.wfile.flush()
+            with contextlib.suppress(OSError):
+                for _ in range(reply.repeated):
+                    self.wfile.write(reply.body[:reply.cut_at])
+        if reply.cut_at is not None or reply.told_size is not None or reply.repeated > 1:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _pass_on
 
