@@ -35,14 +35,21 @@ void entry_queue_job(struct blob_entry *entry)
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* The whole file against its SHA-256. */
+/* The whole file against its SHA-256. One that is too short is no failure of the disk: its map told
+ * of what was lost. */
 static int check_name(struct blob_entry *entry, int fd)
 {
     cleanup_memory uint8_t *bytes = memory_resize(NULL, HASH_SIZE, 1);
     struct digest_stream stream;
     struct digest digest;
+    struct file_info info;
     uint64_t at = 0;
+    int r = file_info(fd, &info, NULL);
 
+    if (r < 0)
+        return r;
+    if (info.size < entry->key.size)
+        return -EBADMSG;
     if (entry->key.kind == BLOB_TREE)
         return 0;
     if (bytes == NULL)
@@ -50,12 +57,12 @@ static int check_name(struct blob_entry *entry, int fd)
     digest_stream_init(&stream);
     while (at < entry->key.size) {
         size_t got = 0;
-        int r = file_read_at(fd, at, bytes, HASH_SIZE, &got, NULL);
 
+        r = file_read_at(fd, at, bytes, HASH_SIZE, &got, NULL);
         if (r < 0)
             return r;
         if (got == 0)
-            return -EIO;
+            return -EBADMSG;
         digest_stream_add(&stream, bytes, got);
         at += got;
     }

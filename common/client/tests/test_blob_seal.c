@@ -108,6 +108,39 @@ static void a_false_pair_of_digests_is_not_kept(void **state)
     temporary_remove(folder);
 }
 
+/* A map that tells of more than a crash has left: no failure of the disk, what is missing is. */
+static void a_part_may_be_too_short(void **state)
+{
+    char *folder = temporary_new();
+    struct blob_cache *cache = cache_open(folder, 0);
+    struct blob_entry *entry = sample_entry(cache, large);
+    const uint64_t last = blob_piece_count(large->size) - 1;
+    uint8_t byte;
+
+    sample_levels(entry, large);
+    for (uint64_t piece = 1; piece <= last; piece++)
+        assert_int_equal(sample_put(entry, large, piece), 0);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    assert_int_equal(truncate(cache_file(folder, "part", &large->sha256, ""),
+                              (off_t)(last * BLOB_PIECE_SIZE)),
+                     0);
+    cache = cache_open(folder, 0);
+    entry = sample_entry(cache, large);
+    assert_int_equal(sample_put(entry, large, 0), 0);
+    blob_cache_flush(cache);
+    assert_false(cache_stats(cache).degraded);
+    assert_false(blob_entry_is_complete(entry));
+    assert_int_equal(blob_entry_read(entry, large->size - 1, &byte, 1), -EAGAIN);
+    assert_int_equal(sample_put(entry, large, last), 0);
+    blob_cache_flush(cache);
+    assert_whole(entry, large);
+    assert_int_equal(access(cache_file(folder, "obj", &large->sha256, ""), F_OK), 0);
+    blob_entry_unref(entry);
+    blob_cache_close(cache);
+    temporary_remove(folder);
+}
+
 /* Bytes that this process has read so far, of whatever file. */
 static uint64_t bytes_read(void)
 {
@@ -162,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kill_while_it_writes),
         cmocka_unit_test(a_false_pair_of_digests_is_not_kept),
+        cmocka_unit_test(a_part_may_be_too_short),
         cmocka_unit_test(a_piece_comes_while_the_whole_is_hashed),
     };
 
