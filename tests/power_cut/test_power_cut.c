@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <err.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@
 /*
  * The cache of a mount, after a power cut at every change that it makes on the disk.
  *
- * POWER_CUT_STATES: so many states are tried, in place of the usual number.
+ * POWER_CUT_STATES: so many states are tried, in place of the usual number. POWER_CUT_AT="CHANGE
+ * KIND SEED": that one, as a failure names it; how many changes there are is not the same each time.
  */
 #define STATES_USUAL 1000
 #define FAULTS_TOLD 12
@@ -159,9 +161,20 @@ static void a_cut_at_any_change(void **state)
     size_t *cuts = calloc(journal.count + 1, sizeof(*cuts)), count = choose_cuts(cuts);
     const char *wish = getenv("POWER_CUT_STATES");
     size_t states = wish != NULL ? strtoul(wish, NULL, 10) : STATES_USUAL;
+    const char *one = getenv("POWER_CUT_AT");
     unsigned faults = 0;
 
     assert_true(states > 0);
+    if (one != NULL) {
+        struct cut cut = { 0, CUT_ANY, 0 };
+        unsigned kind;
+
+        assert_int_equal(sscanf(one, "%zu %u %" SCNu64, &cut.at, &kind, &cut.seed), 3);
+        cut.kind = (enum cut_kind)kind;
+        assert_true(cut.at <= journal.count && kind < CUT_KINDS);
+        assert_true(try_cut(&cut, &faults));
+        states = 0;
+    }
     /* Evenly over the cuts; each round has other kinds and seeds. */
     for (size_t i = 0; i < states; i++) {
         size_t at = (i * 7919) % count;
