@@ -138,7 +138,10 @@ void question_above(struct question *question)
     }
     switch (question->kind) {
     case QUESTION_LOOKUP:
-        above_look_up(question);
+        if (question_is_dots(question))
+            question_dots(question);
+        else
+            above_look_up(question);
         break;
     case QUESTION_ATTRIBUTES:
         above_tell_attributes(question);

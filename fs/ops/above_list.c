@@ -100,19 +100,12 @@ void above_tell_attributes(struct question *question)
     above_ask_list(parked, attributes_came);
 }
 
-static uint64_t node_above(const struct question *question)
-{
-    uint64_t node = IDS_ROOT;
-
-    if (question->place.kind == IDS_IS_APP)
-        ids_above(question->ops->options.ids, question->place.project, NULL, &node, NULL);
-    return node;
-}
-
 static bool add_dots(struct session_listing *listing, const struct question *question, uint64_t *at)
 {
     struct session_entry own = { attributes_above(question->ops, question->node, 0), 0, 0 };
-    struct session_entry above = { attributes_above(question->ops, node_above(question), 0), 0, 0 };
+    struct session_entry above = {
+        attributes_above(question->ops, question_parent(question, NULL), 0), 0, 0
+    };
 
     if (*at == 0 && !session_listing_add(listing, ".", 1, &own))
         return false;

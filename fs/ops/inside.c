@@ -60,24 +60,12 @@ static struct session_entry directory_entry(const struct question *question, uin
     return (struct session_entry){ attributes_above(question->ops, node, 0), 0, 0 };
 }
 
-static uint64_t parent_node(const struct question *question, const struct tree_node *node)
-{
-    const struct ids_place *place = &question->place;
-    uint64_t above = IDS_ROOT;
-
-    if (place->index != TREE_ROOT)
-        return ids_node(place->slot, node->parent);
-    if (question->node == SESSION_ROOT)
-        return question->node;
-    ids_above(question->ops->options.ids, place->project, place->app, &above, NULL);
-    return above;
-}
-
 static bool add_dots(struct session_listing *listing, const struct question *question,
                      const struct tree_node *node)
 {
     struct session_entry own = directory_entry(question, question->node);
-    struct session_entry above = directory_entry(question, parent_node(question, node));
+    struct session_entry above = directory_entry(
+        question, question_parent(question, question->place.index != TREE_ROOT ? node : NULL));
 
     if (question->offset == 0 && !session_listing_add(listing, ".", 1, &own))
         return false;
@@ -130,7 +118,10 @@ void question_inside(struct question *question)
     struct tree_node node;
 
     if (question->kind == QUESTION_LOOKUP) {
-        look_up(question);
+        if (question_is_dots(question))
+            question_dots(question);
+        else
+            look_up(question);
         return;
     }
     if (tree_view_node(tree_mount_view(question->mount), question->place.index, &node) < 0) {

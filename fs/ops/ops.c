@@ -2,6 +2,7 @@
 #include "fs/ops/ops.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/base/clock.h"
@@ -9,6 +10,7 @@
 #include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/client/known_versions.h"
+#include "common/model/names.h"
 #include "fs/catalog/catalog_list.h"
 #include "fs/ops/faults.h"
 #include "fs/ops/question.h"
@@ -116,7 +118,10 @@ static void lookup(void *context, struct session_request *request, uint64_t pare
         .ops = context, .request = request, .kind = QUESTION_LOOKUP, .node = parent, .name = name
     };
 
-    question_begin(&question);
+    if (strlen(name) > COMPONENT_MAX_SIZE)
+        session_reply_error(request, ENAMETOOLONG);
+    else
+        question_begin(&question);
 }
 
 static void attributes(void *context, struct session_request *request, uint64_t node)

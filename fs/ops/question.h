@@ -117,6 +117,13 @@ void question_inside(struct question *question); /* inside.c */
 void question_read(struct question *question);   /* read.c */
 void question_xattr(struct question *question);  /* xattrs.c */
 
+/* dots.c */
+bool question_is_dots(const struct question *question); /* of a LOOKUP */
+void question_dots(struct question *question);          /* its version is open, if it is in one */
+/* The node of the directory above; `inside` is what the question's node is below the directory of a
+ * version, else NULL. */
+uint64_t question_parent(const struct question *question, const struct tree_node *inside);
+
 /* A read that fails is failed again at once for a second, page by page. */
 void question_remember_failure(struct ops *ops, uint64_t node, int result);
 int question_recent_failure(struct ops *ops, uint64_t node);

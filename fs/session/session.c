@@ -50,6 +50,7 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
     fuse_set_feature_flag(conn, FUSE_CAP_ASYNC_READ);
     fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
     fuse_set_feature_flag(conn, FUSE_CAP_CACHE_SYMLINKS);
+    fuse_set_feature_flag(conn, FUSE_CAP_EXPORT_SUPPORT); /* "." and ".." can be looked up */
     fuse_set_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT);
     fuse_set_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
     fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
