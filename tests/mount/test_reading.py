@@ -85,33 +85,6 @@ def test_manifest(server, project, push, new_mount):
     assert b'version: "v2"' in (two / ".kkartifact" / "meta.yaml").read_bytes()
 
 
-def test_everything_is_read_only(server, project, push, new_mount):
-    push(server, f"{project}/app/v1", {"file": b"x", "dir/in": b"y"})
-    mount = new_mount(server.url, server.all_rights)
-    top = mount / project / "app" / "v1"
-    tries = [
-        lambda: (top / "new").touch(),
-        lambda: (top / "file").write_text("z"),
-        lambda: (top / "file").unlink(),
-        lambda: (top / "file").rename(top / "other"),
-        lambda: (top / "file").chmod(0o600),
-        lambda: os.utime(top / "file"),
-        lambda: os.truncate(top / "file", 0),
-        lambda: os.link(top / "file", top / "hard"),
-        lambda: os.symlink("a", top / "soft"),
-        lambda: os.mkfifo(top / "pipe"),
-        lambda: os.setxattr(top / "file", "user.x", b"1"),
-        lambda: (mount / "project").mkdir(),
-        lambda: (mount / project / "app" / "v2").mkdir(),
-        lambda: (top / "dir").rmdir(),
-    ]
-    for attempt in tries:
-        with pytest.raises(OSError) as raised:
-            attempt()
-        assert raised.value.errno == errno.EROFS
-    assert (top / "file").read_bytes() == b"x"
-
-
 def test_mapped_and_run(server, project, push, new_mount):
     source = push(server, f"{project}/app/v1", {"big": os.urandom(3_000_001),
                                                 "run": pathlib.Path("/bin/ls").read_bytes()})
