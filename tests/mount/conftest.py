@@ -53,11 +53,12 @@ def push(tmp_path):
 
 @pytest.fixture
 def agent_push(tmp_path):
-    """agent_push(server, folder, project, app, version)."""
+    """agent_push(server, folder, project, app, version), with settings of the agent."""
     counter = itertools.count()
 
-    def make(server, folder, *names):
-        agent = Agent(tmp_path / f"pusher-{next(counter)}", server.url, server.all_rights)
+    def make(server, folder, *names, **settings):
+        agent = Agent(tmp_path / f"pusher-{next(counter)}", server.url, server.all_rights,
+                      **settings)
         return agent.push(folder, *names)
 
     return make

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """System calls on a mount do what they do on a disk that is mounted read-only: those that would
-write fail with EROFS, or as POSIX says of a descriptor for reading; those that read give the bytes."""
+write fail with EROFS, or as POSIX says of a descriptor for reading; those that read give the
+bytes."""
 
 import ctypes
 import errno
