@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 from agent import clean_environment, run
 from keeper import start_time
@@ -69,3 +70,36 @@ class Attach(Mount):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.daemon[0], signal.SIGTERM)
         super().drop()
+
+
+class Readers:
+    """Some attach_reader.py. As a context they run; none may have seen anything wrong."""
+
+    def __init__(self, target, count, number=4):
+        self.line = [sys.executable, "-S", pathlib.Path(__file__).with_name("attach_reader.py"),
+                     target, str(count)]
+        self.number = number
+        self.processes = []
+        self.looks = self.newer = 0
+
+    def __enter__(self):
+        self.processes = [
+            subprocess.Popen(self.line, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for _ in range(self.number)]
+        return self
+
+    def __exit__(self, kind, value, trace):
+        ends = []
+        for process in self.processes:
+            try:
+                ends.append(process.communicate(timeout=ANSWER_WITHIN_S))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                ends.append(("", "it hangs in the mount"))
+        if kind is not None:
+            return
+        for process, (out, said) in zip(self.processes, ends, strict=True):
+            assert process.returncode == 0, said
+            looks, newer = map(int, out.split())
+            self.looks += looks
+            self.newer += newer
