@@ -490,6 +490,7 @@ int blob_cache_open(const char *path, const struct blob_cache_options *options,
     cache->slot_places = map_init();
     pthread_mutex_init(&cache->lock, NULL);
     pthread_mutex_init(&cache->settling, NULL);
+    pthread_cond_init(&cache->left, NULL);
     if (options != NULL)
         cache->options = *options;
     if (cache->options.descriptors == 0)
@@ -529,6 +530,7 @@ struct blob_cache *blob_cache_close(struct blob_cache *cache)
     memory_free(cache->path);
     pthread_mutex_destroy(&cache->lock);
     pthread_mutex_destroy(&cache->settling);
+    pthread_cond_destroy(&cache->left);
     return memory_free(cache);
 }
 

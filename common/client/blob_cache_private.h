@@ -55,6 +55,13 @@ struct cache_slot {
     struct blob_entry *entry; /* that was loaded from it, or NULL */
 };
 
+/* What is evicted: its files are still to be removed. Lives as long as that takes. */
+struct cache_leaving {
+    struct cache_leaving *next;
+    enum blob_kind kind;
+    struct digest name;
+};
+
 struct blob_cache {
     struct directory *root; /* NULL: keeps nothing */
     char *path;
@@ -77,6 +84,8 @@ struct blob_cache {
     uint64_t bytes, objects;
     uint64_t free_checked_ms;
     bool free_is_low;
+    struct cache_leaving *leaving;
+    pthread_cond_t left;       /* one fewer */
     uint64_t in_vain_until_ms; /* a long table was gone over, and nothing in it may go */
 
     uint64_t degraded_until_ms;
@@ -150,6 +159,9 @@ void entry_settle(struct blob_entry *entry);
 
 /* blob_evict.c */
 void cache_scan(struct blob_cache *cache);
+/* Until files of that object which are being evicted are gone: whoever looked at them, or made new
+ * ones, before would lose them behind his back (cache not locked). */
+void cache_await_leaving(struct blob_cache *cache, const struct blob_key *key);
 /* Room for so many more bytes, or -ENOSPC. */
 int cache_make_room(struct blob_cache *cache, uint64_t bytes);
 /* Sets what is there of an object; bytes 0: nothing. entry may be NULL. */

@@ -142,6 +142,7 @@ void entry_load(struct blob_entry *entry)
     entry->looked_ms = cache_now_ms(cache);
     if (cache->root == NULL || entry->place != PLACE_NONE)
         return;
+    cache_await_leaving(cache, &entry->key);
     blob_path(entry, BLOB_PATH_COMPLETE, path);
     if (directory_info(cache->root, path, &info, NULL) == 0) {
         if (info.kind == FILE_REGULAR && info.size == entry->key.size) {

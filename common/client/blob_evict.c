@@ -298,6 +298,22 @@ void cache_scan(struct blob_cache *cache)
 
 /* Eviction ---------------------------------------------------------------- */
 
+void cache_await_leaving(struct blob_cache *cache, const struct blob_key *key)
+{
+    const struct cache_leaving *leaving;
+
+    pthread_mutex_lock(&cache->lock);
+    do {
+        leaving = cache->leaving;
+        while (leaving != NULL &&
+               (leaving->kind != key->kind || !digest_equal(&leaving->name, &key->name)))
+            leaving = leaving->next;
+        if (leaving != NULL)
+            pthread_cond_wait(&cache->left, &cache->lock);
+    } while (leaving != NULL);
+    pthread_mutex_unlock(&cache->lock);
+}
+
 static void remove_victim(struct blob_cache *cache, const struct cache_slot *victim)
 {
     char path[BLOB_PATH_SIZE];
@@ -354,6 +370,22 @@ static void forget_idle(struct blob_entry *entry)
     cache_file_forget_locked(entry);
     piece_map_fill(&entry->present, false);
     piece_map_fill(&entry->verified, false);
+}
+
+/* Its files go without the lock (cache locked, and unlocked while the disk works). */
+static void evict(struct blob_cache *cache, const struct cache_slot *victim)
+{
+    struct cache_leaving leaving = { cache->leaving, (enum blob_kind)victim->kind, victim->name };
+    struct cache_leaving **at = &cache->leaving;
+
+    cache->leaving = &leaving;
+    pthread_mutex_unlock(&cache->lock);
+    remove_victim(cache, victim);
+    pthread_mutex_lock(&cache->lock);
+    while (*at != &leaving)
+        at = &(*at)->next;
+    *at = leaving.next;
+    pthread_cond_broadcast(&cache->left);
 }
 
 static bool take_victim(struct blob_cache *cache, struct cache_slot *out)
@@ -420,9 +452,7 @@ int cache_make_room(struct blob_cache *cache, uint64_t bytes)
         found = take_victim(cache, &victim);
         if (!found)
             break;
-        pthread_mutex_unlock(&cache->lock);
-        remove_victim(cache, &victim);
-        pthread_mutex_lock(&cache->lock);
+        evict(cache, &victim);
         if (cache->free_is_low) {
             cache->free_checked_ms = 0;
             look_at_free_space(cache);
