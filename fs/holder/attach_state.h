@@ -12,8 +12,8 @@ struct json_value;
 struct json_writer;
 
 /*
- * attach_state - the part of holder_state.h that only an attach has: what is shown at its place, and
- * what has become of it.
+ * attach_state - the part of holder_state.h that only an attach has: what is shown at its place,
+ * and what has become of it.
  */
 struct attach_state {
     bool is_attached;

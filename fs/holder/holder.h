@@ -52,8 +52,8 @@ int holder_resume(struct holder **out_holder, int state_fd, struct error *err);
  * it. */
 int holder_check(int state_fd, struct error *err);
 
-/* Whether something may be attached at a place (resolved): -EBUSY when a mount of ours is there that
- * somebody holds. One whose holder is gone is taken over, without a gap. */
+/* Whether something may be attached at a place (resolved): -EBUSY when a mount of ours is there
+ * that somebody holds. One whose holder is gone is taken over, without a gap. */
 int holder_check_place(const char *target, struct error *err);
 
 uint64_t holder_device(const struct holder *holder);

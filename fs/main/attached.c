@@ -69,7 +69,7 @@ static int wait_for_arrival(struct attached *attached, struct error *err)
 
 static bool may_be_remembered(const struct mount_options *options, int code)
 {
-    return code == -EAGAIN || code == -ETIMEDOUT || code == -EIO ||
+    return code == -EAGAIN || code == -ETIMEDOUT || code == -EIO || code == -ENETDOWN ||
            ((code == -EPERM || code == -EACCES) && !options->strict_auth);
 }
 

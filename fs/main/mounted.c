@@ -394,7 +394,9 @@ static int make_following(struct mounted *mounted, int socket, struct error *err
         .socket = socket,
     };
 
-    return options.channel != NULL ? following_new(&mounted->following, &options, err) : 0;
+    return options.channel != NULL && !mounted->options->offline
+               ? following_new(&mounted->following, &options, err)
+               : 0;
 }
 
 int mounted_serve(struct mounted *mounted, const struct worker_config *config,

@@ -14,8 +14,8 @@ struct mount_options;
  * The server tells, and then must let the token see what is to be shown. A server that is away is
  * remembered: what this address and token led to last. Without that: -EAGAIN. A token that is
  * refused is no mount either (-EPERM, -EACCES), unless versions are known under it and strict_auth
- * is not set: a host whose token has run out still shows what it knows. Of an attach only strict_auth
- * asks whether the token may see anything.
+ * is not set: a host whose token has run out still shows what it knows. Of an attach only
+ * strict_auth asks whether the token may see anything.
  */
 struct store_entry {
     char store[64];

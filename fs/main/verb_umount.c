@@ -34,12 +34,26 @@ static int check_type(const char *mountpoint, struct error *err)
     return r;
 }
 
-/* The daemon's process, to wait for; -1: none answers. */
+/* Of an attach: what was shown before is still in use, so that its holder goes on. */
+static bool has_others(uint64_t device)
+{
+    cleanup(cleanup_json) struct json *state = NULL;
+    const struct json_value *attached;
+
+    if (control_ask_holder(device, "{\"ask\":\"state\"}", &state, NULL) < 0)
+        return false;
+    attached = json_member(json_root(state), "attached");
+    return json_next(json_member(attached, "in_use"), NULL) != NULL;
+}
+
+/* The daemon's process, to wait for; -1: none answers, or it does not end. */
 static int find_daemon(uint64_t device)
 {
     cleanup(cleanup_json) struct json *answer = NULL;
     int64_t pid = 0;
 
+    if (has_others(device))
+        return -1;
     if (control_ask(device, "{\"ask\":\"pid\"}", &answer, NULL) < 0 ||
         json_member_integer(json_root(answer), "pid", &pid, NULL) < 0 || pid <= 0 || pid > INT_MAX)
         return -1;

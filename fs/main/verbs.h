@@ -22,8 +22,8 @@ int verb_stat(const struct options *options, struct error *err);
 int verb_doctor(const struct options *options, struct error *err);
 int verb_upgrade(const struct options *options, struct error *err);
 
-/* The words of mount and attach: the first is the server, -o has options; attached: what is, or NULL.
- * Returns the exit code; the options are to be released in any case. */
+/* The words of mount and attach: the first is the server, -o has options; attached: what is, or
+ * NULL. Returns the exit code; the options are to be released in any case. */
 int mount_words_read(const struct options *words, const char *place, const char *attached,
                      struct mount_options *options, struct error *err);
 /* "-o help": it is shown. */

@@ -231,8 +231,8 @@ def test_a_command_is_run_after_a_switch(server, releases, attach, tmp_path):
     promote(server, *releases.split("/"), "1")
     said = tmp_path / "said"
     one = attach(server, releases, "--exec",
-                 f"env | grep ^KKARTIFACT_ | sort >>{said}; cat $KKARTIFACT_TARGET/version >>{said};"
-                 f" test $KKARTIFACT_VERSION = 2")
+                 f"(env | grep ^KKARTIFACT_ | sort; cat $KKARTIFACT_TARGET/version) >>{said};"
+                 " test $KKARTIFACT_VERSION = 2")
     assert one.attached()["exec"] == {"running": False, "version": None, "ended_at": None,
                                       "failure": None}
     promote(server, *releases.split("/"), "2")

@@ -3,10 +3,10 @@
 
     attach_reader.py TARGET COUNT
 
-The versions shown are 0 to COUNT - 1, one after the other and from the beginning again; each says in
-`version` which it is, and in `dir/version` the same a thousand times. Every look is one whole version,
-and never an older one than the look before. Ends with its standard input: prints how many looks
-there were, and how many saw a newer version than the one before.
+The versions shown are 0 to COUNT - 1, one after the other and from the beginning again; each says
+in `version` which it is, and in `dir/version` the same a thousand times. Every look is one whole
+version, and never an older one than the look before. Ends with its standard input: prints how many
+looks there were, and how many saw a newer version than the one before.
 """
 
 import os
