@@ -20,8 +20,9 @@
 /*
  * The cache of a mount, after a power cut at every change that it makes on the disk.
  *
- * POWER_CUT_STATES: so many states are tried, in place of the usual number. POWER_CUT_AT="CHANGE
- * KIND SEED": that one, as a failure names it; how many changes there are is not the same each time.
+ * POWER_CUT_STATES: so many states are tried, in place of the usual number.
+ * POWER_CUT_AT="CHANGE KIND SEED": that one too, as a failure names it; how many changes there are
+ * is not the same each time.
  */
 #define STATES_USUAL 1000
 #define FAULTS_TOLD 12
