@@ -44,6 +44,7 @@ struct model {
     const char *tree, *copy;
     struct place *places;
     size_t place_count, place_capacity;
+    unsigned fits; /* kinds of places that there are */
     time_t end_s;
 };
 
@@ -307,6 +308,8 @@ static void *look_on(void *context)
     while (time(NULL) < model.end_s) {
         struct kind *kind = choose_kind(looker);
 
+        if ((kind->fits & model.fits) == 0)
+            continue;
         do
             looker->place = &model.places[any(looker, model.place_count)];
         while ((fits_of(looker->place) & kind->fits) == 0);
@@ -332,6 +335,7 @@ static int add_place(const char *path, const struct stat *info, int type, struct
     place = &model.places[model.place_count++];
     place->name = strdup(path[top] == '/' ? path + top + 1 : path + top);
     place->info = *info;
+    model.fits |= fits_of(place);
     return place->name != NULL ? 0 : -1;
 }
 
