@@ -123,6 +123,10 @@ uint64_t blob_entry_cached_bytes(struct blob_entry *entry);
  * complete. -ENOSPC: was not kept (any reason of the disk, or the lock is another process's). */
 int blob_entry_put(struct blob_entry *entry, uint64_t piece, const void *bytes, size_t size);
 
+/* Complete, and every byte was verified in this process, while nobody has touched the file since:
+ * opening it hashes nothing. */
+bool blob_entry_is_checked(struct blob_entry *entry);
+
 /* A descriptor of the complete file for reading, the caller's to close; every byte of it was
  * verified in this process before it is given. -EAGAIN: not complete. */
 int blob_entry_open_complete(struct blob_entry *entry, int *out_fd, struct error *err);

@@ -576,13 +576,28 @@ int blob_entry_put(struct blob_entry *entry, uint64_t piece, const void *bytes, 
     return r < 0 ? -ENOSPC : 0;
 }
 
-int blob_entry_open_complete(struct blob_entry *entry, int *out_fd, struct error *err)
+bool blob_entry_is_checked(struct blob_entry *entry)
 {
-    cleanup_fd int fd = -1;
+    struct cache_file *file = NULL;
+    bool checked = false;
+
+    pthread_mutex_lock(&entry->lock);
+    entry_load(entry);
+    if (entry->place == PLACE_COMPLETE)
+        file = cache_file_take(entry, false); /* of a file that is opened again it sees a change */
+    if (file != NULL) {
+        doubt_changed(entry, file);
+        checked = entry->verified.set == entry->shape.piece_count;
+    }
+    pthread_mutex_unlock(&entry->lock);
+    if (file != NULL)
+        cache_file_give(entry->cache, file);
+    return checked;
+}
+
+static int check_all(struct blob_entry *entry, struct error *err)
+{
     cleanup_memory uint8_t *room = memory_resize(NULL, BLOB_PIECE_SIZE, 1);
-    char path[BLOB_PATH_SIZE];
-    struct file_info info;
-    enum blob_place place;
     int r;
 
     if (room == NULL)
@@ -593,6 +608,19 @@ int blob_entry_open_complete(struct blob_entry *entry, int *out_fd, struct error
         if (r < 0)
             return error_set(err, r, "the object is not complete in the cache");
     }
+    return 0;
+}
+
+int blob_entry_open_complete(struct blob_entry *entry, int *out_fd, struct error *err)
+{
+    cleanup_fd int fd = -1;
+    char path[BLOB_PATH_SIZE];
+    struct file_info info;
+    enum blob_place place;
+    int r = blob_entry_is_checked(entry) ? 0 : check_all(entry, err);
+
+    if (r < 0)
+        return r;
     pthread_mutex_lock(&entry->lock);
     place = entry->place;
     info = entry->info;
@@ -609,6 +637,7 @@ int blob_entry_open_complete(struct blob_entry *entry, int *out_fd, struct error
         if (file_info(fd, &now, NULL) < 0 || !file_info_unchanged(&info, &now))
             return error_set(err, -EAGAIN, "the object was replaced in the cache");
     }
+    cache_slot_touch(entry->cache, entry);
     *out_fd = take_fd(&fd);
     return 0;
 }

@@ -246,17 +246,25 @@ static void complete_files_can_be_opened(void **state)
     int fd = -1;
 
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
+    assert_false(blob_entry_is_checked(entry));
     sample_fill(entry, large);
     blob_cache_flush(cache);
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), 0);
+    assert_true(blob_entry_is_checked(entry));
     assert_int_equal(pread(fd, bytes, 16, 1000), 16);
     assert_memory_equal(bytes, large->bytes + 1000, 16);
     close(fd);
     blob_entry_unref(entry);
     blob_cache_close(cache);
-    file_flip(cache_file(folder, "obj", &large->sha256, ""), 3 * MIB);
+    /* Another process begins with nothing checked. */
     cache = cache_open(folder, 0);
     entry = sample_entry(cache, large);
+    assert_false(blob_entry_is_checked(entry));
+    assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), 0);
+    close(fd);
+    assert_true(blob_entry_is_checked(entry));
+    file_flip(cache_file(folder, "obj", &large->sha256, ""), 3 * MIB);
+    assert_false(blob_entry_is_checked(entry));
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
     blob_entry_unref(entry);
     blob_cache_close(cache);
