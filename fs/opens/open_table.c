@@ -422,3 +422,8 @@ int open_table_backings(int fd, uint32_t *out_ids, size_t capacity, size_t *out_
     *out_count = count;
     return 0;
 }
+
+bool open_table_has_backing(const uint32_t *ids, size_t count, uint32_t id)
+{
+    return count > 0 && bsearch(&id, ids, count, sizeof(*ids), compare) != NULL;
+}

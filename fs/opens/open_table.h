@@ -78,3 +78,5 @@ struct open_table_counts open_table_count(const struct open_table *table);
 /* For the holder, which believes nothing that it finds: the ids in the memory, ascending, each
  * once, at most `capacity`. While no process answers. -EBADMSG, -ENOMEM. */
 int open_table_backings(int fd, uint32_t *out_ids, size_t capacity, size_t *out_count);
+/* Whether the id is among those. */
+bool open_table_has_backing(const uint32_t *ids, size_t count, uint32_t id);

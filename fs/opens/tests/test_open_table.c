@@ -200,6 +200,9 @@ static void ids_are_told_once_and_in_order(void **state)
     assert_int_equal(open_table_backings(place.fd, ids, 3, &count), 0);
     assert_int_equal(count, 3);
     assert_true(ids[0] == 10 && ids[1] == 20 && ids[2] == 30);
+    assert_true(open_table_has_backing(ids, 3, 20));
+    assert_false(open_table_has_backing(ids, 3, 25));
+    assert_false(open_table_has_backing(ids, 0, 10));
     end(&place);
 }
 
