@@ -76,7 +76,11 @@ static void handle_slot(void *context, size_t slot)
     struct session *session = context;
     struct ring_header header = ring_header(session->ring, slot);
     struct fuse_buf buffer = { .mem = ring_bytes(session->ring, slot), .size = header.size };
-    uint64_t asked_ms = ring_asked_ms(session->ring, slot);
+    struct session_asked asked = {
+        .ms = ring_asked_ms(session->ring, slot),
+        .number = header.number & ~RING_RESENT,
+        .repeated = session->replaying || (header.number & RING_RESENT) != 0,
+    };
 
     if (wants_no_answer(header.operation)) {
         if (header.size <= RING_REQUEST_SIZE)
@@ -85,7 +89,7 @@ static void handle_slot(void *context, size_t slot)
     } else if (header.size > RING_REQUEST_SIZE) {
         refuse_oversize(session, &header);
     } else {
-        pthread_setspecific(session->asked, &asked_ms);
+        pthread_setspecific(session->asked, &asked);
         fuse_session_process_buf(session->fuse, &buffer);
         pthread_setspecific(session->asked, NULL);
     }
@@ -147,10 +151,13 @@ static bool ask_to_resend(struct session *session)
 
 void session_settle_debts(struct session *session)
 {
-    if (ask_to_resend(session))
+    if (ask_to_resend(session)) {
         ring_carry(session->ring);
-    else
-        ring_replay(session->ring, handle_slot, session);
+        return;
+    }
+    session->replaying = true;
+    ring_replay(session->ring, handle_slot, session);
+    session->replaying = false;
 }
 
 static int negotiate_again(struct session *session, struct span init, struct error *err)

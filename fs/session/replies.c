@@ -74,6 +74,18 @@ void session_reply_bytes(struct session_request *request, struct span bytes)
     fuse_reply_buf(session_fuse_of(request), (const char *)bytes.bytes, bytes.size);
 }
 
+bool session_reply_open(struct session_request *request, uint64_t handle, uint32_t backing)
+{
+    /* Never both: the kernel fails an open that has a backing file and keeps its pages. */
+    struct fuse_file_info info = {
+        .fh = handle,
+        .keep_cache = backing == 0,
+        .backing_id = (int32_t)backing,
+    };
+
+    return fuse_reply_open(session_fuse_of(request), &info) == 0;
+}
+
 void session_reply_statfs(struct session_request *request, const struct session_statfs *statfs)
 {
     struct statvfs out = {
@@ -102,13 +114,34 @@ uint32_t session_request_pid(const struct session_request *request)
     return (uint32_t)context->pid;
 }
 
-uint64_t session_request_asked_ms(const struct session_request *request)
+/* NULL: of a connection without a ring, or of another thread. */
+static const struct session_asked *asked_of(const struct session_request *request)
 {
     const struct session *session =
         session_of(session_fuse_of((struct session_request *)(uintptr_t)request));
-    const uint64_t *asked_ms = pthread_getspecific(session->asked);
 
-    return asked_ms != NULL ? *asked_ms : clock_monotonic_ms();
+    return pthread_getspecific(session->asked);
+}
+
+uint64_t session_request_asked_ms(const struct session_request *request)
+{
+    const struct session_asked *asked = asked_of(request);
+
+    return asked != NULL ? asked->ms : clock_monotonic_ms();
+}
+
+uint64_t session_request_number(const struct session_request *request)
+{
+    const struct session_asked *asked = asked_of(request);
+
+    return asked != NULL ? asked->number : 0;
+}
+
+bool session_request_is_repeated(const struct session_request *request)
+{
+    const struct session_asked *asked = asked_of(request);
+
+    return asked != NULL && asked->repeated;
 }
 
 struct session_listing {

@@ -51,7 +51,10 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
     fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
     fuse_set_feature_flag(conn, FUSE_CAP_CACHE_SYMLINKS);
     fuse_set_feature_flag(conn, FUSE_CAP_EXPORT_SUPPORT); /* "." and ".." can be looked up */
-    fuse_set_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT);
+    if (session->options.opens)
+        fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+    else
+        fuse_set_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT);
     fuse_set_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
     fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
     fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_WRITE);
@@ -83,8 +86,23 @@ static void on_readlink(fuse_req_t req, fuse_ino_t node)
     session->ops->link(session->context, request_of(req), node);
 }
 
-/* ENOSYS once: the kernel opens by itself from then on, and keeps what it has cached. */
 static void on_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
+{
+    struct session *session = session_of(req);
+
+    session->ops->open(session->context, request_of(req), node);
+}
+
+static void on_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
+{
+    struct session *session = session_of(req);
+
+    session->ops->release(session->context, node, info->fh);
+    fuse_reply_err(req, 0);
+}
+
+/* ENOSYS once: the kernel opens by itself from then on, and keeps what it has cached. */
+static void on_open_unasked(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
 {
     fuse_reply_err(req, ENOSYS);
 }
@@ -128,21 +146,25 @@ static void on_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 }
 
 /* What is absent here is answered by libfuse: ENOSYS, or nothing for FORGET. */
-static struct fuse_lowlevel_ops fuse_ops_for(bool xattr)
+static struct fuse_lowlevel_ops fuse_ops_for(const struct session_options *options)
 {
     struct fuse_lowlevel_ops ops = {
         .init = on_init,
         .lookup = on_lookup,
         .getattr = on_getattr,
         .readlink = on_readlink,
-        .open = on_open,
-        .opendir = on_open,
+        .open = on_open_unasked,
+        .opendir = on_open_unasked,
         .read = on_read,
         .readdirplus = on_readdirplus,
         .statfs = on_statfs,
     };
 
-    if (xattr) {
+    if (options->opens) {
+        ops.open = on_open;
+        ops.release = on_release;
+    }
+    if (options->xattr) {
         ops.getxattr = on_getxattr;
         ops.listxattr = on_listxattr;
     }
@@ -161,7 +183,7 @@ static void add_escaped(struct buf *out, const char *text)
 
 static int make_fuse(struct session *session, struct error *err)
 {
-    struct fuse_lowlevel_ops ops = fuse_ops_for(session->options.xattr);
+    struct fuse_lowlevel_ops ops = fuse_ops_for(&session->options);
     cleanup(buf_release) struct buf text = buf_init(8192);
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     int r = 0;

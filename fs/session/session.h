@@ -19,9 +19,9 @@ struct ring;
  *
  * What every connection of ours is (docs/design/mount.md says why): read-only,
  * noatime, nosuid, nodev; no OPEN and OPENDIR (they are answered ENOSYS once, so
- * that the kernel caches contents and directories and asks neither again); READDIRPLUS
- * always; FORGET carries no state; no FLUSH; xattrs ENOSYS unless `xattr`;
- * read-ahead 1 MiB where the kernel lets us set it.
+ * that the kernel caches contents and directories and asks neither again; with `opens`
+ * that is so of OPENDIR only); READDIRPLUS always; FORGET carries no state; no FLUSH;
+ * xattrs ENOSYS unless `xattr`; read-ahead 1 MiB where the kernel lets us set it.
  *
  * The daemon never opens a path inside its own mount.
  */
@@ -73,6 +73,11 @@ struct session_ops {
     void (*directory)(void *context, struct session_request *request, uint64_t node,
                       uint64_t offset, uint32_t size);
     void (*statfs)(void *context, struct session_request *request);
+    /* Both only with `opens`. A file is opened: session_reply_open, or an error. */
+    void (*open)(void *context, struct session_request *request, uint64_t node);
+    /* The open of that handle has ended; the session answers. A release may come twice when the
+     * process before died over it. */
+    void (*release)(void *context, uint64_t node, uint64_t handle);
     /* Both only with `xattr`; size 0 asks for the size. */
     void (*xattr_get)(void *context, struct session_request *request, uint64_t node,
                       const char *name, uint32_t size);
@@ -86,6 +91,7 @@ struct session_options {
     uint32_t uid, gid;   /* owner of everything */
     bool allow_other;    /* root: others may see it; permissions are then the kernel's business */
     bool xattr;
+    bool opens;          /* the kernel tells of opens, and lets files have a backing file */
     bool noexec;         /* no program may be run from it */
     size_t thread_count; /* readers of requests; 0: 2 */
 };
@@ -142,6 +148,11 @@ void session_reply_link(struct session_request *request, const char *target);
 /* The bytes must be resident memory (a page-in that is cut by a kill would give EIO), not a cold
  * mapping. */
 void session_reply_bytes(struct session_request *request, struct span bytes);
+/* backing 0: read through the kernel's page cache, which is kept from one open to the next. Else
+ * past us, out of the backing file of that id (kernel_backing.h); the kernel makes EIO of an open
+ * that is another way than those of the file that live. False: the request was gone, and the open
+ * is none. */
+bool session_reply_open(struct session_request *request, uint64_t handle, uint32_t backing);
 void session_reply_statfs(struct session_request *request, const struct session_statfs *statfs);
 void session_reply_xattr_size(struct session_request *request, size_t size);
 
@@ -152,6 +163,12 @@ uint32_t session_request_pid(const struct session_request *request);
 /* When the kernel's request was first read, in whatever process: clock_monotonic_ms. Only inside
  * the operation that it was given to. */
 uint64_t session_request_asked_ms(const struct session_request *request);
+
+/* The kernel's number of the request, the same whenever it is sent. 0: not known (of a connection
+ * without a ring). Only inside the operation, like the next. */
+uint64_t session_request_number(const struct session_request *request);
+/* A process that died may have been given it, and may have answered. */
+bool session_request_is_repeated(const struct session_request *request);
 
 /* A directory answer is collected, then sent. add returns false when `size` is used up: then
  * end. */

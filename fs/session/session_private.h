@@ -15,6 +15,13 @@
  */
 #define SESSION_PREFERRED_SIZE (128 * 1024)
 
+/* Of the request that a thread handles. */
+struct session_asked {
+    uint64_t ms;
+    uint64_t number;
+    bool repeated;
+};
+
 struct session {
     struct fuse_session *fuse;
     const struct session_ops *ops;
@@ -26,7 +33,8 @@ struct session {
     bool by_helper;            /* fusermount3 mounted it, and takes it away */
     struct ring *ring;         /* of an adopted connection; else NULL */
     bool without_resend;
-    pthread_key_t asked; /* each thread's: the time of the request that it handles */
+    bool replaying;
+    pthread_key_t asked; /* each thread's: a struct session_asked */
     atomic_bool stopping;
     pthread_mutex_t lock; /* of the wait for the end */
     pthread_cond_t stopped;

@@ -22,6 +22,7 @@
 #include "common/base/error.h"
 #include "common/base/platform.h"
 #include "fs/ring/ring.h"
+#include "fs/session/kernel_backing.h"
 #include "fs/session/kernel_mount.h"
 #include "fs/session/mount_table.h"
 #include "tests/support/private_mounts.h"
@@ -37,6 +38,9 @@ struct served {
     int told;            /* where a read that was taken is told of */
     uint64_t started_ms; /* what was asked before then */
     atomic_int owed;
+    int fuse, backing;     /* opens: the connection, and a file that is read in the place of ours */
+    uint64_t first_number; /* that a process before was given */
+    atomic_int opens, releases, wrong;
 };
 
 static struct session_attributes attributes_of(uint64_t node)
@@ -256,6 +260,19 @@ struct kept {
     uint64_t device;
 };
 
+static void begin_kept(struct kept *kept)
+{
+    memcpy(kept->root, "/tmp/test-session-XXXXXX", sizeof("/tmp/test-session-XXXXXX"));
+    assert_non_null(mkdtemp(kept->root));
+}
+
+static void end_kept(struct kept *kept)
+{
+    close(kept->fd);
+    close(kept->ring_fd);
+    assert_int_equal(rmdir(kept->root), 0);
+}
+
 /* As a holder does it. */
 static void keep(struct kept *kept)
 {
@@ -279,7 +296,9 @@ static void keep(struct kept *kept)
 static int adopt(const struct kept *kept, const struct session_ops *answers, bool without_resend,
                  struct served *served)
 {
-    struct session_options options = { .source = "kept", .subtype = "kkartifact" };
+    struct session_options options = { .source = "kept",
+                                       .subtype = "kkartifact",
+                                       .opens = answers->open != NULL };
     struct session_connection connection = { .fd = kept->fd,
                                              .init = span_of(kept->init, kept->init_size),
                                              .device = kept->device,
@@ -365,8 +384,7 @@ static void what_is_owed_is_answered(bool without_resend)
 
     assert_int_equal(pipe(go), 0);
     assert_int_equal(pipe(told), 0);
-    memcpy(kept.root, "/tmp/test-session-XXXXXX", sizeof("/tmp/test-session-XXXXXX"));
-    assert_non_null(mkdtemp(kept.root));
+    begin_kept(&kept);
     asker = start_asker(kept.root, go[0]);
     keep(&kept);
     assert_int_equal(write(go[1], "x", 1), 1);
@@ -383,13 +401,11 @@ static void what_is_owed_is_answered(bool without_resend)
     assert_int_equal(waitpid(asker, &status, 0), asker);
     assert_int_equal(status, 0);
     assert_true(served.owed >= 1);
-    close(kept.fd);
-    close(kept.ring_fd);
     for (int i = 0; i < 2; i++) {
         close(go[i]);
         close(told[i]);
     }
-    assert_int_equal(rmdir(kept.root), 0);
+    end_kept(&kept);
 }
 
 static void the_kernel_sends_again_what_is_owed(void **state)
@@ -400,6 +416,187 @@ static void the_kernel_sends_again_what_is_owed(void **state)
 static void the_ring_has_what_is_owed(void **state)
 {
     what_is_owed_is_answered(true);
+}
+
+/* Opens, where the kernel asks --------------------------------------------- */
+
+#define BACKED "out of the backing file"
+_Static_assert(sizeof(BACKED) == sizeof(CONTENT), "the kernel has told of one size");
+#define HANDLE(open) (((uint64_t)7 << 40) + (uint64_t)(open))
+
+/* The first one by the page cache, the others by a backing file. */
+static void open_file(void *context, struct session_request *request, uint64_t node)
+{
+    struct served *served = context;
+    int before = atomic_fetch_add(&served->opens, 1);
+    uint32_t id = 0;
+
+    if (session_request_number(request) == 0 || session_request_is_repeated(request) ||
+        node != NODE_FILE ||
+        (before == 1 && kernel_backing_open(served->fuse, served->backing, &id) < 0))
+        atomic_fetch_add(&served->wrong, 1);
+    if (!session_reply_open(request, HANDLE(before), id))
+        atomic_fetch_add(&served->wrong, 1);
+}
+
+static void release_file(void *context, uint64_t node, uint64_t handle)
+{
+    struct served *served = context;
+    int before = atomic_fetch_add(&served->releases, 1);
+
+    if (node != NODE_FILE || handle != HANDLE(before))
+        atomic_fetch_add(&served->wrong, 1);
+}
+
+static const struct session_ops opening_ops = { .lookup = lookup,
+                                                .attributes = attributes,
+                                                .read = read_file,
+                                                .directory = directory,
+                                                .statfs = show_statfs,
+                                                .open = open_file,
+                                                .release = release_file };
+
+static int open_and_read(const char *path, const char *wanted)
+{
+    char bytes[100];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    CHECK(fd >= 0);
+    CHECK(read(fd, bytes, sizeof(bytes)) == (ssize_t)strlen(wanted));
+    CHECK(memcmp(bytes, wanted, strlen(wanted)) == 0);
+    CHECK(close(fd) == 0);
+    return 0;
+}
+
+static _Noreturn void visit_opened(const char *root, int go)
+{
+    char path[64], byte;
+    DIR *listing;
+    int result;
+
+    snprintf(path, sizeof(path), "%s/file", root);
+    if (read(go, &byte, 1) != 1)
+        _exit(2);
+    result = open_and_read(path, CONTENT);
+    if (result == 0)
+        result = open_and_read(path, BACKED);
+    listing = opendir(root); /* is not asked */
+    if (listing == NULL || readdir(listing) == NULL)
+        result = 3;
+    if (listing != NULL)
+        closedir(listing);
+    _exit(umount2(root, 0) < 0 ? 4 : result);
+}
+
+static void opens_and_releases_are_told(void **state)
+{
+    char name[] = "/tmp/test-session-XXXXXX";
+    struct served served = { 0 };
+    struct kept kept;
+    int go[2], status, writable = mkstemp(name);
+    pid_t pid;
+
+    assert_int_equal(write(writable, BACKED, strlen(BACKED)), strlen(BACKED));
+    close(writable);
+    served.backing = open(name, O_RDONLY | O_CLOEXEC);
+    unlink(name);
+    assert_int_equal(pipe(go), 0);
+    begin_kept(&kept);
+    pid = fork();
+    if (pid == 0)
+        visit_opened(kept.root, go[0]);
+    keep(&kept);
+    assert_true(kernel_backing_is_offered(span_of(kept.init, kept.init_size)));
+    served.fuse = kept.fd;
+    assert_int_equal(write(go[1], "x", 1), 1);
+    assert_int_equal(adopt(&kept, &opening_ops, false, &served), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(served.wrong, 0);
+    assert_int_equal(served.opens, 2);
+    assert_int_equal(served.releases, 2);
+    assert_int_equal(served.reads, 1); /* the backing file was read by the kernel alone */
+    close(served.backing);
+    close(go[0]);
+    close(go[1]);
+    end_kept(&kept);
+}
+
+/* Takes an open, tells its number, and never answers. */
+static void take_open(void *context, struct session_request *request, uint64_t node)
+{
+    struct served *served = context;
+    uint64_t number = session_request_number(request);
+
+    if (write(served->told, &number, sizeof(number)) != (ssize_t)sizeof(number))
+        abort();
+}
+
+static void open_again(void *context, struct session_request *request, uint64_t node)
+{
+    struct served *served = context;
+
+    if (!session_request_is_repeated(request) ||
+        session_request_number(request) != served->first_number)
+        atomic_fetch_add(&served->wrong, 1);
+    atomic_fetch_add(&served->opens, 1);
+    session_reply_open(request, HANDLE(0), 0);
+}
+
+static const struct session_ops open_taking_ops = { .lookup = lookup,
+                                                    .attributes = attributes,
+                                                    .statfs = show_statfs,
+                                                    .open = take_open,
+                                                    .release = release_file };
+static const struct session_ops open_again_ops = { .lookup = lookup,
+                                                   .attributes = attributes,
+                                                   .read = read_file,
+                                                   .statfs = show_statfs,
+                                                   .open = open_again,
+                                                   .release = release_file };
+
+static void an_open_is_known_again(bool without_resend)
+{
+    struct served served = { 0 }, taking = { 0 };
+    struct kept kept;
+    int go[2], told[2], status;
+    pid_t asker, taker;
+
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(told), 0);
+    begin_kept(&kept);
+    asker = start_asker(kept.root, go[0]);
+    keep(&kept);
+    assert_int_equal(write(go[1], "x", 1), 1);
+    taking.told = told[1];
+    taker = fork();
+    if (taker == 0)
+        _exit(adopt(&kept, &open_taking_ops, without_resend, &taking) == 0 ? 0 : 1);
+    assert_int_equal(read(told[0], &served.first_number, sizeof(served.first_number)),
+                     sizeof(served.first_number));
+    assert_true(served.first_number != 0);
+    kill(taker, SIGKILL);
+    assert_int_equal(waitpid(taker, &status, 0), taker);
+    assert_int_equal(adopt(&kept, &open_again_ops, without_resend, &served), 0);
+    assert_int_equal(waitpid(asker, &status, 0), asker);
+    assert_int_equal(status, 0);
+    assert_int_equal(served.opens, 1);
+    assert_int_equal(served.wrong, 0);
+    for (int i = 0; i < 2; i++) {
+        close(go[i]);
+        close(told[i]);
+    }
+    end_kept(&kept);
+}
+
+static void an_open_that_is_sent_again_is_known(void **state)
+{
+    an_open_is_known_again(false);
+}
+
+static void an_open_out_of_the_ring_is_known(void **state)
+{
+    an_open_is_known_again(true);
 }
 
 static void no_directory_to_mount_on(void **state)
@@ -421,6 +618,9 @@ int main(void)
         cmocka_unit_test(a_stop_ends_it_with_nobody_asking),
         cmocka_unit_test(the_kernel_sends_again_what_is_owed),
         cmocka_unit_test(the_ring_has_what_is_owed),
+        cmocka_unit_test(opens_and_releases_are_told),
+        cmocka_unit_test(an_open_that_is_sent_again_is_known),
+        cmocka_unit_test(an_open_out_of_the_ring_is_known),
         cmocka_unit_test(no_directory_to_mount_on),
     };
 
