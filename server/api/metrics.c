@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "common/base/workers.h"
+#include "common/codec/metric_text.h"
 #include "server/api/api_state.h"
 #include "server/api/handlers.h"
 #include "server/api/request.h"
@@ -17,14 +18,6 @@
 
 #define METRICS_MAX ((size_t)8 << 20)
 
-/* Of one value; `type` is gauge or counter. */
-static void metric_write(struct buf *body, const char *type, const char *name, const char *help,
-                         uint64_t value)
-{
-    buf_format(body, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
-               (unsigned long long)value);
-}
-
 /* Left out when the database does not answer: the other counters are wanted then, too. */
 static void leases_write(struct services *services, struct buf *body)
 {
@@ -32,11 +25,11 @@ static void leases_write(struct services *services, struct buf *body)
 
     if (leases_count(services, &counts, NULL) < 0)
         return;
-    metric_write(body, "gauge", "kkartifact_leases",
-                 "Leases of versions in use that have not expired.", counts.leases);
-    metric_write(body, "gauge", "kkartifact_leases_stale",
-                 "Those of them that missed two renewals.", counts.stale);
-    metric_write(body, "gauge", "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
+    metric_number(body, "gauge", "kkartifact_leases",
+                  "Leases of versions in use that have not expired.", counts.leases);
+    metric_number(body, "gauge", "kkartifact_leases_stale",
+                  "Those of them that missed two renewals.", counts.stale);
+    metric_number(body, "gauge", "kkartifact_hosts", "Hosts that hold a lease.", counts.hosts);
 }
 
 static void collection_write_counts(struct services *services, struct buf *body)
@@ -45,20 +38,19 @@ static void collection_write_counts(struct services *services, struct buf *body)
 
     if (collection_count(services, &counts, NULL) < 0)
         return;
-    metric_write(body, "gauge", "kkartifact_blobs_condemned",
-                 "Blobs that nothing refers to, in their grace.", counts.condemned);
-    metric_write(body, "gauge", "kkartifact_blobs_broken",
-                 "Blobs that are missing or have other bytes.", counts.broken);
-    metric_write(body, "gauge", "kkartifact_tombstones", "Objects that wait to be removed.",
-                 counts.tombstones);
+    metric_number(body, "gauge", "kkartifact_blobs_condemned",
+                  "Blobs that nothing refers to, in their grace.", counts.condemned);
+    metric_number(body, "gauge", "kkartifact_blobs_broken",
+                  "Blobs that are missing or have other bytes.", counts.broken);
+    metric_number(body, "gauge", "kkartifact_tombstones", "Objects that wait to be removed.",
+                  counts.tombstones);
 }
 
 static void jobs_write(const struct services *services, struct buf *body)
 {
     static const enum job_state ends[] = { JOB_DONE, JOB_FAILED, JOB_CANCELLED };
 
-    buf_add_text(body, "# HELP kkartifact_jobs_total Jobs that ended in this process.\n"
-                       "# TYPE kkartifact_jobs_total counter\n");
+    metric_head(body, "counter", "kkartifact_jobs_total", "Jobs that ended in this process.");
     for (size_t kind = 0; kind < job_kind_count; kind++) {
         for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
             buf_format(body, "kkartifact_jobs_total{kind=\"%s\",state=\"%s\"} %llu\n",
@@ -75,9 +67,8 @@ static void jobs_write_ends(struct services *services, struct buf *body)
 
     if (jobs_last_ends(services, &ends, &count, NULL) < 0)
         return;
-    buf_add_text(body, "# HELP kkartifact_job_last_done_timestamp_seconds When the last job that"
-                       " was for everything was done.\n"
-                       "# TYPE kkartifact_job_last_done_timestamp_seconds gauge\n");
+    metric_head(body, "gauge", "kkartifact_job_last_done_timestamp_seconds",
+                "When the last job that was for everything was done.");
     for (size_t i = 0; i < count; i++)
         buf_format(body, "kkartifact_job_last_done_timestamp_seconds{kind=\"%s\"} %lld\n",
                    ends[i].kind, (long long)ends[i].finished_at_s);
@@ -88,10 +79,10 @@ static void events_write(const struct api *api, struct buf *body)
     struct event_hub_counts counts;
 
     event_hub_count(api->options.services, &counts);
-    metric_write(body, "gauge", "kkartifact_event_listeners", "Streams of events that are open.",
-                 counts.listeners);
-    metric_write(body, "counter", "kkartifact_events_sent_total",
-                 "Events told, to all listeners together.", counts.sent);
+    metric_number(body, "gauge", "kkartifact_event_listeners", "Streams of events that are open.",
+                  counts.listeners);
+    metric_number(body, "counter", "kkartifact_events_sent_total",
+                  "Events told, to all listeners together.", counts.sent);
 }
 
 int api_metrics(struct http_exchange *exchange, void *context, struct error *err)
@@ -101,23 +92,18 @@ int api_metrics(struct http_exchange *exchange, void *context, struct error *err
 
     if (api->options.metrics != NULL)
         http_metrics_write(api->options.metrics, &body);
-    buf_format(&body,
-               "# HELP kkartifact_build_info The program's version.\n"
-               "# TYPE kkartifact_build_info gauge\n"
-               "kkartifact_build_info{version=\"%s\"} 1\n",
-               KKARTIFACT_VERSION);
-    metric_write(&body, "gauge", "kkartifact_uptime_seconds", "Since this process was started.",
-                 (clock_monotonic_ms() - api->started_ms) / 1000);
-    metric_write(&body, "gauge", "kkartifact_workers_waiting",
-                 "Requests that wait for a worker thread.", workers_waiting(api->options.workers));
-    metric_write(&body, "counter", "kkartifact_wrong_deltas_total",
-                 "Deltas that did not make their blob.",
-                 services_wrong_deltas(api->options.services));
+    metric_build_info(&body, "kkartifact_build_info", KKARTIFACT_VERSION);
+    metric_number(&body, "gauge", "kkartifact_uptime_seconds", "Since this process was started.",
+                  (clock_monotonic_ms() - api->started_ms) / 1000);
+    metric_number(&body, "gauge", "kkartifact_workers_waiting",
+                  "Requests that wait for a worker thread.", workers_waiting(api->options.workers));
+    metric_number(&body, "counter", "kkartifact_wrong_deltas_total",
+                  "Deltas that did not make their blob.",
+                  services_wrong_deltas(api->options.services));
     leases_write(api->options.services, &body);
     collection_write_counts(api->options.services, &body);
     jobs_write(api->options.services, &body);
     jobs_write_ends(api->options.services, &body);
     events_write(api, &body);
-    return http_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, true,
-                            err);
+    return http_answer_text(exchange, 200, METRIC_TEXT_TYPE, &body, true, err);
 }

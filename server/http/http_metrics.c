@@ -7,21 +7,10 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/memory.h"
-
-/* Upper edges in microseconds, and how Prometheus writes them in seconds. */
-static const struct {
-    uint64_t limit_us;
-    const char *text;
-} buckets[] = {
-    { 500, "0.0005" },  { 1000, "0.001" },  { 2500, "0.0025" }, { 5000, "0.005" },
-    { 10000, "0.01" },  { 25000, "0.025" }, { 50000, "0.05" },  { 100000, "0.1" },
-    { 250000, "0.25" }, { 500000, "0.5" },  { 1000000, "1" },   { 2500000, "2.5" },
-    { 5000000, "5" },   { 10000000, "10" }, { 30000000, "30" },
-};
-
-#define BUCKET_COUNT (sizeof(buckets) / sizeof(buckets[0]))
+#include "common/codec/metric_text.h"
 
 struct request_counter {
     const char *route, *method;
@@ -31,8 +20,7 @@ struct request_counter {
 
 struct duration_counter {
     const char *route;
-    uint64_t count, sum_us;
-    uint64_t below[BUCKET_COUNT]; /* not cumulated */
+    struct metric_histogram histogram;
 };
 
 struct http_metrics {
@@ -105,18 +93,6 @@ static struct duration_counter *duration_counter(struct http_metrics *metrics, c
     return grown;
 }
 
-static void duration_add(struct duration_counter *counter, uint64_t duration_us)
-{
-    counter->count++;
-    counter->sum_us += duration_us;
-    for (size_t i = 0; i < BUCKET_COUNT; i++) {
-        if (duration_us <= buckets[i].limit_us) {
-            counter->below[i]++;
-            break;
-        }
-    }
-}
-
 void http_metrics_begin(struct http_metrics *metrics)
 {
     pthread_mutex_lock(&metrics->lock);
@@ -138,19 +114,14 @@ void http_metrics_end(struct http_metrics *metrics, const struct http_measure *m
         request->count++;
     duration = duration_counter(metrics, measure->route);
     if (duration != NULL)
-        duration_add(duration, measure->duration_ns / 1000);
+        metric_histogram_add(&duration->histogram, measure->duration_ns / 1000);
     pthread_mutex_unlock(&metrics->lock);
-}
-
-static void head(struct buf *out, const char *name, const char *kind, const char *help)
-{
-    buf_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
 }
 
 static void requests_write(const struct http_metrics *metrics, struct buf *out)
 {
-    head(out, "http_requests_total", "counter",
-         "Requests that ended, by route, method and status (0: the client went away).");
+    metric_head(out, "counter", "http_requests_total",
+                "Requests that ended, by route, method and status (0: the client went away).");
     for (size_t i = 0; i < metrics->request_count; i++) {
         const struct request_counter *at = &metrics->requests[i];
 
@@ -163,29 +134,14 @@ static void durations_write(const struct http_metrics *metrics, struct buf *out)
 {
     static const char name[] = "http_request_duration_seconds";
 
-    head(out, name, "histogram", "From the request line to the last byte of the answer.");
+    metric_head(out, "histogram", name, "From the request line to the last byte of the answer.");
     for (size_t i = 0; i < metrics->duration_count; i++) {
-        const struct duration_counter *at = &metrics->durations[i];
-        uint64_t below = 0;
+        cleanup(buf_release) struct buf label = buf_init(BUF_UNLIMITED);
 
-        for (size_t j = 0; j < BUCKET_COUNT; j++) {
-            below += at->below[j];
-            buf_format(out, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n", name, at->route,
-                       buckets[j].text, below);
-        }
-        buf_format(out, "%s_bucket{route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, at->route,
-                   at->count);
-        buf_format(out, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name, at->route,
-                   at->sum_us / 1000000, at->sum_us % 1000000);
-        buf_format(out, "%s_count{route=\"%s\"} %" PRIu64 "\n", name, at->route, at->count);
+        buf_add_text(&label, "route=");
+        metric_label(&label, metrics->durations[i].route);
+        metric_histogram_write(out, name, buf_text(&label), &metrics->durations[i].histogram);
     }
-}
-
-static void number_write(struct buf *out, const char *name, const char *kind, const char *help,
-                         uint64_t value)
-{
-    head(out, name, kind, help);
-    buf_format(out, "%s %" PRIu64 "\n", name, value);
 }
 
 void http_metrics_write(struct http_metrics *metrics, struct buf *out)
@@ -193,12 +149,12 @@ void http_metrics_write(struct http_metrics *metrics, struct buf *out)
     pthread_mutex_lock(&metrics->lock);
     requests_write(metrics, out);
     durations_write(metrics, out);
-    number_write(out, "http_requests_in_flight", "gauge", "Requests being served.",
-                 metrics->in_flight);
-    number_write(out, "http_received_bytes_total", "counter", "Bytes of request bodies.",
-                 metrics->received_bytes);
-    number_write(out, "http_sent_bytes_total", "counter",
-                 "Bytes of answers' bodies whose length was known at their start.",
-                 metrics->sent_bytes);
+    metric_number(out, "gauge", "http_requests_in_flight", "Requests being served.",
+                  metrics->in_flight);
+    metric_number(out, "counter", "http_received_bytes_total", "Bytes of request bodies.",
+                  metrics->received_bytes);
+    metric_number(out, "counter", "http_sent_bytes_total",
+                  "Bytes of answers' bodies whose length was known at their start.",
+                  metrics->sent_bytes);
     pthread_mutex_unlock(&metrics->lock);
 }
