@@ -68,5 +68,7 @@ int care_bring_then(struct care *care, const char *project, const char *app, con
  * an error is that it could not be asked. */
 int care_answer(struct care *care, const char *ask, const struct json_value *question,
                 struct json_writer *writer, struct error *err);
+struct scrub_progress;
+void care_scrub_progress(struct care *care, struct scrub_progress *out); /* any thread */
 /* For status: the member "scrub". */
 void care_status_json(struct care *care, struct json_writer *writer);

@@ -160,15 +160,21 @@ static void tell_time(struct json_writer *writer, const char *name, int64_t at_s
         json_text(writer, name, text);
 }
 
+void care_scrub_progress(struct care *care, struct scrub_progress *out)
+{
+    *out = (struct scrub_progress){ .state = SCRUB_WAITS };
+    if (care->scrubber != NULL)
+        scrubber_progress(care->scrubber, out);
+}
+
 void care_status_json(struct care *care, struct json_writer *writer)
 {
     static const char *const states[] = {
         [SCRUB_RUNS] = "running", [SCRUB_WAITS] = "waiting", [SCRUB_ELSEWHERE] = "elsewhere"
     };
-    struct scrub_progress progress = { .state = SCRUB_WAITS };
+    struct scrub_progress progress;
 
-    if (care->scrubber != NULL)
-        scrubber_progress(care->scrubber, &progress);
+    care_scrub_progress(care, &progress);
     json_begin_object(writer, "scrub");
     json_text(writer, "state", states[progress.state]);
     json_integer(writer, "passes", (int64_t)progress.passes);

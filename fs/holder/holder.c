@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/notify.h"
+#include "fs/control/scrape_address.h"
 #include "fs/holder/holder_private.h"
 #include "fs/holder/message.h"
 #include "fs/session/mount_table.h"
@@ -156,7 +157,7 @@ static int new_holder(struct holder **out_holder, struct holder_state *state, in
     holder_state_init(state);
     holder->state_fd = state_fd;
     holder->program = holder->signals = holder->coming_mount = -1;
-    holder->files.ca = holder->files.cache = -1;
+    holder->files.ca = holder->files.cache = holder->files.metrics = -1;
     *out_holder = holder;
     if (holder->state.seat_count == 0)
         holder_state_add_seat(&holder->state);
@@ -375,6 +376,8 @@ struct holder *holder_close(struct holder *holder)
         end_workers(holder);
     for (size_t i = 0; i < holder->seat_count; i++)
         seat_free(holder->seats[i]);
+    if (holder->files.metrics >= 0)
+        scrape_address_remove(holder->state.metrics);
     worker_files_release(&holder->files);
     const int open[] = { holder->state_fd, holder->program, holder->signals, holder->coming_mount };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)

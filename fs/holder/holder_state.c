@@ -32,6 +32,7 @@ void holder_state_release(struct holder_state *state)
     memory_free(state->store);
     memory_free(state->token_file);
     memory_free(state->ca_file);
+    memory_free(state->metrics);
     memory_free(state->cache);
     buf_release(&state->config);
     attach_state_release(&state->attach);
@@ -94,6 +95,7 @@ static void write_text(struct buf *text, const struct holder_state *state)
     json_bytes(&writer, "config", buf_span(&state->config));
     json_bytes_text(&writer, "token_file", state->token_file);
     json_bytes_text(&writer, "ca_file", state->ca_file);
+    json_bytes_text(&writer, "metrics", state->metrics);
     json_bytes_text(&writer, "cache", state->cache);
     json_integer(&writer, "deadline_ms", (int64_t)state->deadline_ms);
     json_bool(&writer, "noexec", state->noexec);
@@ -185,7 +187,7 @@ static int read_texts(const struct json_value *root, struct holder_state *state,
         { "program", &state->program }, { "mountpoint", &state->mountpoint },
         { "source", &state->source },   { "store", &state->store },
         { "cache", &state->cache },     { "token_file", &state->token_file },
-        { "ca_file", &state->ca_file },
+        { "ca_file", &state->ca_file }, { "metrics", &state->metrics },
     };
     int r = 0;
 

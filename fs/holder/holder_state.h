@@ -33,6 +33,7 @@ struct holder_state {
     struct buf config; /* what the workers are told, not read here */
     char *token_file;  /* read for each worker; NULL: none */
     char *ca_file;     /* or NULL */
+    char *metrics;     /* where workers answer for metrics; NULL: nowhere */
     char *cache;       /* the directory */
     uint64_t deadline_ms;
     bool noexec;

@@ -19,6 +19,7 @@
 #include "common/base/memory.h"
 #include "common/client/secret.h"
 #include "common/codec/json.h"
+#include "fs/control/scrape_address.h"
 #include "fs/holder/holder_state.h"
 #include "fs/holder/json_bytes.h"
 #include "fs/holder/message.h"
@@ -78,6 +79,25 @@ static void read_certificates(struct worker_files *files, const char *path)
     files->ca = fd;
 }
 
+/* A mount goes on without it; only one that begins fails, so that whoever asked for it learns why.
+ * After an upgrade, and with a mount that was kept, the former worker has ended by now. */
+static int open_metrics(struct worker_files *files, const struct holder_state *state,
+                        struct error *err)
+{
+    struct error why = { 0 };
+    int r;
+
+    if (state->metrics == NULL || files->metrics >= 0)
+        return 0;
+    r = scrape_address_listen(state->metrics, &files->metrics, &why);
+    if (r == 0)
+        return 0;
+    if (state->device == 0)
+        return error_set(err, r, "metrics: %.200s", why.text);
+    log_warning("metrics: %s", why.text);
+    return 0;
+}
+
 int worker_files_read(struct worker_files *files, const struct holder_state *state,
                       const struct worker_user *user, struct error *err)
 {
@@ -91,7 +111,7 @@ int worker_files_read(struct worker_files *files, const struct holder_state *sta
     if (files->cache >= 0)
         close(files->cache);
     files->cache = cache;
-    return 0;
+    return open_metrics(files, state, err);
 }
 
 void worker_files_release(struct worker_files *files)
@@ -101,7 +121,9 @@ void worker_files_release(struct worker_files *files)
         close(files->ca);
     if (files->cache >= 0)
         close(files->cache);
-    files->ca = files->cache = -1;
+    if (files->metrics >= 0)
+        close(files->metrics);
+    files->ca = files->cache = files->metrics = -1;
 }
 
 /* The members of the configuration; a member whose descriptor comes with it names its place. */
@@ -117,7 +139,8 @@ static void write_configuration(struct json_writer *writer, const struct worker_
                   { "ring", seat->descriptors.ring },
                   { "control", seat->descriptors.control },
                   { "cache", start->files->cache },
-                  { "ca", start->files->ca } };
+                  { "ca", start->files->ca },
+                  { "metrics", start->files->metrics } };
 
     json_begin_object(writer, NULL);
     json_bytes(writer, "config", buf_span(&state->config));

@@ -22,11 +22,13 @@ struct secret;
  */
 #define WORKER_WORD "--worker"
 
-/* What is read anew for each worker; what cannot be read any more stays as it was last. */
+/* What is read anew for each worker; what cannot be read any more stays as it was last. The socket
+ * for metrics stays through all of them: who asks while none lives is answered by the next. */
 struct worker_files {
     struct secret *token;
-    int ca;    /* a copy in memory; -1: none */
-    int cache; /* the directory */
+    int ca;      /* a copy in memory; -1: none */
+    int cache;   /* the directory */
+    int metrics; /* listens; -1: nowhere, or it could not */
 };
 
 int worker_files_read(struct worker_files *files, const struct holder_state *state,

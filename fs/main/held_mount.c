@@ -76,6 +76,8 @@ static int fill_state(struct holder_state *state, const struct mount_options *op
         r = set_text(&state->token_file, options->token_file, err);
     if (r == 0)
         r = set_text(&state->ca_file, options->ca_file, err);
+    if (r == 0)
+        r = set_text(&state->metrics, options->metrics, err);
     state->deadline_ms = options->deadline_ms;
     state->noexec = options->noexec;
     state->in_foreground = foreground;

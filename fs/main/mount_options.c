@@ -16,6 +16,7 @@
 #include "common/base/number.h"
 #include "common/model/version_ref.h"
 #include "common/net/url.h"
+#include "fs/control/scrape_address.h"
 
 #define DEADLINE_MS 30000
 #define DEADLINE_MAX_MS (24ull * 60 * 60 * 1000)
@@ -71,6 +72,13 @@ static int set_token_file(struct mount_options *options, const char *value, stru
 static int set_ca_file(struct mount_options *options, const char *value, struct error *err)
 {
     return set_path(&options->ca_file, value, err);
+}
+
+static int set_metrics(struct mount_options *options, const char *value, struct error *err)
+{
+    int r = scrape_address_check(value, err);
+
+    return r < 0 ? r : set_text(&options->metrics, value, err);
 }
 
 static int set_cache(struct mount_options *options, const char *value, struct error *err)
@@ -266,6 +274,8 @@ static const struct mount_option table[] = {
       set_xattr },
     { "insecure", NULL, "send the token over plain HTTP to any host", false, set_insecure },
     { "ca_file", "FILE", "trusted certificates instead of the system's", false, set_ca_file },
+    { "metrics", "ADDR", "answer GET /metrics there: [HOST:]PORT, or the path of a socket", false,
+      set_metrics },
     { "uid", "USER", "owner of everything", false, set_uid },
     { "gid", "GROUP", "group of everything", false, set_gid },
     { "umask", "OCTAL", "permission bits taken away", false, set_umask },
@@ -350,6 +360,7 @@ void mount_options_release(struct mount_options *options)
     memory_free(options->token_file);
     memory_free(options->cache);
     memory_free(options->ca_file);
+    memory_free(options->metrics);
     memory_free(options->only_project);
     memory_free(options->only_app);
     memory_free(options->attach_channel);

@@ -32,6 +32,7 @@ struct mount_options {
     char *token_file; /* or NULL */
     char *cache;
     char *ca_file;                 /* or NULL */
+    char *metrics;                 /* where it is asked for metrics (scrape_address.h), or NULL */
     char *only_project, *only_app; /* or NULL */
     uint64_t cache_size;           /* bytes; 0: no limit */
     uint64_t cache_free;           /* bytes, or */

@@ -29,6 +29,7 @@ static const struct {
     MEMBER(MEMBER_TEXT, token_file),
     MEMBER(MEMBER_TEXT, cache),
     MEMBER(MEMBER_TEXT, ca_file),
+    MEMBER(MEMBER_TEXT, metrics),
     MEMBER(MEMBER_TEXT, only_project),
     MEMBER(MEMBER_TEXT, only_app),
     MEMBER(MEMBER_NUMBER, cache_size),

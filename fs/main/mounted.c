@@ -25,9 +25,12 @@
 #include "fs/care/care.h"
 #include "fs/control/control.h"
 #include "fs/control/control_path.h"
+#include "fs/control/scrape.h"
+#include "fs/control/scrape_address.h"
 #include "fs/holder/json_bytes.h"
 #include "fs/holder/message.h"
 #include "fs/main/following.h"
+#include "fs/main/metrics.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/rooms.h"
 #include "fs/main/worker.h"
@@ -44,6 +47,9 @@ struct mounted {
     struct session *session;
     struct control_socket socket; /* of a mount without a holder */
     struct control *control;
+    struct metrics_source metrics;
+    struct scrape *scrape;
+    int scraped;                        /* of a mount without a holder: listens; else -1 */
     const struct worker_config *config; /* of a worker; else NULL */
     struct ring *ring;                  /* its connection's */
     struct http_watch holder;           /* what the holder says */
@@ -215,6 +221,36 @@ static void on_beat(void *context)
     http_timer_set(mounted->rooms.loop, &mounted->beat, now_ms + BEAT_MS);
 }
 
+/* Without the option nothing listens. */
+static int start_metrics(struct mounted *mounted, int listening, struct error *err)
+{
+    if (listening < 0)
+        return 0;
+    mounted->metrics = (struct metrics_source){ .rooms = &mounted->rooms,
+                                                .config = mounted->config,
+                                                .holder_gone = &mounted->holder_gone,
+                                                .started_ms = clock_monotonic_ms() };
+    return scrape_start(&mounted->scrape, listening, metrics_write, &mounted->metrics, err);
+}
+
+static int open_metrics(struct mounted *mounted, struct error *err)
+{
+    const char *address = mounted->options->metrics;
+    int r = address != NULL ? scrape_address_listen(address, &mounted->scraped, err) : 0;
+
+    return r < 0 ? error_prefix(err, r, "metrics") : start_metrics(mounted, mounted->scraped, err);
+}
+
+static void close_metrics(struct mounted *mounted)
+{
+    mounted->scrape = scrape_stop(mounted->scrape);
+    if (mounted->scraped < 0)
+        return;
+    scrape_address_remove(mounted->options->metrics);
+    close(mounted->scraped);
+    mounted->scraped = -1;
+}
+
 static int take_signals(struct mounted *mounted, struct error *err)
 {
     sigset_t set;
@@ -313,6 +349,8 @@ static int mount_it(struct mounted *mounted, struct error *err)
         r = start_loop(mounted, err);
     if (r == 0)
         r = care_start(mounted->rooms.care, err);
+    if (r == 0)
+        r = open_metrics(mounted, err);
     return r;
 }
 
@@ -326,7 +364,7 @@ int mounted_open_rooms(struct mounted **out_mounted, const struct mount_options 
     if (mounted == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     mounted->options = options;
-    mounted->signals.fd = mounted->socket.fd = -1;
+    mounted->signals.fd = mounted->socket.fd = mounted->scraped = -1;
     r = take_signals(mounted, err);
     if (r == 0)
         r = rooms_open(&mounted->rooms, options, given, out_place, err);
@@ -421,6 +459,8 @@ int mounted_serve(struct mounted *mounted, const struct worker_config *config,
         r = tell_serving(mounted, socket, err);
     if (r == 0)
         r = care_start(mounted->rooms.care, err);
+    if (r == 0)
+        r = start_metrics(mounted, config->metrics, err);
     return r;
 }
 
@@ -445,6 +485,7 @@ bool mounted_close(struct mounted *mounted)
 
     if (mounted == NULL)
         return true;
+    close_metrics(mounted);
     control_stop(mounted->control);
     control_socket_close(&mounted->socket);
     stop_loop(mounted);

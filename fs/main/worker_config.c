@@ -25,11 +25,9 @@ static int take_descriptors(struct worker_config *config, const struct json_valu
     const struct {
         const char *name;
         int *at;
-    } places[] = { { "fuse", &config->fuse },
-                   { "ring", &config->ring },
-                   { "control", &config->control },
-                   { "cache", &config->cache },
-                   { "ca", &config->ca } };
+    } places[] = { { "fuse", &config->fuse },       { "ring", &config->ring },
+                   { "control", &config->control }, { "cache", &config->cache },
+                   { "ca", &config->ca },           { "metrics", &config->metrics } };
     const struct json_value *at = NULL;
     size_t index = 0;
 
@@ -180,7 +178,13 @@ int worker_config_receive(struct worker_config *config, int socket, struct error
     int descriptors[MESSAGE_DESCRIPTORS_MAX], r;
 
     *config = (struct worker_config){
-        .init = buf_init(CONFIG_MAX), .fuse = -1, .ring = -1, .control = -1, .cache = -1, .ca = -1
+        .init = buf_init(CONFIG_MAX),
+        .fuse = -1,
+        .ring = -1,
+        .control = -1,
+        .cache = -1,
+        .ca = -1,
+        .metrics = -1,
     };
     r = message_receive(socket, &text, descriptors, err);
     if (r == 0)
@@ -196,7 +200,8 @@ int worker_config_receive(struct worker_config *config, int socket, struct error
 
 void worker_config_release(struct worker_config *config)
 {
-    const int given[] = { config->fuse, config->ring, config->control, config->cache, config->ca };
+    const int given[] = { config->fuse,  config->ring, config->control,
+                          config->cache, config->ca,   config->metrics };
 
     mount_options_release(&config->options);
     config->token = secret_free(config->token);

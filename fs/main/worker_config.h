@@ -34,8 +34,8 @@ struct worker_config {
     bool has_tree;                      /* it is known */
     bool is_new;                        /* nobody has been answered on this connection */
     bool follows;                       /* it looks after the channel */
-    uint64_t refuse_ms;                 /* not 0: it only stands in, for so long */
-    int fuse, ring, control, cache, ca; /* -1: not given */
+    uint64_t refuse_ms;                          /* not 0: it only stands in, for so long */
+    int fuse, ring, control, cache, ca, metrics; /* -1: not given */
 };
 
 /* Waits for it. To be released, also after a failure. */

@@ -184,6 +184,7 @@ static void tell_statfs(void *context, struct session_request *request)
     struct ops *ops = context;
     struct session_statfs sums = { .bytes = 0 };
 
+    question_count(ops, QUESTION_STATFS);
     tree_set_walk(ops->options.trees, add_up, &sums);
     if (file_free_space(ops->options.cache_path, &sums.bytes_free, NULL) == 0)
         sums.bytes += sums.bytes_free;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/codec/metric_text.h"
 #include "fs/session/session.h"
 
 struct api_client;
@@ -73,6 +74,19 @@ int ops_number(void *context, const char *project, const char *app, const struct
                uint64_t *out_node);
 int ops_slot(void *context, const char *project, const char *app, const char *version,
              const struct digest *tree, uint32_t *out_slot, struct error *err);
+
+/* For metrics; any thread. Names of requests are constants. */
+#define OPS_REQUEST_KINDS 8
+struct ops_counts {
+    struct {
+        const char *name;
+        uint64_t count;
+    } requests[OPS_REQUEST_KINDS]; /* that the kernel has made */
+    uint64_t waiting;              /* questions that wait for something */
+    uint64_t versions_open, versions_shown;
+    struct metric_histogram waits; /* of reads that had to wait, until they were answered */
+};
+void ops_count(struct ops *ops, struct ops_counts *out);
 
 /* JSON, for the control socket; any thread but the loop's. status: the members of the object, which
  * the caller begins and ends (he adds mountpoint, server, worker). */

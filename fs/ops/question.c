@@ -176,6 +176,20 @@ int question_recent_failure(struct ops *ops, uint64_t node)
     return result;
 }
 
+void question_count(struct ops *ops, enum question_kind kind)
+{
+    atomic_fetch_add_explicit(&ops->requests[kind], 1, memory_order_relaxed);
+}
+
+void question_note_wait(struct question *question)
+{
+    struct ops *ops = question->ops;
+
+    pthread_mutex_lock(&ops->lock);
+    metric_histogram_add(&ops->waits, (clock_monotonic_ms() - question->asked_ms) * 1000);
+    pthread_mutex_unlock(&ops->lock);
+}
+
 /* Answers, without ending it: whoever it waits for still comes back to it. */
 static void look_at(struct question *question, uint64_t now_ms)
 {
@@ -189,6 +203,8 @@ static void look_at(struct question *question, uint64_t now_ms)
         note_fault(question, why, now_ms);
         if (question->kind == QUESTION_READ)
             question_remember_failure(question->ops, question->node, late.code);
+        if (question->kind == QUESTION_READ)
+            question_note_wait(question);
         session_reply_error(question_take(question), EIO);
     } else if (question->settle != NULL && now_ms >= question->patience_ms) {
         question->settle(question);
@@ -288,6 +304,7 @@ static void go_on(struct question *question)
     case QUESTION_ATTRIBUTES:
     case QUESTION_LINK:
     case QUESTION_DIRECTORY:
+    case QUESTION_STATFS:
         question_inside(question);
         break;
     }
@@ -330,6 +347,7 @@ void question_begin(struct question *question)
 {
     struct error err = { 0 };
 
+    question_count(question->ops, question->kind);
     if (ids_find(question->ops->options.ids, question->node, &question->place, &err) < 0) {
         question_fail_code(question, -ESTALE);
         return;

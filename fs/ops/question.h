@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ enum question_kind {
     QUESTION_DIRECTORY,
     QUESTION_XATTR_GET,
     QUESTION_XATTR_LIST,
+    QUESTION_STATFS, /* only counted: it is answered at once */
 };
 
 #define QUESTION_FAILED_READS 16
@@ -42,9 +44,10 @@ struct ops {
     struct ops_options options;
     struct faults *faults;
     struct buffers *buffers;
-    struct siblings *siblings; /* NULL: each file is asked for alone */
-    uint64_t started_ns;       /* the time of directories whose list has not come yet */
-    pthread_mutex_t lock;      /* of what follows */
+    struct siblings *siblings;                    /* NULL: each file is asked for alone */
+    _Atomic uint64_t requests[OPS_REQUEST_KINDS]; /* by kind */
+    uint64_t started_ns;  /* the time of directories whose list has not come yet */
+    pthread_mutex_t lock; /* of what follows */
     struct question *parked;
     bool watching; /* the timer is set, or about to be */
     bool ended;
@@ -55,6 +58,7 @@ struct ops {
         int result;
     } failed[QUESTION_FAILED_READS];
     size_t failed_next;
+    struct metric_histogram waits; /* of reads */
     uint64_t slow_until_ms;   /* nobody waits for fresher lists before that */
     uint64_t silent_until_ms; /* ... nor for a first one, where something is known without it */
 };
@@ -94,6 +98,11 @@ void question_begin(struct question *question);
 
 /* A parked copy, the original is empty; NULL: out of memory, and answered so. */
 struct question *question_park(struct question *question);
+
+/* The kernel has asked. */
+void question_count(struct ops *ops, enum question_kind kind);
+/* A read that waited is answered now. */
+void question_note_wait(struct question *question);
 
 /* The end of every question: gives back what it holds; frees a parked one. */
 void question_end(struct question *question);

@@ -37,6 +37,8 @@ static void bytes_came(void *context, int result, const struct error *err)
     struct question *question = context;
     struct error unknown = { result, "the read failed" };
 
+    if (question->request != NULL)
+        question_note_wait(question);
     if (result < 0 && question->request != NULL)
         fail_read(question, err != NULL ? err : &unknown);
     else

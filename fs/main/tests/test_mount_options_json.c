@@ -21,7 +21,7 @@ static void they_come_back_whole(void **state)
                                          "cache_size=5M,cache_free=7%,deadline=3s,strict_auth,"
                                          "xattr=on,insecure,noexec,uid=1,gid=2,umask=027,"
                                          "ca_file=/c,prefetch=all,scrub_rate=1M,"
-                                         "scrub_every=2h,offline",
+                                         "scrub_every=2h,offline,metrics=:9100",
                                          NULL),
                      0);
     assert_int_equal(mount_options_attach(&sent, "p/a@beta", true, NULL), 0);
@@ -46,6 +46,7 @@ static void they_come_back_whole(void **state)
     assert_int_equal(got.prefetch, PREFETCH_ALL);
     assert_int_equal(got.scrub_rate, sent.scrub_rate);
     assert_int_equal(got.scrub_every_ms, 7200000);
+    assert_string_equal(got.metrics, ":9100");
     assert_true(got.offline && got.strict_auth && got.xattr && got.insecure && got.noexec);
     assert_int_equal(got.uid, 1);
     assert_int_equal(got.gid, 2);
