@@ -37,16 +37,26 @@ static const char *text(const struct json_value *object, const char *name)
     return value;
 }
 
+static void begin_line(const char *label)
+{
+    printf("  %-9s ", label);
+}
+
+/* "12.3 MiB", or "5 B of 12.3 MiB". */
 static void print_version(const struct json_value *version)
 {
     char cached[NUMBER_SIZE_TEXT], all[NUMBER_SIZE_TEXT];
-    bool pinned = false;
+    const char *state = text(version, "state");
+    bool pinned = false, whole = strcmp(state, "complete") == 0;
 
     number_format_size((uint64_t)integer(version, "cached_bytes"), cached);
     number_format_size((uint64_t)integer(version, "bytes"), all);
     json_member_bool(version, "pinned", &pinned, NULL);
-    printf("  %s/%s/%s  %s, %s of %s%s\n", text(version, "project"), text(version, "app"),
-           text(version, "version"), text(version, "state"), cached, all, pinned ? ", pinned" : "");
+    printf("    %-8s  %s/%s/%s  %s%s%s%s\n", state, text(version, "project"), text(version, "app"),
+           text(version, "version"), whole ? "" : cached, whole ? "" : " of ", all,
+           pinned ? ", pinned" : "");
+    if (text(version, "last_error")[0] != '\0')
+        printf("              failed last: %s\n", text(version, "last_error"));
 }
 
 static const char *server_state(const struct json_value *mount)
@@ -70,6 +80,7 @@ static void print_worker(const struct json_value *mount)
     const struct json_value *holder = json_member(mount, "holder");
     int64_t restarts = integer(worker, "restarts");
 
+    begin_line("process");
     if (json_is_null(holder)) {
         printf("pid %lld\n", (long long)integer(worker, "pid"));
         return;
@@ -91,28 +102,63 @@ static void print_worker(const struct json_value *mount)
     printf("\n");
 }
 
-/* What is wrong is said, what is right is not. */
-static void print_care(const struct json_value *mount)
+static void print_cache(const struct json_value *mount)
 {
     const struct json_value *cache = json_member(mount, "cache");
-    const struct json_value *scrub = json_member(mount, "scrub");
+    char kept[NUMBER_SIZE_TEXT], limit[NUMBER_SIZE_TEXT], fetched[NUMBER_SIZE_TEXT],
+        hit[NUMBER_SIZE_TEXT];
     bool degraded = false;
 
+    number_format_size((uint64_t)integer(cache, "bytes"), kept);
+    number_format_size((uint64_t)integer(cache, "limit"), limit);
+    number_format_size((uint64_t)integer(mount, "fetched_bytes"), fetched);
+    number_format_size((uint64_t)integer(mount, "hit_bytes"), hit);
     json_member_bool(cache, "degraded", &degraded, NULL);
-    if (degraded)
-        printf("  the cache keeps nothing at the moment: %s\n", text(cache, "last_error"));
-    if (integer(cache, "damaged") > 0)
-        printf("  damaged in the cache: %lld; set aside: %lld\n",
-               (long long)integer(cache, "damaged"), (long long)integer(cache, "quarantined"));
-    if (strcmp(text(scrub, "state"), "elsewhere") == 0)
-        printf("  scrub by another mount of this cache\n");
-    else
-        printf("  scrub %s, %lld%%, %lld objects, %lld wrong\n", text(scrub, "state"),
-               (long long)integer(scrub, "percent"), (long long)integer(scrub, "objects"),
-               (long long)integer(scrub, "wrong"));
+    begin_line("cache");
+    printf("%s%s%s, %lld files\n", kept, integer(cache, "limit") > 0 ? " of " : "",
+           integer(cache, "limit") > 0 ? limit : "", (long long)integer(cache, "files"));
+    begin_line("read");
+    printf("%s from the cache, %s from the server in %lld requests\n", hit, fetched,
+           (long long)integer(mount, "requests"));
+    if (degraded) {
+        begin_line("PROBLEM");
+        printf("the cache keeps nothing at the moment: %s\n", text(cache, "last_error"));
+    }
 }
 
-/* "  p/a@live is 1.2, since 2026-01-01T00:00:00Z instead of 1.1", and what is amiss. */
+/* What is wrong is said, what is right is not. */
+static void print_damage(const struct json_value *mount)
+{
+    const struct json_value *cache = json_member(mount, "cache");
+
+    if (integer(mount, "integrity_failures") == 0)
+        return;
+    begin_line("WRONG");
+    printf("%lld times bytes were not what their digest says; damaged in the cache: %lld; "
+           "set aside: %lld\n",
+           (long long)integer(mount, "integrity_failures"), (long long)integer(cache, "damaged"),
+           (long long)integer(cache, "quarantined"));
+}
+
+static void print_scrub(const struct json_value *mount)
+{
+    const struct json_value *scrub = json_member(mount, "scrub");
+    const char *ended = text(scrub, "ended_at");
+
+    begin_line("scrub");
+    if (strcmp(text(scrub, "state"), "elsewhere") == 0) {
+        printf("by another mount of this cache\n");
+        return;
+    }
+    printf("%s, %lld%%, %lld objects, %lld wrong", text(scrub, "state"),
+           (long long)integer(scrub, "percent"), (long long)integer(scrub, "objects"),
+           (long long)integer(scrub, "wrong"));
+    if (ended[0] != '\0')
+        printf("; last round ended %s", ended);
+    printf("\n");
+}
+
+/* "p/a@live is 1.2, since 2026-01-01T00:00:00Z instead of 1.1", and what is amiss. */
 static void print_attached(const struct json_value *mount, const struct json_value *attached)
 {
     const struct json_value *exec = json_member(attached, "exec");
@@ -120,46 +166,57 @@ static void print_attached(const struct json_value *mount, const struct json_val
     const struct json_value *own = json_member(mount, "attached");
     const char *channel = text(attached, "channel");
 
-    printf("  %s/%s%s%s is %s", text(attached, "project"), text(attached, "app"),
+    begin_line("shows");
+    printf("%s/%s%s%s is %s", text(attached, "project"), text(attached, "app"),
            channel[0] != '\0' ? "@" : "", channel,
            text(attached, "version")[0] != '\0' ? text(attached, "version") : "taken away");
     if (integer(attached, "switches") > 0)
         printf(", since %s instead of %s", text(attached, "switched_at"),
                text(attached, "previous"));
     printf("\n");
-    if (text(own, "coming")[0] != '\0')
-        printf("  %s comes\n", text(own, "coming"));
-    if (text(own, "error")[0] != '\0')
-        printf("  it is not followed at the moment: %s\n", text(own, "error"));
+    if (text(own, "coming")[0] != '\0') {
+        begin_line("coming");
+        printf("%s\n", text(own, "coming"));
+    }
+    if (text(own, "error")[0] != '\0') {
+        begin_line("PROBLEM");
+        printf("it is not followed at the moment: %s\n", text(own, "error"));
+    }
     while ((at = json_next(in_use, at)) != NULL) {
         const char *version = "";
         json_get_text(at, "in_use", &version, NULL);
-        printf("  %s is still in use\n", version);
+        begin_line("former");
+        printf("%s is still in use\n", version);
     }
-    if (text(exec, "failure")[0] != '\0')
-        printf("  the command for %s failed: %s\n", text(exec, "version"), text(exec, "failure"));
+    if (text(exec, "failure")[0] != '\0') {
+        begin_line("failed");
+        printf("the command for %s: %s\n", text(exec, "version"), text(exec, "failure"));
+    }
 }
 
 /* For people. holder: what it says, or NULL. */
 static void print_mount(const struct json_value *mount, const struct json_value *holder)
 {
-    const struct json_value *cache = json_member(mount, "cache"), *at = NULL;
-    const struct json_value *versions = json_member(mount, "versions");
-    char kept[NUMBER_SIZE_TEXT], limit[NUMBER_SIZE_TEXT], fetched[NUMBER_SIZE_TEXT];
+    const struct json_value *versions = json_member(mount, "versions"), *at = NULL;
 
-    number_format_size((uint64_t)integer(cache, "bytes"), kept);
-    number_format_size((uint64_t)integer(cache, "limit"), limit);
-    number_format_size((uint64_t)integer(mount, "fetched_bytes"), fetched);
-    printf("%s  %s, %s, ", text(mount, "mountpoint"), text(mount, "server"), server_state(mount));
+    printf("%s\n", text(mount, "mountpoint"));
+    begin_line("server");
+    printf("%s, %s\n", text(mount, "server"), server_state(mount));
     print_worker(mount);
     if (!json_is_null(json_member(holder, "attached")))
         print_attached(mount, json_member(holder, "attached"));
-    printf("  cache %s of %s; fetched %s in %lld requests; %lld integrity failures\n", kept, limit,
-           fetched, (long long)integer(mount, "requests"),
-           (long long)integer(mount, "integrity_failures"));
-    print_care(mount);
-    if (text(mount, "last_error")[0] != '\0')
-        printf("  last error: %s\n", text(mount, "last_error"));
+    if (json_is_object(json_member(mount, "cache"))) { /* there is a worker, and it tells */
+        print_cache(mount);
+        print_damage(mount);
+        print_scrub(mount);
+    }
+    if (text(mount, "last_error")[0] != '\0') {
+        begin_line("failed");
+        printf("last: %s\n", text(mount, "last_error"));
+    }
+    if (json_next(versions, NULL) == NULL)
+        return;
+    printf("  versions\n");
     while ((at = json_next(versions, at)) != NULL)
         print_version(at);
 }

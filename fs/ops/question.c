@@ -11,7 +11,6 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
-#include "common/base/log.h"
 #include "common/base/memory.h"
 #include "fs/ops/faults.h"
 #include "fs/ops/task.h"
@@ -22,8 +21,6 @@
 #define RETRY_MS 500 /* between tries at a server that is away */
 #define GRACE_MS 500 /* what is below has the same deadline, and better words for it */
 #define FAILURE_MS 1000
-#define WHERE_SIZE 192
-#define WHERE_PATH_SIZE 100 /* of the end of a path */
 
 struct session_request *question_take(struct question *question)
 {
@@ -46,6 +43,7 @@ static void unlink_parked(struct question *question)
 
 void question_end(struct question *question)
 {
+    question_note_answer(question->ops);
     buffers_give(question->ops->buffers, question->buffer, question->buffer_size);
     tree_mount_unref(question->mount);
     question->mount = NULL;
@@ -69,43 +67,9 @@ void question_fail_code(struct question *question, int code)
     question_end(question);
 }
 
-/* P/A/V/PATH of what is asked for; "" when it is in no version. */
-static void tell_where(const struct question *question, char out[WHERE_SIZE])
-{
-    const struct ids_place *place = &question->place;
-    uint8_t room[PATH_MAX_SIZE];
-    struct span path = span_text("");
-    size_t cut;
-
-    out[0] = '\0';
-    if (place->version == NULL)
-        return;
-    if (question->mount != NULL) {
-        const struct tree *tree = &tree_mount_view(question->mount)->tree;
-
-        if (place->index < tree->header.record_count)
-            path = tree_path(tree, (uint32_t)place->index, room);
-    }
-    cut = path.size > WHERE_PATH_SIZE ? path.size - WHERE_PATH_SIZE : 0;
-    (void)snprintf(out, WHERE_SIZE, "%s/%s/%s%s%s%.*s", place->project, place->app, place->version,
-                   path.size > 0 ? "/" : "", cut > 0 ? "..." : "", (int)(path.size - cut),
-                   (const char *)path.bytes + cut);
-}
-
-/* A server that is away is the same for all; bytes that are wrong are a file's. */
-static void note_fault(struct question *question, const struct error *err, uint64_t now_ms)
-{
-    char where[WHERE_SIZE] = "";
-
-    if (err->code == -EBADMSG)
-        tell_where(question, where);
-    if (faults_note(question->ops->faults, err, where, now_ms))
-        log_warning("%s%s%s", where, where[0] != '\0' ? ": " : "", err->text);
-}
-
 void question_fail(struct question *question, const struct error *err)
 {
-    note_fault(question, err, clock_monotonic_ms());
+    question_note_failure(question, err);
     question_fail_code(question, err->code);
 }
 
@@ -199,8 +163,7 @@ static void look_at(struct question *question, uint64_t now_ms)
         return;
     if (question->deadline_ms != UINT64_MAX && now_ms >= question->deadline_ms + GRACE_MS) {
         const struct error *why = question->err.code < 0 ? &question->err : &late;
-
-        note_fault(question, why, now_ms);
+        question_note_failure(question, why);
         if (question->kind == QUESTION_READ)
             question_remember_failure(question->ops, question->node, late.code);
         if (question->kind == QUESTION_READ)

@@ -101,6 +101,12 @@ struct question *question_park(struct question *question);
 
 /* The kernel has asked. */
 void question_count(struct ops *ops, enum question_kind kind);
+/* Notes why it fails, and logs that when it is news. fault_notes.c, as the next two. */
+void question_note_failure(const struct question *question, const struct error *err);
+/* Says so when a server that was away answers again. Cheap. */
+void question_note_answer(struct ops *ops);
+/* Bytes of the question's version came: what failed of it before is over. */
+void question_note_bytes(const struct question *question);
 /* A read that waited is answered now. */
 void question_note_wait(struct question *question);
 

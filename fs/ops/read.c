@@ -39,6 +39,8 @@ static void bytes_came(void *context, int result, const struct error *err)
 
     if (question->request != NULL)
         question_note_wait(question);
+    if (result == 0)
+        question_note_bytes(question);
     if (result < 0 && question->request != NULL)
         fail_read(question, err != NULL ? err : &unknown);
     else

@@ -26,6 +26,18 @@ struct telling {
 static struct version_state state_of_closed(struct ops *ops,
                                             const struct tree_set_version *version);
 
+/* Of a version that has one since bytes of it came last. */
+static void tell_last_error(struct ops *ops, const char *project, const char *app,
+                            const char *version, struct json_writer *writer)
+{
+    char name[FAULTS_NAME_SIZE], text[FAULTS_TEXT_SIZE];
+
+    fault_name(name, project, app, version);
+    faults_of(ops->faults, name, text);
+    if (text[0] != '\0')
+        json_text(writer, "last_error", text);
+}
+
 static int tell_version(void *context, const struct tree_set_version *version)
 {
     struct telling *telling = context;
@@ -48,6 +60,7 @@ static int tell_version(void *context, const struct tree_set_version *version)
     json_integer(writer, "cached_bytes", (int64_t)state.cached_bytes);
     json_integer(writer, "bytes", (int64_t)version->bytes);
     json_bool(writer, "pinned", pinned);
+    tell_last_error(telling->ops, version->project, version->app, version->version, writer);
     json_end(writer);
     return 0;
 }
@@ -104,7 +117,7 @@ static void tell_engine(struct ops *ops, struct json_writer *writer)
 {
     struct blob_fetch_stats stats;
     struct blob_cache_stats cache;
-    char last[ERROR_TEXT_SIZE];
+    char last[FAULTS_TEXT_SIZE];
 
     blob_fetch_stats(ops->options.engine, &stats);
     blob_cache_stats(ops->options.cache, &cache);
@@ -321,6 +334,8 @@ int ops_node_json(struct ops *ops, uint64_t node, struct json_writer *writer, st
     r = open_place(ops, &place, &mount, err);
     if (r == 0)
         r = tell_inside(ops, &place, mount, writer, err);
+    if (r == 0)
+        tell_last_error(ops, place.project, place.app, place.version, writer);
     tree_mount_unref(mount);
     return r;
 }

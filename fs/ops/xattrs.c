@@ -92,9 +92,11 @@ static int write_state(struct question *question, const struct tree_node *node, 
 static int write_last_error(struct question *question, const struct tree_node *node,
                             struct buf *out)
 {
-    char text[ERROR_TEXT_SIZE];
+    const struct ids_place *place = &question->place;
+    char name[FAULTS_NAME_SIZE], text[FAULTS_TEXT_SIZE];
 
-    faults_last(question->ops->faults, text);
+    fault_name(name, place->project, place->app, place->version);
+    faults_of(question->ops->faults, name, text);
     buf_add_text(out, text);
     return 0;
 }

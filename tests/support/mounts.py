@@ -73,6 +73,11 @@ class Mount:
         return run([program("kkartifact-fs"), "status", self.path, "--json"],
                    env=clean_environment(self.home), within=ANSWER_WITHIN_S).expect(0).json()
 
+    def log(self):
+        """What the daemon has logged so far."""
+        [log] = pathlib.Path("/run/kkartifact").glob(f"*-{self.daemon[0]}.log")
+        return log.read_text(encoding="utf-8")
+
     def kill(self):
         """Nobody is left: a dead mount. The holder first, since it follows its worker."""
         status = self.status()
