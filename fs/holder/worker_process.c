@@ -92,7 +92,7 @@ static int open_metrics(struct worker_files *files, const struct holder_state *s
     r = scrape_address_listen(state->metrics, &files->metrics, &why);
     if (r == 0)
         return 0;
-    if (state->device == 0)
+    if (state->store == NULL) /* no worker has served yet */
         return error_set(err, r, "metrics: %.200s", why.text);
     log_warning("metrics: %s", why.text);
     return 0;
