@@ -63,7 +63,8 @@ struct http_request {
     CURL *easy;
     struct curl_slist *lines;      /* request headers */
     struct http_request_spec spec; /* texts are not valid after the start */
-    struct http_timer timer;       /* total_ms */
+    struct http_timer timer;       /* first_ms, then total_ms */
+    uint64_t total_due_ms;         /* 0: none */
     struct http_header_list headers;
     bool headers_given;
     int stopped; /* what a callback of the spec's returned, or a limit */

@@ -133,6 +133,11 @@ static int give_headers(struct http_request *request)
     int r;
 
     request->headers_given = true;
+    if (request->spec.first_ms > 0) {
+        http_timer_clear(request->loop, &request->timer);
+        if (request->total_due_ms > 0)
+            http_timer_set(request->loop, &request->timer, request->total_due_ms);
+    }
     if (request->spec.on_headers == NULL)
         return 0;
     r = http_header_list_view(&request->headers, &view, &request->stopped_err);
@@ -190,7 +195,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     return total;
 }
 
-/* The total_ms timer. */
+/* first_ms or total_ms */
 static void time_out(void *context)
 {
     struct http_request *request = context;
@@ -275,6 +280,28 @@ void http_request_finish(struct http_request *request, CURLcode code)
         request_free(request);
 }
 
+bool http_request_is_sent(const struct http_request *request)
+{
+    curl_off_t begun_us = 0;
+
+    curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
+    return begun_us > 0;
+}
+
+static int set_timer(struct http_request *request, struct error *err)
+{
+    const struct http_request_spec *spec = &request->spec;
+    uint64_t now_ms = clock_monotonic_ms(), due_ms;
+
+    request->total_due_ms = spec->total_ms > 0 ? now_ms + spec->total_ms : 0;
+    due_ms = request->total_due_ms;
+    if (spec->first_ms > 0 && (due_ms == 0 || now_ms + spec->first_ms < due_ms))
+        due_ms = now_ms + spec->first_ms;
+    if (due_ms > 0 && http_timer_set(request->loop, &request->timer, due_ms) < 0)
+        return error_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
 int http_request_start(struct http_loop *loop, const struct http_request_spec *spec,
                        struct http_request **out_request, struct error *err)
 {
@@ -293,9 +320,8 @@ int http_request_start(struct http_loop *loop, const struct http_request_spec *s
         return error_set(err, -ENOMEM, "out of memory");
     }
     r = http_setup(request, spec, err);
-    if (r == 0 && spec->total_ms > 0 &&
-        http_timer_set(loop, &request->timer, clock_monotonic_ms() + spec->total_ms) < 0)
-        r = error_set(err, -ENOMEM, "out of memory");
+    if (r == 0)
+        r = set_timer(request, err);
     if (r < 0) {
         http_timer_clear(loop, &request->timer);
         request_free(request);

@@ -28,7 +28,7 @@ struct http_request;
  *
  * What on_done gets (result 0 means a whole answer of any status):
  *   -EAGAIN     not reached: name, connection refused, reset before an answer
- *   -ETIMEDOUT  connect_ms, total_ms or the stall limit passed
+ *   -ETIMEDOUT  connect_ms, first_ms, total_ms or the stall limit passed
  *   -EIO        broken off in the middle: short body, reset, not HTTP
  *   -EACCES     the TLS certificate is not trusted, or not for that host
  *   -EFBIG      body or headers larger than allowed
@@ -106,6 +106,7 @@ struct http_request_spec {
     uint64_t connect_ms; /* a name to be resolved included. 0: 10,000 */
     /* 0: no limit; counts from the start, waiting for a connection included */
     uint64_t total_ms;
+    uint64_t first_ms;     /* until the answer's headers are there. 0: no limit of its own */
     uint32_t stall_bytes;  /* fewer a second during stall_s seconds is a stall. 0: 1 */
     uint32_t stall_s;      /* 0: 30 */
     uint64_t body_maximum; /* of the answer. 0: no limit */
@@ -129,6 +130,9 @@ int http_request_start(struct http_loop *loop, const struct http_request_spec *s
 void http_request_cancel(struct http_request *request);
 /* Bytes of the body that were given to the network so far. */
 uint64_t http_request_sent(const struct http_request *request);
+
+/* Whether a connection has taken it: else it waits for one, or for a server to be reached. */
+bool http_request_is_sent(const struct http_request *request);
 
 /* Lets a request go on whose on_body said HTTP_PAUSE. Not from inside its own on_body. */
 void http_request_resume(struct http_request *request);

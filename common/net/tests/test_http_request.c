@@ -343,6 +343,35 @@ static void deadlines_hold(void **state)
     buf_release(&seen.body);
 }
 
+/* For the headers, and for all: the first is over when they are there. */
+static void an_answer_has_to_begin_in_time(void **state)
+{
+    struct world *world = *state;
+    struct seen seen = { 0 };
+    struct http_request_spec spec = spec_for(&seen, at(world, "/hang"));
+    struct http_request *request = NULL;
+
+    spec.first_ms = 100;
+    spec.total_ms = 600000;
+    assert_int_equal(http_request_start(world->loop, &spec, &request, NULL), 0);
+    assert_false(http_request_is_sent(request));
+    run(world->loop, &seen);
+    assert_int_equal(seen.result.code, -ETIMEDOUT);
+    assert_int_equal(seen.header_calls, 0);
+    memset(&seen, 0, sizeof(seen));
+    spec = spec_for(&seen, at(world, "/stall"));
+    spec.first_ms = 600;
+    spec.total_ms = 1200;
+    assert_int_equal(http_request_start(world->loop, &spec, &request, NULL), 0);
+    while (seen.header_calls == 0)
+        assert_int_equal(http_loop_run_once(world->loop, 100, NULL), 0);
+    assert_true(http_request_is_sent(request));
+    run(world->loop, &seen);
+    assert_int_equal(seen.result.code, -ETIMEDOUT);
+    assert_int_equal(seen.status, 200);
+    buf_release(&seen.body);
+}
+
 static void limits_hold(void **state)
 {
     struct world *world = *state;
@@ -694,6 +723,7 @@ int main(void)
         CASE(broken_answers_are_errors),
         CASE(nobody_there_is_eagain),
         CASE(deadlines_hold),
+        CASE(an_answer_has_to_begin_in_time),
         CASE(limits_hold),
         CASE(a_paused_body_goes_on),
         CASE(cancel_is_at_once),
