@@ -10,6 +10,7 @@
 #include "common/client/api_private.h"
 
 #define STALL_MIN_S 1
+#define STALL_BYTES 256  /* a second: less is as good as nothing */
 #define STRANGER_TRIES 5 /* of a server that has never answered */
 #define JSON_TYPE "application/json"
 
@@ -24,12 +25,14 @@ struct api_call {
     struct http_timer timer;
     struct buf body;
     size_t server;
-    uint32_t tries; /* so far */
+    uint64_t tried;  /* servers, in this round */
+    uint32_t rounds; /* over, so far */
     int status;
     struct http_headers answer_headers;
     uint64_t retry_after_ms;
     uint64_t sent, received;
     bool gave_bytes, is_cancelled;
+    bool is_strange; /* the answer came from another store */
 };
 
 static void call_free(struct api_call *call)
@@ -66,6 +69,7 @@ static void call_end(struct api_call *call, int code, const struct error *err)
     answer.body = buf_span(&call->body);
     answer.sent = call->sent;
     answer.received = call->received;
+    answer.server = call->server;
     if (err != NULL)
         answer.err = *err;
     if (code != 0 && call->status > 0 && !is_success(call->status)) {
@@ -92,15 +96,17 @@ static int on_headers(void *context, int status, const struct http_headers *head
                       struct error *err)
 {
     struct api_call *call = context;
-    const char *store = http_headers_get(headers, "X-Kkartifact-Store");
+    int r;
 
     call->status = status;
     call->answer_headers = *headers;
     call->retry_after_ms =
         retry_after_parse(http_headers_get(headers, "Retry-After"), clock_now_s());
-    if (store != NULL && strlen(store) < API_STORE_SIZE)
-        memcpy(call->client->store, store, strlen(store) + 1);
-    return 0;
+    if (call->spec.outside)
+        return 0;
+    r = api_client_check_store(call->client, call->server, headers, err);
+    call->is_strange = r < 0;
+    return r;
 }
 
 static int on_body(void *context, struct span bytes, struct error *err)
@@ -149,32 +155,50 @@ static uint64_t left_ms(const struct api_call *call)
     return deadline_ms > now_ms ? deadline_ms - now_ms : 0;
 }
 
-/* True when another try was arranged. */
+static bool try_after(struct api_call *call, uint64_t wait_ms)
+{
+    if (call->gave_bytes)
+        call->spec.on_restart(call->spec.context);
+    call->gave_bytes = false;
+    if (http_timer_set(call->client->loop, &call->timer, clock_monotonic_ms() + wait_ms) < 0)
+        return false;
+    /* Cancelled while it waits: what this try answered is gone with its request. */
+    call->status = 0;
+    buf_clear(&call->body);
+    return true;
+}
+
+/* A server that was not asked in this round is asked now. False: there is none. */
+static bool try_another(struct api_call *call)
+{
+    return may_repeat(call) && servers_is_left(call->client->servers, call->tried) &&
+           left_ms(call) > 0 && try_after(call, 0);
+}
+
+/* True when another try was arranged: every server once, then a pause, then again; `tries`
+ * rounds. */
 static bool try_again(struct api_call *call)
 {
     struct api_client *client = call->client;
     struct retry_policy policy = client->retry;
-    uint32_t servers = (uint32_t)client->server_count, random = 0;
-    uint64_t wait = 0;
+    uint64_t wait = 0, later_ms = call->retry_after_ms;
+    uint32_t random = 0;
 
     if (!may_repeat(call))
         return false;
+    if (try_another(call))
+        return true;
+    call->tried = 0;
+    call->rounds++;
+    if (client->server_count > 1)
+        later_ms = servers_later_ms(client->servers, clock_monotonic_ms());
     /* One that was there comes back, after a restart; one that never was is an address to look
      * at. */
     if (!client->has_answered && policy.tries > STRANGER_TRIES)
         policy.tries = STRANGER_TRIES;
     random_bytes(&random, sizeof(random), NULL);
-    /* Every server once, then a pause, then again: `tries` rounds. */
-    if (!retry_wait(&policy, call->tries / servers + 1, call->retry_after_ms, random, &wait))
-        return false;
-    if (call->tries % servers != 0 && call->retry_after_ms == 0)
-        wait = 0;
-    if (left_ms(call) <= wait)
-        return false;
-    if (call->gave_bytes)
-        call->spec.on_restart(call->spec.context);
-    call->gave_bytes = false;
-    return http_timer_set(client->loop, &call->timer, clock_monotonic_ms() + wait) == 0;
+    return retry_wait(&policy, call->rounds + 1, later_ms, random, &wait) && left_ms(call) > wait &&
+           try_after(call, wait);
 }
 
 /* Whether something else than an object of the API came where one was asked for: somebody's page,
@@ -194,30 +218,52 @@ static int foreign(const struct api_call *call, struct error *err)
                      api_client_server(call->client, call->server), call->status);
 }
 
+/* An answer, but none of the API's: somebody's page, a redirect, what a proxy says. 401 and 403 are
+ * what they are, whoever says them: a token that is refused is not tried elsewhere. */
+static bool is_wrong(const struct api_call *call)
+{
+    if (call->spec.any_status || call->status == 401 || call->status == 403)
+        return false;
+    return is_foreign(call) || call->status < 200 || (call->status >= 300 && call->status < 400) ||
+           (call->status >= 400 && !api_problem_is_ours(&call->answer_headers));
+}
+
+/* What came of a try, for the choice of servers. True: it is arranged that another one is asked. */
+static bool judge(struct api_call *call, const struct http_result *result)
+{
+    struct api_client *client = call->client;
+    enum retry_verdict verdict = retry_judge(result->code, result->status);
+    char why[64];
+
+    if (call->is_strange)
+        return try_another(call);
+    api_client_report(client, call->server, result, call->retry_after_ms);
+    if (call->is_cancelled || result->code == -ECANCELED)
+        return false;
+    if (verdict == RETRY_NEXT)
+        return !(call->spec.any_status && result->code == 0) && try_again(call);
+    if (result->code == -EACCES && result->status == 0) /* its certificate */
+        return try_another(call);
+    if (result->code != 0 || !is_wrong(call))
+        return false;
+    (void)snprintf(why, sizeof(why), "answered %d, but not as kkArtifact does", call->status);
+    api_client_note(client, call->server, SERVER_WRONG, why);
+    return try_another(call);
+}
+
 static void on_done(void *context, const struct http_result *result)
 {
     struct api_call *call = context;
-    struct api_client *client = call->client;
-    enum retry_verdict verdict = retry_judge(result->code, result->status);
-    bool reached = result->status > 0 && (result->code == 0 || verdict == RETRY_NEVER);
     struct error err;
 
     call->request = NULL;
-    client->has_answered |= result->status > 0;
+    call->client->has_answered |= result->status > 0;
     call->sent += result->sent;
     call->received += result->received;
     if (result->status == 0)
         call->status = 0;
-    if (result->code != -ECANCELED && result->code != -ENOMEM)
-        api_client_report(client, call->server,
-                          reached && retry_judge(0, result->status) == RETRY_DONE, result->status);
-    if (!call->is_cancelled && verdict == RETRY_NEXT &&
-        !(call->spec.any_status && result->code == 0) && try_again(call)) {
-        /* Cancelled while it waits: what this try answered is gone with its request. */
-        call->status = 0;
-        buf_clear(&call->body);
+    if (judge(call, result))
         return;
-    }
     if (result->code != 0)
         call_end(call, result->code, &result->err);
     else if (is_foreign(call))
@@ -228,11 +274,15 @@ static void on_done(void *context, const struct http_result *result)
         call_end(call, -EIO, NULL); /* the problem tells */
 }
 
-/* What a try may take, and whether it ends then although bytes still come. */
+/* How long the server may be silent, and what a try may take, though bytes still come. While
+ * another one could be asked, a reader that would be given an answer there does not wait for the
+ * end of all patience. */
 static void set_limits(const struct api_call *call, struct http_request_spec *spec)
 {
-    uint64_t timeout_ms =
-        call->spec.timeout_ms > 0 ? call->spec.timeout_ms : call->client->timeout_ms;
+    const struct api_client *client = call->client;
+    uint64_t timeout_ms = call->spec.timeout_ms > 0 ? call->spec.timeout_ms : client->timeout_ms;
+    uint64_t patience_ms = servers_policy_of(client->servers)->patience;
+    bool reads = call->spec.method == HTTP_GET || call->spec.method == HTTP_HEAD;
     uint64_t most_ms = left_ms(call);
 
     if (most_ms < API_CALL_LEAST_MS)
@@ -242,6 +292,12 @@ static void set_limits(const struct api_call *call, struct http_request_spec *sp
         most_ms = timeout_ms;
     if (most_ms != UINT64_MAX)
         spec->total_ms = most_ms;
+    if (!reads || !may_repeat(call) ||
+        !servers_has_ok(client->servers, call->tried, clock_monotonic_ms()))
+        return;
+    spec->first_ms = patience_ms < timeout_ms / 3 ? patience_ms : timeout_ms / 3 + 1;
+    spec->stall_s = (uint32_t)(spec->first_ms / 1000) + STALL_MIN_S;
+    spec->stall_bytes = STALL_BYTES;
 }
 
 static int send_try(struct api_call *call, struct error *err)
@@ -251,10 +307,10 @@ static int send_try(struct api_call *call, struct error *err)
     struct http_request_spec spec = { .method = call->spec.method };
     int r;
 
-    call->server = (client->current + call->tries % client->server_count) % client->server_count;
-    if (call->tries > 0)
-        call->server = client->current; /* reports have moved it on */
-    r = api_client_prepare(client, call->server, buf_text(&call->path), &url, &spec, err);
+    call->server = servers_pick(client->servers, call->tried, clock_monotonic_ms());
+    call->tried |= (uint64_t)1 << call->server;
+    r = api_client_prepare(client, call->server, call->tried, buf_text(&call->path), &url, &spec,
+                           err);
     if (r < 0)
         return r;
     if (call->spec.outside) {
@@ -275,8 +331,8 @@ static int send_try(struct api_call *call, struct error *err)
     spec.on_sent = call->spec.on_sent != NULL ? on_sent : NULL;
     spec.on_done = on_done;
     spec.context = call;
-    call->tries++;
     call->status = 0;
+    call->is_strange = false;
     buf_clear(&call->body);
     return http_request_start(client->loop, &spec, &call->request, err);
 }
@@ -381,125 +437,4 @@ void api_call_cancel(struct api_call *call)
     }
     error_set(&err, -ECANCELED, "cancelled");
     call_end(call, -ECANCELED, &err);
-}
-
-/* Waiting ------------------------------------------------------------------ */
-
-struct api_result api_result_init(void)
-{
-    struct api_result result = { .body = buf_init(BUF_UNLIMITED),
-                                 .header_texts = buf_init(BUF_UNLIMITED) };
-
-    api_problem_clear(&result.problem);
-    return result;
-}
-
-void api_result_release(struct api_result *result)
-{
-    buf_release(&result->body);
-    buf_release(&result->header_texts);
-    result->header_items = memory_free(result->header_items);
-    result->headers = (struct http_headers){ 0 };
-}
-
-struct waiting {
-    struct api_client *client;
-    struct api_result *out;
-    const struct api_call_spec *spec;
-    bool done;
-    int code;
-    struct error err;
-};
-
-static int copy_headers(struct api_result *out, const struct http_headers *headers)
-{
-    const char *at;
-
-    if (headers == NULL)
-        return 0;
-    for (size_t i = 0; i < headers->count; i++) {
-        buf_add(&out->header_texts, headers->items[i].name, strlen(headers->items[i].name) + 1);
-        buf_add(&out->header_texts, headers->items[i].value, strlen(headers->items[i].value) + 1);
-    }
-    memory_free(out->header_items);
-    out->header_items = memory_array(headers->count, sizeof(*out->header_items));
-    if (out->header_items == NULL || buf_check(&out->header_texts, NULL) < 0)
-        return -ENOMEM;
-    at = (const char *)out->header_texts.bytes;
-    for (size_t i = 0; i < headers->count; i++) {
-        out->header_items[i].name = at;
-        at += strlen(at) + 1;
-        out->header_items[i].value = at;
-        at += strlen(at) + 1;
-    }
-    out->headers = (struct http_headers){ .items = out->header_items, .count = headers->count };
-    return 0;
-}
-
-static void note_answer(void *context, const struct api_answer *answer)
-{
-    struct waiting *waiting = context;
-    struct api_result *out = waiting->out;
-
-    waiting->done = true;
-    waiting->code = answer->code;
-    waiting->err = answer->err;
-    out->status = answer->status;
-    out->problem = answer->problem;
-    out->sent = answer->sent;
-    out->received = answer->received;
-    buf_add_span(&out->body, answer->body);
-    if (copy_headers(out, answer->headers) < 0 || buf_check(&out->body, NULL) < 0)
-        waiting->code = error_set(&waiting->err, -ENOMEM, "out of memory");
-}
-
-static int pass_body(void *context, struct span bytes, struct error *err)
-{
-    struct waiting *waiting = context;
-
-    return waiting->spec->on_body(waiting->spec->context, bytes, err);
-}
-
-static void pass_restart(void *context)
-{
-    struct waiting *waiting = context;
-
-    waiting->spec->on_restart(waiting->spec->context);
-}
-
-static bool is_answered(void *context)
-{
-    struct waiting *waiting = context;
-
-    return waiting->done || atomic_load(&waiting->client->interrupted);
-}
-
-int api_call_run(struct api_client *client, const struct api_call_spec *spec,
-                 struct api_result *out, struct error *err)
-{
-    struct waiting waiting = { .client = client, .out = out, .spec = spec };
-    struct api_call_spec own = *spec;
-    struct api_call *call = NULL;
-    int r;
-
-    buf_clear(&out->body);
-    buf_clear(&out->header_texts);
-    out->headers = (struct http_headers){ 0 };
-    own.done = note_answer;
-    own.context = &waiting;
-    own.on_body = spec->on_body != NULL ? pass_body : NULL;
-    own.on_restart = spec->on_restart != NULL ? pass_restart : NULL;
-    if (atomic_load(&client->interrupted))
-        return error_set(err, -ECANCELED, "interrupted");
-    r = api_call_start(client, &own, &call, err);
-    if (r < 0)
-        return r;
-    r = http_loop_run_until(client->loop, is_answered, &waiting, UINT64_MAX, err);
-    if (!waiting.done)
-        api_call_cancel(call);
-    if (r < 0)
-        return r;
-    if (waiting.code != 0 && err != NULL)
-        *err = waiting.err;
-    return waiting.code;
 }

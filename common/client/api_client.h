@@ -7,6 +7,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
+#include "common/client/servers.h"
 #include "common/net/http_request.h"
 #include "common/net/retry.h"
 
@@ -16,10 +17,15 @@ struct secret;
 /*
  * api_client - requests to "the server", which may be several addresses.
  *
- * A call names a path below the base ("/api/v1" + path). It goes to the server that worked last;
- * when that one is away (not reached, 5xx, 429 beyond patience) the next one is tried, then again
- * after a pause, by the retry policy. Only calls that may be repeated are: GET, HEAD, PUT, DELETE,
- * and POST or PATCH that say `repeatable`.
+ * A call names a path below the base ("/api/v1" + path). It goes to the first server, in the order
+ * given, that is not passed over (servers.h); when that one is away (not reached, silent, 5xx, 429)
+ * or does not answer as the API does, every other one is tried at once, then all again after a
+ * pause, by the retry policy. Only calls that may be repeated are: GET, HEAD, PUT, DELETE, and POST
+ * or PATCH that say `repeatable`. 401 and 403 are answers, and no reason to ask another server: a
+ * token that one of them refuses is refused.
+ *
+ * All servers are addresses of one store: the one that was named, or else that of the first answer.
+ * What a server of another store says is not used.
  *
  * One loop, one thread: that of the loop. Calls of api_call_run from another thread are a fault.
  *
@@ -41,12 +47,18 @@ struct api_client_options {
     struct http_loop *loop;     /* the caller's, outlives the client */
     const char *const *servers; /* "https://host[:port][/prefix]", at least one */
     size_t server_count;
-    struct secret *token;   /* handed over (also on failure); NULL: anonymous */
-    const char *ca_file;    /* or NULL */
-    const char *user_agent; /* NULL: "kkartifact/<version>" */
-    bool insecure;          /* the token may go over plain HTTP to any host */
-    bool offline;           /* nothing is ever sent: every call fails at once, with -ENETDOWN */
-    uint64_t connect_ms;    /* 0: 10,000 */
+    struct secret *token;                /* handed over (also on failure); NULL: anonymous */
+    const char *ca_file;                 /* or NULL */
+    const char *user_agent;              /* NULL: "kkartifact/<version>" */
+    bool insecure;                       /* the token may go over plain HTTP to any host */
+    bool offline;                        /* nothing is ever sent: -ENETDOWN at once */
+    const char *store;                   /* its id, or NULL; see api_client_expect_store */
+    const struct servers_policy *policy; /* NULL: the default */
+    /* A server is passed over from now on, or used again: for the log. NULL: nobody is told. Loop
+     * thread. */
+    void (*on_server)(void *context, size_t index, const struct server_status *status);
+    void *server_context;
+    uint64_t connect_ms; /* 0: 10,000 */
     /* stall limit of each try, and total for answers without a large body. 0: 30,000 */
     uint64_t timeout_ms;
     struct retry_policy retry; /* tries 0: the default policy */
@@ -61,12 +73,18 @@ struct api_client *api_client_free(struct api_client *client);
 
 struct http_loop *api_client_loop(const struct api_client *client);
 size_t api_client_server_count(const struct api_client *client);
-/* The address as given, for messages ("" behind the last), and the one that worked last. */
+/* The address as given, for messages ("" behind the last), and the one that is asked now. Any
+ * thread. */
 const char *api_client_server(const struct api_client *client, size_t index);
 size_t api_client_current(const struct api_client *client);
-/* The store's id as the last answer's X-Kkartifact-Store told; "" before the first. Valid until the
- * next turn of the loop. */
+/* What is known of a server. Any thread. */
+void api_client_server_status(const struct api_client *client, size_t index,
+                              struct server_status *out);
+/* The store's id as the first answer's X-Kkartifact-Store told, or as it was expected; "" before.
+ * Loop thread. */
 const char *api_client_store(const struct api_client *client);
+/* The servers are of this store. Before the first answer. An id that is too long is none. */
+void api_client_expect_store(struct api_client *client, const char *store);
 /* Whether the server that is asked first is this machine: bytes cost nothing on the way then, and
  * compressing them does not pay. */
 bool api_client_is_local(const struct api_client *client);
@@ -97,6 +115,7 @@ struct api_answer {
     const struct http_headers *headers; /* of the last answer; NULL when there was none */
     struct api_problem problem;
     uint64_t sent, received; /* body bytes of all tries */
+    size_t server;           /* that was asked last */
     struct error err;
 };
 
@@ -172,12 +191,23 @@ bool api_client_is_interrupted(const struct api_client *client); /* any thread *
 
 /* For engines that make their own requests: fills url, bearer, ca_file, user_agent, insecure and
  * connect_ms of *spec for server number `index`; the texts are the client's, the URL is written
- * into *url. -ENETDOWN: offline. */
-int api_client_prepare(const struct api_client *client, size_t index, const char *path,
-                       struct buf *url, struct http_request_spec *spec, struct error *err);
-/* Tells what came of it: a server that failed is tried last for a while. `status` is the answer's,
- * or 0; of a server that was not reached it does not count. */
-void api_client_report(struct api_client *client, size_t index, bool reached, int status);
+ * into *url. `tried` are those that are no way out: while another one is ok less time is given to
+ * connecting. -ENETDOWN: offline. */
+int api_client_prepare(const struct api_client *client, size_t index, uint64_t tried,
+                       const char *path, struct buf *url, struct http_request_spec *spec,
+                       struct error *err);
+/* What chooses for them; loop thread for what changes it. */
+struct servers *api_client_servers(const struct api_client *client);
+/* To be asked of each answer's headers, before anything of it is used: -EIO when it is of another
+ * store; that is noted. */
+int api_client_check_store(struct api_client *client, size_t index,
+                           const struct http_headers *headers, struct error *err);
+/* Tells what came of a request; once. retry_after_ms: 0 when the answer said nothing. */
+void api_client_report(struct api_client *client, size_t index, const struct http_result *result,
+                       uint64_t retry_after_ms);
+/* What that does not show: SERVER_WRONG or SERVER_OVERTAKEN. */
+void api_client_note(struct api_client *client, size_t index, enum server_event event,
+                     const char *why);
 
 /* "/projects/P/apps/A", above it the project, below it versions and pushes; encoded, appended to
  * *out. */

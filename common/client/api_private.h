@@ -7,30 +7,37 @@
 #include <stdint.h>
 
 #include "common/client/api_client.h"
+#include "common/client/servers.h"
 #include "common/codec/digest.h"
 #include "common/net/http_loop.h"
 #include "common/net/url.h"
 
 /*
- * api_private - what api_client.c (servers, token), api_call.c (one call with its tries) and
- * api_problem.c (what an error answer says) share, and what those who read lists do
- * (api_versions.c has it).
+ * api_private - what api_client.c (servers, token), api_call.c (one call with its tries), api_run.c
+ * (the wait for its end), api_probe.c (servers that are passed over) and api_problem.c (what an
+ * error answer says) share, and what those who read lists do (api_versions.c has it).
  */
 #define API_BASE "/api/v1"
-#define API_SERVER_AWAY_MS 30000 /* one that failed is tried last for so long */
 #define API_ANSWER_MAX (16 * 1024 * 1024)
 #define API_STORE_SIZE 64
 
-struct api_server_state {
-    struct url_base base;
-    uint64_t away_until_ms;
+struct api_probe {
+    struct api_client *client;
+    size_t server;
+    struct http_request *request; /* NULL: none runs */
+    enum server_event event;      /* what its headers say */
+    struct error err;
 };
 
 struct api_client {
     struct http_loop *loop;
-    struct api_server_state *servers;
+    struct url_base *bases;
     size_t server_count;
-    size_t current;
+    struct servers *servers;
+    struct api_probe *probes; /* one a server */
+    struct http_timer probe_timer;
+    void (*on_server)(void *context, size_t index, const struct server_status *status);
+    void *server_context;
     struct secret *token;
     char token_name[DIGEST_HEX_SIZE];
     char *ca_file, *user_agent;
@@ -43,6 +50,12 @@ struct api_client {
     _Atomic bool online, unauthorised, interrupted;
 };
 
+/* Has servers that are passed over looked at when their pause is over. After each change. */
+void api_probe_schedule(struct api_client *client);
+void api_probe_end(struct api_client *client);
+/* The state of a server changed. */
+void api_client_tell(struct api_client *client, size_t index);
+
 /* An answer that is no success, and the address it came from. */
 struct api_refused {
     const char *server;
@@ -51,6 +64,10 @@ struct api_refused {
     struct span body;
     bool had_token; /* the request */
 };
+
+/* Whether an answer is in the API's words, by what its headers say: else it is a proxy's, or
+ * somebody's page. */
+bool api_problem_is_ours(const struct http_headers *headers);
 
 /* Fills *out from the problem body. Returns the code that stands for the status. Where the answer
  * is not in the API's words (a proxy's, a redirect) the text names the server. */

@@ -46,6 +46,13 @@ static void json_release(struct json **at)
     json_free(*at);
 }
 
+bool api_problem_is_ours(const struct http_headers *headers)
+{
+    const char *type = http_headers_get(headers, "Content-Type");
+
+    return type != NULL && strstr(type, PROBLEM_TYPE) != NULL;
+}
+
 /* False when the body is none of the API's. */
 static bool take_problem(const struct api_refused *refused, struct api_problem *out)
 {

@@ -18,8 +18,9 @@ struct workers;
 
 /*
  * blob_fetch_private - what blob_fetch.c (objects, the public calls), blob_read.c (reads, what to
- * ask for next), blob_sparse.c (reads of few bytes), blob_piece.c (buffers, workers) and
- * blob_transfer.c (requests) share.
+ * ask for next), blob_sparse.c (reads of few bytes), blob_piece.c (buffers, workers),
+ * blob_transfer.c (what is asked for together), blob_leg.c (its requests) and blob_answer.c (what
+ * their answers may say) share.
  *
  * A piece lives from the moment it is asked for until its bytes are in the cache, or, when the
  * cache does not take them, until memory is needed or it grows old. All of it belongs to the loop's
@@ -66,8 +67,8 @@ struct piece {
 struct bad_piece {
     struct bad_piece *next;
     uint64_t index;
-    uint32_t tries;
-    size_t server; /* the last that was wrong */
+    uint64_t tried; /* servers that were wrong */
+    bool around;    /* all were: once more around caches */
     int code;
 };
 
@@ -93,9 +94,10 @@ struct blob_object {
     uint64_t sparse_rest_ms; /* until then there are none */
     struct bad_piece *bad;
     enum levels_state levels;
-    uint32_t levels_bad;  /* tries that came wrong */
-    size_t levels_server; /* the last that was wrong */
-    uint32_t away_tries;  /* in a row */
+    uint64_t levels_tried; /* servers whose levels came wrong */
+    bool levels_around;
+    uint64_t tried;      /* servers that failed since something came */
+    uint32_t away_tries; /* in a row */
     struct http_timer retry;
     struct error last_err; /* why it is retried */
 };
@@ -115,26 +117,48 @@ struct blob_read {
     bool is_cancelled;
     bool is_sparse;          /* its blocks alone are asked for (blob_sparse.c) */
     struct transfer *blocks; /* ... and on their way */
-    struct buf block_bytes;  /* ... or here, not checked yet */
+    struct buf block_bytes;  /* ... or here, not checked yet, */
+    size_t block_server;     /* ... from there */
 };
 
+/* One request of a transfer. */
+struct leg {
+    struct transfer *transfer;
+    struct http_request *request; /* NULL: not begun, or over */
+    size_t server;
+    uint64_t begin, at; /* what was asked for from, and what has come up to; as the transfer's */
+    uint64_t started_ms;
+    uint64_t retry_after_ms;
+    int status;
+    bool is_begun, is_dropped; /* dropped: the other one goes on */
+    bool is_ours;              /* an answer in the API's words */
+    bool is_wrong;             /* the answer breaks the protocol */
+    bool is_strange;           /* of another store */
+};
+
+/*
+ * A run of pieces, or the levels, or what sparse reads need, that is asked for together. Its bytes are those of the leading
+ * leg. When that one does not begin, or does not go on, while somebody waits, another server is
+ * asked as well, from the border of the piece at hand: whose answer begins then leads, and the
+ * piece begins anew, so that every piece is one server's.
+ */
 struct transfer {
     struct blob_fetch *engine;
     struct blob_object *object; /* a reference */
     struct transfer *next, *previous;
-    struct http_request *request;
+    struct leg legs[2];
+    struct leg *lead;
     uint64_t begin, at, end; /* in the object; for levels in the merkle object */
-    size_t skip;             /* bytes of the next call that were taken already */
-    size_t server;
-    bool is_levels, is_prefetch, is_paused, is_whole;
+    bool is_levels, is_prefetch, is_paused;
+    bool is_around;             /* asked for around caches */
     bool is_bottoms, is_blocks; /* for sparse reads */
     struct blob_read *reader;   /* of blocks; NULL: it has gone */
     uint64_t piece;             /* of blocks; the first of bottoms */
-    bool is_wrong;              /* the answer breaks the protocol */
     uint64_t path_number;
     uint64_t paused_ms;
-    uint64_t retry_after_ms;
-    int status;
+    struct http_timer watch; /* over the lead */
+    uint64_t watched_at;     /* the lead's place when it was looked at last, and when that was */
+    uint64_t watched_ms;
     struct buf collected; /* what goes to no piece */
     struct http_post levels_post;
     int levels_result;
@@ -156,9 +180,10 @@ struct blob_fetch {
     uint8_t *spare[BLOB_SPARE_BUFFERS];
     size_t spare_count;
     uint64_t buffer_bytes;
-    size_t jobs;        /* at workers */
-    size_t backgrounds; /* reads without `out` */
-    size_t packs;       /* in progress */
+    size_t jobs;              /* at workers */
+    size_t backgrounds;       /* reads without `out` */
+    size_t packs;             /* in progress */
+    size_t legs[SERVERS_MAX]; /* in flight, of each server */
     struct http_timer tick;
     bool is_closing;
 
@@ -185,7 +210,7 @@ void sparse_begin(struct blob_read *read);
 bool sparse_plan(struct blob_read *read);
 bool sparse_copy(struct blob_read *read);
 void sparse_end(struct blob_read *read);
-void sparse_came(struct transfer *transfer, int code, const struct error *err);
+void sparse_came(struct leg *leg, int code, const struct error *err);
 void sparse_tick(void *engine);
 void sparse_clear(struct blob_fetch *engine); /* before the engine goes */
 
@@ -196,7 +221,10 @@ void object_fail(struct blob_object *object, int code, const struct error *err);
 void object_ahead(void *object); /* the posted wish for read-ahead */
 void object_drop_held(struct blob_object *object);
 void object_retry_now(void *object);
-void object_retry(struct blob_object *object, uint64_t retry_after_ms);
+/* `server` did not bring it: the next one is asked at once, or all again after a pause. */
+void object_retry(struct blob_object *object, size_t server, uint64_t retry_after_ms);
+/* The server to ask, of those that are not in `wrong`, and of these one that has not failed. */
+size_t object_server(const struct blob_object *object, uint64_t wrong);
 bool object_wants(const struct blob_object *object, uint64_t piece);
 /* A reader went over [offset, offset + size): moves the window. True when read-ahead is due. */
 bool object_note_progress(struct blob_object *object, uint64_t offset, uint64_t size);
@@ -211,13 +239,37 @@ bool piece_get_buffer(struct piece *piece);
 void piece_is_whole(struct piece *piece); /* all bytes are in */
 void piece_check(struct piece *piece);
 void piece_touch(struct piece *piece, bool read_to_end);
-/* It came wrong: counts, and has it asked for again or fails the reads. */
+/* It came wrong from `server`: counts, and has it asked for again or fails the reads. */
 void piece_came_wrong(struct blob_object *object, uint64_t index, size_t server, int code,
                       const struct error *err);
-void engine_count_wrong(struct blob_fetch *engine, int code);
+void engine_count_wrong(struct blob_fetch *engine, int code); /* any thread */
+/* The same, and `server` is to be passed over. */
+void engine_note_wrong(struct blob_fetch *engine, size_t server, int code, const struct error *err);
 void pieces_age(struct blob_fetch *engine);
 
+/* blob_answer.c */
+int leg_wrong(struct leg *leg, struct error *err, const char *what, const char *value);
+/* Whether what the leg asked for is all of it: by a GET without a Range. */
+bool leg_is_whole(const struct leg *leg);
+int leg_check_answer(struct leg *leg, int status, const struct http_headers *headers,
+                     struct error *err);
+
+/* blob_leg.c */
+int leg_start(struct leg *leg, struct transfer *transfer, size_t server, uint64_t begin,
+              struct error *err);
+/* Ends it without a word; the transfer goes on with its other leg. */
+void leg_drop(struct leg *leg);
+struct leg *leg_other(struct leg *leg);
+/* Has the lead looked at, when it should have brought something. */
+void transfer_watch(struct transfer *transfer);
+
 /* blob_transfer.c */
+/* Its bytes are of the object's hash tree; they go to no piece. */
+bool transfer_is_of_merkle(const struct transfer *transfer);
+bool transfer_is_collected(const struct transfer *transfer);
+void transfer_cancel(struct transfer *transfer); /* it is gone then */
+/* The last leg ended. */
+void transfer_ended(struct leg *leg, int code, struct error *err);
 int transfer_start(struct blob_object *object, uint64_t first, uint64_t count, bool prefetch);
 int transfer_start_levels(struct blob_object *object);
 int transfer_start_bottoms(struct blob_object *object, uint64_t first, uint64_t count);

@@ -25,6 +25,8 @@ struct packing {
     struct pack_item *items;
     size_t next;              /* of those that may still come */
     struct pack_item *coming; /* the member at hand */
+    uint32_t begun;           /* answers; more than one when the first broke off */
+    _Atomic bool wrong;       /* a member did not verify */
     size_t posted;            /* loop thread: told of, and not yet taken note of */
     _Atomic size_t given;     /* ... by the thread */
     bool ended;
@@ -88,6 +90,12 @@ static int on_header(void *context, const struct digest *sha256, uint64_t size, 
     return 0;
 }
 
+static void note_damage(struct packing *packing)
+{
+    engine_count_wrong(packing->engine, -EBADMSG);
+    atomic_store(&packing->wrong, true);
+}
+
 static int on_member(void *context, const struct pack_member *member, struct error *err)
 {
     struct packing *packing = context;
@@ -98,7 +106,7 @@ static int on_member(void *context, const struct pack_member *member, struct err
     if (r == 0)
         r = blob_entry_verify(entry, 0, member->bytes.bytes, member->bytes.size, NULL);
     if (r < 0)
-        engine_count_wrong(packing->engine, -EBADMSG);
+        note_damage(packing);
     else
         r = blob_entry_put(entry, 0, member->bytes.bytes, member->bytes.size);
     item->came = true;
@@ -126,6 +134,20 @@ static void on_restart(void *context)
     struct packing *packing = context;
 
     packing->next = 0;
+    packing->begun++;
+}
+
+/* Whose fault it was is known when one server gave it all. */
+static void blame(struct packing *packing, const struct pack_fetch_end *told)
+{
+    struct api_client *client = packing->engine->client;
+    char why[SERVER_CAUSE_SIZE];
+
+    if (packing->begun > 1 || !atomic_load(&packing->wrong))
+        return;
+    (void)snprintf(why, sizeof(why), "%.100s sent a pack with wrong bytes",
+                   api_client_server(client, told->server));
+    api_client_note(client, told->server, SERVER_WRONG, why);
 }
 
 static void on_done(void *context, const struct pack_fetch_end *told)
@@ -134,7 +156,8 @@ static void on_done(void *context, const struct pack_fetch_end *told)
 
     atomic_fetch_add(&packing->engine->fetched_bytes, told->received);
     if (told->code == -EBADMSG)
-        engine_count_wrong(packing->engine, -EBADMSG);
+        note_damage(packing);
+    blame(packing, told);
     packing->code = told->code;
     packing->err = told->err;
     for (size_t i = 0; i < packing->pack.count; i++)

@@ -183,7 +183,7 @@ void pieces_age(struct blob_fetch *engine)
         if (offers && !piece->at_worker && now - piece->stored_ms > BLOB_STORE_MS)
             hand_over(piece);
         else if (now - piece->kept_ms > BLOB_KEPT_MS && !piece->at_worker &&
-            !object_wants(piece->object, piece->index)) {
+                 !object_wants(piece->object, piece->index)) {
             piece_drop(piece);
             any = true;
         }
@@ -245,6 +245,7 @@ static void piece_checked(void *context)
             memory_free(bad);
         }
         object->away_tries = 0;
+        object->tried = 0;
         piece->state = PIECE_READY;
         object_advance(object);
     }
@@ -290,14 +291,23 @@ void engine_count_wrong(struct blob_fetch *engine, int code)
         atomic_fetch_add(&engine->protocol, 1);
 }
 
+void engine_note_wrong(struct blob_fetch *engine, size_t server, int code, const struct error *err)
+{
+    char why[SERVER_CAUSE_SIZE];
+
+    engine_count_wrong(engine, code);
+    (void)snprintf(why, sizeof(why), "%.150s", err->text);
+    api_client_note(engine->client, server, SERVER_WRONG, why);
+}
+
 void piece_came_wrong(struct blob_object *object, uint64_t index, size_t server, int code,
                       const struct error *err)
 {
     struct blob_fetch *engine = object->engine;
     struct bad_piece *bad = object_bad(object, index);
-    size_t servers = api_client_server_count(engine->client);
+    bool left;
 
-    engine_count_wrong(engine, code);
+    engine_note_wrong(engine, server, code, err);
     object_note_failure(object, err);
     if (object->reads == NULL)
         return;
@@ -310,13 +320,14 @@ void piece_came_wrong(struct blob_object *object, uint64_t index, size_t server,
         *bad = (struct bad_piece){ .next = object->bad, .index = index, .code = code };
         object->bad = bad;
     }
-    bad->tries++;
-    bad->server = server;
+    bad->tried |= (uint64_t)1 << server;
     if (code == -EBADMSG)
         bad->code = code;
-    if (bad->tries <= servers) { /* each server, then the first once more around caches */
-        object_advance(object);
+    left = servers_is_left(api_client_servers(engine->client), bad->tried);
+    if (!left && bad->around) {
+        object_fail(object, bad->code, err);
         return;
     }
-    object_fail(object, bad->code, err);
+    bad->around = !left; /* each server, then one once more around caches */
+    object_advance(object);
 }

@@ -32,7 +32,8 @@ static void forget_bad(struct blob_object *object)
         memory_free(object->bad);
         object->bad = next;
     }
-    object->levels_bad = 0;
+    object->levels_tried = object->tried = 0;
+    object->levels_around = false;
     object->away_tries = 0;
 }
 
@@ -473,25 +474,40 @@ void object_retry_now(void *context)
     blob_object_unref(object);
 }
 
-void object_retry(struct blob_object *object, uint64_t retry_after_ms)
+size_t object_server(const struct blob_object *object, uint64_t wrong)
+{
+    struct servers *servers = api_client_servers(object->engine->client);
+    uint64_t both = wrong | object->tried;
+
+    return servers_pick(servers, servers_is_left(servers, both) ? both : wrong,
+                        clock_monotonic_ms());
+}
+
+void object_retry(struct blob_object *object, size_t server, uint64_t retry_after_ms)
 {
     struct blob_fetch *engine = object->engine;
+    struct servers *servers = api_client_servers(engine->client);
+    uint32_t count = (uint32_t)api_client_server_count(engine->client), random = 0;
     struct retry_policy policy = retry_policy_default();
-    uint32_t random = 0;
     uint64_t wait = policy.base_ms;
-    size_t servers = api_client_server_count(engine->client);
+    bool left;
 
     object->away_tries++;
+    object->tried |= (uint64_t)1 << server;
+    left = servers_is_left(servers, object->tried);
+    if (!left)
+        object->tried = 0;
+    if (count > 1)
+        retry_after_ms = servers_later_ms(servers, clock_monotonic_ms());
     if (object->reads == NULL || object->retry.place != 0 || engine->is_closing)
         return;
     random_bytes(&random, sizeof(random), NULL);
     policy.tries = UINT32_MAX;
     policy.retry_after_max_ms = UINT32_MAX;
-    if (object->away_tries < servers && retry_after_ms == 0)
+    if (left)
         wait = 0; /* the next server at once */
     else
-        retry_wait(&policy, object->away_tries / (uint32_t)servers + 1, retry_after_ms, random,
-                   &wait);
+        retry_wait(&policy, object->away_tries / count + 1, retry_after_ms, random, &wait);
     blob_object_ref(object);
     if (http_timer_set(engine->loop, &object->retry, clock_monotonic_ms() + wait) < 0)
         blob_object_unref(object); /* no memory: the reads end at their deadline */

@@ -36,6 +36,7 @@ struct bottoms {
     uint64_t first, count;
     uint64_t checked; /* a bit for each block */
     uint8_t *bytes;   /* NULL: on its way */
+    size_t server;    /* that gave them */
     uint64_t used_ms;
 };
 
@@ -120,12 +121,15 @@ static int bottoms_ask(struct blob_object *object, uint64_t piece)
     return r;
 }
 
-static void bottoms_came(struct blob_object *object, uint64_t first, struct buf *bytes)
+static void bottoms_came(struct blob_object *object, uint64_t first, size_t server,
+                         struct buf *bytes)
 {
     struct bottoms *run = bottoms_find(object, first);
 
-    if (run != NULL && run->bytes == NULL && bytes->size == bottoms_size(run))
-        run->bytes = (uint8_t *)buf_take(bytes);
+    if (run == NULL || run->bytes != NULL || bytes->size != bottoms_size(run))
+        return;
+    run->bytes = (uint8_t *)buf_take(bytes);
+    run->server = server;
 }
 
 static void bottoms_failed(struct blob_object *object, uint64_t first)
@@ -139,7 +143,7 @@ static void bottoms_failed(struct blob_object *object, uint64_t first)
 
 /* The piece's bottom block, checked. -EAGAIN: on its way. */
 static int bottom_of(struct blob_object *object, uint64_t piece, struct span *out,
-                     struct error *err)
+                     size_t *out_server, struct error *err)
 {
     struct bottoms *run = bottoms_find(object, piece);
     uint64_t place, bit;
@@ -149,6 +153,7 @@ static int bottom_of(struct blob_object *object, uint64_t piece, struct span *ou
         return -EAGAIN;
     place = piece - run->first;
     bit = (uint64_t)1 << place;
+    *out_server = run->server;
     *out = span_of(run->bytes + place * MERKLE_BLOCK_SIZE, MERKLE_BLOCK_SIZE);
     if ((run->checked & bit) == 0)
         r = blob_entry_verify_bottom(object->entry, piece, *out, err);
@@ -296,7 +301,7 @@ void sparse_end(struct blob_read *read)
     read->blocks = NULL;
     if (transfer != NULL) {
         transfer->reader = NULL;
-        http_request_cancel(transfer->request);
+        transfer_cancel(transfer);
     }
     buf_release(&read->block_bytes);
 }
@@ -325,9 +330,9 @@ bool sparse_plan(struct blob_read *read)
 }
 
 /* The short cut ends here, for this read. */
-static void give_up(struct blob_read *read, const struct error *err)
+static void give_up(struct blob_read *read, size_t server, const struct error *err)
 {
-    engine_count_wrong(read->object->engine, err->code);
+    engine_note_wrong(read->object->engine, server, err->code, err);
     object_note_failure(read->object, err);
     sparse_end(read);
 }
@@ -339,23 +344,24 @@ bool sparse_copy(struct blob_read *read)
     struct merkle_shape shape;
     struct error err = { 0 };
     struct span bottom;
+    size_t server = 0;
     int r;
 
     if (read->block_bytes.size == 0 || object->levels != LEVELS_READY)
         return false;
-    r = bottom_of(object, read->offset / BLOB_PIECE_SIZE, &bottom, &err);
+    r = bottom_of(object, read->offset / BLOB_PIECE_SIZE, &bottom, &server, &err);
     if (r == -EAGAIN)
         return false;
     if (r < 0) {
         bottoms_failed(object, read->offset / BLOB_PIECE_SIZE);
-        give_up(read, &err);
+        give_up(read, server, &err);
         return false;
     }
     r = merkle_shape_of(object->key.size, &shape, &err);
     if (r == 0)
         r = merkle_check_blocks(&shape, bottom, begin, buf_span(&read->block_bytes), &err);
     if (r < 0) {
-        give_up(read, &err);
+        give_up(read, read->block_server, &err);
         return false;
     }
     memcpy(read->out, read->block_bytes.bytes + (read->offset - begin), (size_t)read->size);
@@ -363,30 +369,32 @@ bool sparse_copy(struct blob_read *read)
     return true;
 }
 
-static void take_bytes(struct blob_read *read, struct buf *bytes)
+static void take_bytes(struct blob_read *read, size_t server, struct buf *bytes)
 {
+    read->block_server = server;
     read->block_bytes = *bytes;
     *bytes = buf_init(1);
 }
 
-/* A transfer of blocks or of bottom blocks has ended: `code` as in http_result. */
-void sparse_came(struct transfer *transfer, int code, const struct error *err)
+/* The last leg of a transfer of blocks or of bottom blocks has ended: `code` as in http_result. */
+void sparse_came(struct leg *leg, int code, const struct error *err)
 {
+    struct transfer *transfer = leg->transfer;
     struct blob_object *object = transfer->object;
     struct blob_read *read = transfer->reader;
 
-    if (transfer->is_wrong)
-        engine_count_wrong(object->engine, code);
+    if (leg->is_wrong)
+        engine_note_wrong(object->engine, leg->server, code, err);
     if (code != 0 && code != -ECANCELED)
         object_note_failure(object, err);
     if (transfer->is_bottoms && code == 0) {
-        bottoms_came(object, transfer->piece, &transfer->collected);
+        bottoms_came(object, transfer->piece, leg->server, &transfer->collected);
     } else if (transfer->is_bottoms) {
         bottoms_failed(object, transfer->piece);
     } else if (read != NULL) {
         read->blocks = NULL;
         if (code == 0)
-            take_bytes(read, &transfer->collected);
+            take_bytes(read, leg->server, &transfer->collected);
         else
             sparse_end(read);
     }

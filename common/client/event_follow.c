@@ -35,6 +35,7 @@ struct event_follow {
     struct http_request *request;
     struct http_timer timer; /* of silence while a request runs, else of the next one */
     size_t server;
+    uint64_t tried; /* servers that failed since a stream was open */
     int status;
     struct http_headers headers; /* of the answer, while its request is there */
     struct buf problem;          /* the body of a refusal */
@@ -114,20 +115,24 @@ static bool is_stream(const struct http_headers *headers)
 static int on_headers(void *context, int status, const struct http_headers *headers,
                       struct error *err)
 {
+    const struct http_result opened = { .status = status };
     struct event_follow *follow = context;
+    int r;
 
     follow->status = status;
     follow->headers = *headers;
     follow->heard_ms = clock_monotonic_ms();
     follow->retry_after_ms =
         retry_after_parse(http_headers_get(headers, "Retry-After"), clock_now_s());
-    if (status != 200)
-        return 0;
+    r = api_client_check_store(follow->client, follow->server, headers, err);
+    if (r < 0 || status != 200)
+        return r;
     if (!is_stream(headers))
         return error_set(err, -EIO, "%.100s: answered, but not with events",
                          api_client_server(follow->client, follow->server));
     follow->failures = 0;
-    api_client_report(follow->client, follow->server, true, status);
+    follow->tried = 0;
+    api_client_report(follow->client, follow->server, &opened, 0);
     if (follow->last_id == NULL)
         follow->spec.on_anew(follow->spec.context);
     return 0;
@@ -168,7 +173,9 @@ static void pause_then_open(struct event_follow *follow, const struct error *err
 /* What another try would not change. */
 static bool is_final(const struct event_follow *follow, const struct http_result *result)
 {
-    if (result->code == -ENOMEM || (result->code == -EACCES && result->status == 0))
+    if (result->code == -EACCES && result->status == 0) /* its certificate */
+        return !servers_is_left(follow->client->servers, follow->tried);
+    if (result->code == -ENOMEM)
         return true;
     return result->code == 0 && result->status != 200 && result->status != 410 &&
            retry_judge(0, result->status) == RETRY_DONE;
@@ -196,6 +203,19 @@ static void read_failure(const struct event_follow *follow, const struct http_re
         api_problem_read(&refused, &problem, out);
 }
 
+/* The next one is asked, and nobody's Retry-After keeps the others from being. */
+static void note_failure(struct event_follow *follow, const struct http_result *result,
+                         const struct error *err)
+{
+    follow->tried |= (uint64_t)1 << follow->server;
+    if (follow->is_silent)
+        api_client_note(follow->client, follow->server, SERVER_LOST, err->text);
+    else
+        api_client_report(follow->client, follow->server, result, follow->retry_after_ms);
+    if (servers_is_left(follow->client->servers, follow->tried))
+        follow->retry_after_ms = 0;
+}
+
 static void on_done(void *context, const struct http_result *result)
 {
     struct event_follow *follow = context;
@@ -208,9 +228,7 @@ static void on_done(void *context, const struct http_result *result)
         return;
     read_failure(follow, result, &err);
     if (result->status != 200)
-        api_client_report(follow->client, follow->server,
-                          result->code == 0 && retry_judge(0, result->status) == RETRY_DONE,
-                          result->status);
+        note_failure(follow, result, &err);
     if (result->status == 410)
         forget_id(follow);
     if (is_final(follow, result))
@@ -225,13 +243,19 @@ static int send(struct event_follow *follow, struct error *err)
     const struct http_header headers[] = { { "Accept", "text/event-stream" },
                                            { "Last-Event-ID", follow->last_id } };
     struct http_request_spec spec = { .method = HTTP_GET };
+    uint64_t others;
     int r;
 
-    follow->server = follow->client->current;
-    r = api_client_prepare(follow->client, follow->server, buf_text(&follow->path), &url, &spec,
-                           err);
+    if (!servers_is_left(follow->client->servers, follow->tried))
+        follow->tried = 0;
+    follow->server = servers_pick(follow->client->servers, follow->tried, clock_monotonic_ms());
+    others = follow->tried | (uint64_t)1 << follow->server;
+    r = api_client_prepare(follow->client, follow->server, others, buf_text(&follow->path), &url,
+                           &spec, err);
     if (r < 0)
         return r;
+    if (servers_has_ok(follow->client->servers, others, clock_monotonic_ms()))
+        spec.first_ms = servers_policy_of(follow->client->servers)->patience;
     spec.headers = headers;
     spec.header_count = follow->last_id != NULL ? 2 : 1;
     spec.stall_s = STALL_S;

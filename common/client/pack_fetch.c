@@ -163,6 +163,7 @@ static void on_done(void *context, const struct api_answer *answer)
     fetch->answered = true;
     fetch->end.status = answer->status;
     fetch->end.received = answer->received;
+    fetch->end.server = answer->server;
     note_failure(fetch, answer->code, &answer->err);
     go_on(fetch);
 }

@@ -29,6 +29,7 @@ struct pack_fetch_end {
                         * api_client */
     int status;        /* of the answer, or 0 */
     uint64_t received; /* bytes of bodies */
+    size_t server;     /* that was asked last */
     struct error err;
 };
 

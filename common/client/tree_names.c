@@ -28,6 +28,7 @@ struct tree_names {
     struct tree_header header;
 
     struct api_call *names_call, *merkle_call;
+    uint64_t asked; /* servers that gave some of it */
     struct zstd_reader *unpacker;
     bool names_failed;
     struct buf merkle; /* from the object's start */
@@ -158,10 +159,19 @@ static void check(void *context)
     http_loop_post_at(fetch->engine->loop, &fetch->checked);
 }
 
+/* Whose fault it was is known when one server gave it all. */
 static void note_wrong(struct tree_names *fetch, const struct error *err)
 {
-    atomic_fetch_add(&fetch->engine->integrity, 1);
+    struct blob_fetch *engine = fetch->engine;
+
     object_note_failure(fetch->image, err);
+    for (size_t i = 0; i < api_client_server_count(engine->client); i++) {
+        if (fetch->asked == (uint64_t)1 << i) {
+            engine_note_wrong(engine, i, -EBADMSG, err);
+            return;
+        }
+    }
+    engine_count_wrong(engine, -EBADMSG);
 }
 
 static void checked(void *context)
@@ -194,6 +204,7 @@ static void bottom_here(void *context, const struct api_answer *answer)
     struct tree_names *fetch = context;
 
     fetch->merkle_call = NULL;
+    fetch->asked |= (uint64_t)1 << answer->server;
     buf_clear(&fetch->bottom);
     buf_add_span(&fetch->bottom, answer->body);
     if (answer->code != 0 || answer->status != 206 || fetch->bottom.size != MERKLE_BLOCK_SIZE) {
@@ -252,6 +263,7 @@ static void both_here(struct tree_names *fetch)
 static void note_answer(struct tree_names *fetch, const struct api_answer *answer)
 {
     atomic_fetch_add(&fetch->engine->fetched_bytes, answer->received);
+    fetch->asked |= (uint64_t)1 << answer->server;
     if (answer->code == 0)
         return;
     if (answer->code == -EBADMSG || answer->code == -EIO || answer->code == -EFBIG)

@@ -213,10 +213,41 @@ static bool reply_merkle(struct server *server, struct origin_request *request,
     return stays;
 }
 
+static void wait_a_while(struct server *server, unsigned ms)
+{
+    for (unsigned i = 0; i < ms && !atomic_load(&server->stops); i++)
+        usleep(1000);
+}
+
+/* A right beginning, and then nothing more, or next to nothing, for as long as the fault lasts. */
+static bool reply_slowly(struct server *server, struct origin_request *request,
+                         const struct sample *sample, size_t from, bool crawls)
+{
+    size_t first = request->has_range ? (size_t)request->range_first : 0;
+    size_t last = request->has_range && request->range_last < sample->size
+                      ? (size_t)request->range_last
+                      : sample->size - 1;
+    size_t size = last - first + 1, at = from < size ? from : size;
+
+    origin_print(request, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n",
+                 request->has_range ? 206 : 200, size);
+    if (request->has_range)
+        origin_print(request, "Content-Range: bytes %zu-%zu/%zu\r\n", first, last, sample->size);
+    origin_print(request, "\r\n");
+    origin_send(request, sample->bytes + first, at);
+    for (; at < size && !atomic_load(&server->stops); at += crawls) {
+        wait_a_while(server, 50);
+        if (crawls && !origin_send(request, sample->bytes + first + at, 1))
+            return false;
+    }
+    return at == size;
+}
+
 static bool answer(void *context, struct origin_request *request)
 {
     struct server *server = context;
-    size_t index = strlen(request->path) > 13 ? (size_t)(request->path[13] - '0') : 9;
+    size_t index =
+        strlen(request->path) > 13 ? strtoul(request->path + 13, NULL, 10) : SERVER_SAMPLES;
     bool merkle = strstr(request->path, "/merkle") != NULL;
     char value[64], etag[DIGEST_HEX_SIZE], lines[128];
     const struct sample *sample;
@@ -225,12 +256,19 @@ static bool answer(void *context, struct origin_request *request)
 
     while (atomic_load(&server->hang) != 0)
         usleep(2000);
+    if (atomic_load(&server->drop) != 0)
+        return false;
+    if (strcmp(request->path, "/api/v1/version") == 0) {
+        atomic_fetch_add(&server->probes, 1);
+        return origin_reply(request, 200, NULL, "{}", 2);
+    }
     if (strncmp(request->path, "/api/v1/blob/", 13) != 0 || index >= server->sample_count)
         return origin_reply(request, 404, NULL, "", 0);
     if (status != 0 && atomic_load(&server->status_left) != 0) {
         if (atomic_load(&server->status_left) > 0)
             atomic_fetch_sub(&server->status_left, 1);
-        (void)snprintf(lines, sizeof(lines), "%s%s%s",
+        (void)snprintf(lines, sizeof(lines), "%s%s%s%s",
+                       server->error_lines != NULL ? server->error_lines : "",
                        server->retry_after != NULL ? "Retry-After: " : "",
                        server->retry_after != NULL ? server->retry_after : "",
                        server->retry_after != NULL ? "\r\n" : "");
@@ -249,6 +287,11 @@ static bool answer(void *context, struct origin_request *request)
     if (lying && atomic_load(&server->lie) < LIE_MERKLE_FLIP && lie_now(server))
         return reply_lie(server, request, atomic_load(&server->lie), sample);
     digest_hex(&sample->sha256, etag);
+    wait_a_while(server, (unsigned)atomic_load(&server->delay_ms));
+    if (atomic_load(&server->stall_at) > 0)
+        return reply_slowly(server, request, sample, (size_t)atomic_load(&server->stall_at), false);
+    if (atomic_load(&server->crawl_at) > 0)
+        return reply_slowly(server, request, sample, (size_t)atomic_load(&server->crawl_at), true);
     return origin_reply_file(request, etag, sample->bytes, sample->size);
 }
 
@@ -268,6 +311,7 @@ struct server *server_start(const struct sample *const *samples, size_t count)
 void server_stop(struct server *server)
 {
     atomic_store(&server->hang, 0);
+    atomic_store(&server->stops, true);
     origin_stop(server->origin);
     free(server);
 }
@@ -277,18 +321,25 @@ void server_stop(struct server *server)
 static struct kit kit_open(struct server *const *servers, size_t count, const char *cache,
                            uint64_t memory_bytes, bool offline)
 {
-    struct kit kit = { 0 };
     const char *urls[4];
     struct api_client_options options = { .servers = urls,
                                           .server_count = count,
                                           .offline = offline };
-    struct blob_fetch_options engine = { .memory_bytes = memory_bytes, .workers = 2 };
 
     for (size_t i = 0; i < count; i++)
         urls[i] = origin_url(servers[i]->origin);
+    return kit_new_with(&options, cache, memory_bytes);
+}
+
+struct kit kit_new_with(struct api_client_options *options, const char *cache,
+                        uint64_t memory_bytes)
+{
+    struct kit kit = { 0 };
+    struct blob_fetch_options engine = { .memory_bytes = memory_bytes, .workers = 2 };
+
     assert_int_equal(http_loop_new(&kit.loop, NULL, NULL), 0);
-    options.loop = kit.loop;
-    assert_int_equal(api_client_new(&kit.client, &options, NULL), 0);
+    options->loop = kit.loop;
+    assert_int_equal(api_client_new(&kit.client, options, NULL), 0);
     assert_int_equal(blob_cache_open(cache, NULL, &kit.cache, NULL), 0);
     engine.client = kit.client;
     engine.cache = kit.cache;

@@ -55,9 +55,10 @@ enum lie {
     LIE_COUNT
 };
 
+#define SERVER_SAMPLES 80
 struct server {
     struct origin *origin;
-    const struct sample *samples[4];
+    const struct sample *samples[SERVER_SAMPLES];
     size_t sample_count;
     _Atomic int lie;
     _Atomic int lies_left; /* < 0: always */
@@ -67,8 +68,16 @@ struct server {
     _Atomic int status_left;
     _Atomic unsigned blob_requests, merkle_requests, no_cache_requests;
     _Atomic uint64_t sent;
-    _Atomic int hang; /* answers nothing */
+    _Atomic int hang;     /* answers nothing */
+    _Atomic int drop;     /* closes connections instead of answering */
+    _Atomic int delay_ms; /* of answers about blobs */
+    /* Bytes of a body after which it stands still (until stopped), or crawls: a byte now and then.
+     * 0: neither */
+    _Atomic int stall_at, crawl_at;
+    _Atomic unsigned probes; /* requests of /version */
     const char *retry_after;
+    const char *error_lines; /* header lines of `status` answers, or NULL */
+    _Atomic bool stops;
 };
 
 struct server *server_start(const struct sample *const *samples, size_t count);
@@ -85,6 +94,9 @@ struct kit kit_new(struct server *const *servers, size_t count, const char *cach
                    uint64_t memory_bytes);
 /* One that sends nothing. */
 struct kit kit_new_offline(struct server *const *servers, size_t count, const char *cache);
+/* The same with servers, policy and on_server of *options. */
+struct kit kit_new_with(struct api_client_options *options, const char *cache,
+                        uint64_t memory_bytes);
 void kit_free(struct kit *kit);
 struct blob_object *kit_object(struct kit *kit, const struct sample *sample, size_t index);
 

@@ -20,13 +20,16 @@ struct script {
     const char *body, *lines;
     char last_path[2048], last_method[16], authorization[128], agent[64];
     _Atomic bool hangs;
+    const char *store; /* NULL: "store-1" */
 };
 
 static bool answer(void *context, struct origin_request *request)
 {
     struct script *script = context;
-    unsigned n = atomic_fetch_add(&script->next, 1);
+    bool probe = strcmp(request->path, "/api/v1/version") == 0; /* whether it is there */
+    unsigned n = probe ? 16 : atomic_fetch_add(&script->next, 1);
     int status = n < 16 ? script->statuses[n] : 0;
+    char lines[128];
 
     while (atomic_load(&script->hangs))
         usleep(2000);
@@ -37,8 +40,10 @@ static bool answer(void *context, struct origin_request *request)
     origin_header(request, "User-Agent", script->agent, sizeof(script->agent));
     if (status == -1)
         return false;
+    (void)snprintf(lines, sizeof(lines), "X-Kkartifact-Store: %s\r\n",
+                   script->store != NULL ? script->store : "store-1");
     if (status == 0 || status == 200)
-        return origin_reply(request, 200, "X-Kkartifact-Store: store-1\r\n", "fine", 4);
+        return origin_reply(request, 200, lines, "fine", 4);
     return origin_reply(request, status, script->lines, script->body == NULL ? "" : script->body,
                         script->body == NULL ? 0 : strlen(script->body));
 }
@@ -53,6 +58,7 @@ struct world {
 static struct api_client *new_client(struct world *world, size_t servers, const char *token)
 {
     const char *urls[] = { origin_url(world->origins[0]), origin_url(world->origins[1]) };
+    struct servers_policy policy = servers_policy_default();
     struct secret *secret = NULL;
     struct api_client *client = NULL;
     struct api_client_options options = {
@@ -60,9 +66,11 @@ static struct api_client *new_client(struct world *world, size_t servers, const 
         .servers = urls,
         .server_count = servers,
         .timeout_ms = 5000,
+        .policy = &policy,
         .retry = { .tries = 3, .base_ms = 5, .max_ms = 20, .retry_after_max_ms = 2000 },
     };
 
+    policy.patience = 200;
     if (token != NULL)
         assert_int_equal(secret_from_text(token, &secret, NULL), 0);
     options.token = secret;
@@ -322,6 +330,163 @@ static void the_next_server_is_asked(void **state)
     assert_int_equal(get(world, &result, NULL), 0);
     assert_int_equal(atomic_load(&world->scripts[0].next), 1);
     assert_int_equal(atomic_load(&world->scripts[1].next), 2);
+}
+
+/* A world with two servers, of which the first is what the script says. */
+static void use_both(struct world *world)
+{
+    world->client = api_client_free(world->client);
+    world->client = new_client(world, 2, NULL);
+}
+
+static bool is_first_again(void *context)
+{
+    return api_client_current(context) == 0;
+}
+
+static void one_that_comes_back_is_first_again(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+
+    use_both(world);
+    world->scripts[0].statuses[0] = 503;
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(api_client_current(world->client), 1);
+    assert_true(api_client_online(world->client));
+    assert_int_equal(http_loop_run_until(world->loop, is_first_again, world->client,
+                                         clock_monotonic_ms() + 60000, NULL),
+                     0);
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 2);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 1);
+}
+
+static void a_silent_one_is_not_waited_for(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+
+    use_both(world);
+    atomic_store(&world->scripts[0].hangs, true);
+    assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 1);
+    assert_int_equal(api_client_current(world->client), 1);
+    /* alone it has all the time */
+    world->client = api_client_free(world->client);
+    world->client = new_client(world, 1, NULL);
+    atomic_store(&world->scripts[0].hangs, false);
+    assert_int_equal(get(world, &result, NULL), 0);
+}
+
+/* What may be done once only is given all the time that there is. */
+static void a_push_is_waited_for(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct api_call_spec spec = { .method = HTTP_POST, .path = "/x", .timeout_ms = 600 };
+
+    use_both(world);
+    atomic_store(&world->scripts[0].hangs, true);
+    assert_int_equal(api_call_run(world->client, &spec, &result, NULL), -ETIMEDOUT);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 0);
+}
+
+static void a_page_makes_the_next_one_be_asked(void **state)
+{
+    static const struct {
+        int status;
+        const char *lines, *body;
+    } cases[] = {
+        { 203, "Content-Type: text/html\r\n", "<html>" },
+        { 302, "Location: https://other.example/\r\n", "" },
+        { 404, "Content-Type: text/html\r\n", "<html>" },
+    };
+    struct world *world = *state;
+    struct api_call_spec spec = { .method = HTTP_GET,
+                                  .path = "/projects",
+                                  .accept = "application/json" };
+
+    for (size_t i = 0; i < 3; i++) {
+        cleanup(api_result_release) struct api_result result = api_result_init();
+        struct server_status status;
+
+        use_both(world);
+        for (size_t k = 0; k < 2; k++) {
+            atomic_store(&world->scripts[k].next, 0);
+            memset(world->scripts[k].statuses, 0, sizeof(world->scripts[k].statuses));
+        }
+        world->scripts[0].statuses[0] = cases[i].status;
+        world->scripts[0].lines = cases[i].lines;
+        world->scripts[0].body = cases[i].body;
+        world->scripts[1].statuses[0] = 201;
+        world->scripts[1].body = "{}";
+        assert_int_equal(api_call_run(world->client, &spec, &result, NULL), 0);
+        assert_int_equal(result.status, 201);
+        api_client_server_status(world->client, 0, &status);
+        assert_int_equal(status.state, SERVER_DOUBTED);
+        assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    }
+}
+
+static void a_refusal_is_an_answer(void **state)
+{
+    static const int statuses[] = { 401, 403 };
+    struct world *world = *state;
+
+    use_both(world);
+    for (size_t i = 0; i < 2; i++) {
+        cleanup(api_result_release) struct api_result result = api_result_init();
+
+        atomic_store(&world->scripts[0].next, 0);
+        world->scripts[0].statuses[0] = statuses[i];
+        world->scripts[0].lines = "Content-Type: text/html\r\n";
+        assert_int_equal(get(world, &result, NULL), i == 0 ? -EPERM : -EACCES);
+        assert_int_equal(atomic_load(&world->scripts[1].next), 0);
+        assert_int_equal(api_client_current(world->client), 0);
+    }
+}
+
+static void another_store_is_not_asked(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct error err = { 0 };
+
+    use_both(world);
+    api_client_expect_store(world->client, "store-2");
+    world->scripts[1].store = "store-2";
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 3);
+    /* and when it is all there is */
+    world->scripts[1].store = "store-3";
+    assert_int_equal(get(world, &result, &err), -EIO);
+    assert_non_null(strstr(err.text, "belongs to another store (store-3)"));
+}
+
+/* One server's wish to be left alone is none of the other's. */
+static void retry_after_is_of_one_server(void **state)
+{
+    struct world *world = *state;
+    cleanup(api_result_release) struct api_result result = api_result_init();
+    struct error err = { 0 };
+
+    use_both(world);
+    world->scripts[0].statuses[0] = 429;
+    world->scripts[0].lines = "Retry-After: 3600\r\n";
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(get(world, &result, NULL), 0);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 1);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 3);
+    /* both say so, and it is too long to wait */
+    world->scripts[0].statuses[1] = 429;
+    world->scripts[1].statuses[3] = 503;
+    world->scripts[1].lines = "Retry-After: 1800\r\n";
+    assert_int_equal(get(world, &result, &err), -EAGAIN);
+    assert_int_equal(atomic_load(&world->scripts[0].next), 2);
+    assert_int_equal(atomic_load(&world->scripts[1].next), 4);
 }
 
 static void what_is_not_repeatable_is_sent_once(void **state)
@@ -604,6 +769,13 @@ int main(void)
         CASE(a_page_that_says_all_is_well_is_no_answer),
         CASE(a_redirect_is_told_and_not_followed),
         CASE(the_next_server_is_asked),
+        CASE(one_that_comes_back_is_first_again),
+        CASE(a_silent_one_is_not_waited_for),
+        CASE(a_push_is_waited_for),
+        CASE(a_page_makes_the_next_one_be_asked),
+        CASE(a_refusal_is_an_answer),
+        CASE(another_store_is_not_asked),
+        CASE(retry_after_is_of_one_server),
         CASE(what_is_not_repeatable_is_sent_once),
         CASE(retry_after_is_honoured),
         CASE(a_stranger_is_given_up_sooner),

@@ -27,6 +27,7 @@ struct origin {
     size_t count;
     _Atomic bool stopping;
     _Atomic unsigned requests;
+    _Atomic(const char *) lines;
 };
 
 struct connection {
@@ -67,8 +68,10 @@ bool origin_print(struct origin_request *request, const char *format, ...)
 bool origin_reply(struct origin_request *request, int status, const char *lines, const void *body,
                   size_t size)
 {
-    if (!origin_print(request, "HTTP/1.1 %d Text\r\nContent-Length: %zu\r\n%s\r\n", status, size,
-                      lines == NULL ? "" : lines))
+    const char *all = atomic_load(&request->origin->lines);
+
+    if (!origin_print(request, "HTTP/1.1 %d Text\r\nContent-Length: %zu\r\n%s%s\r\n", status, size,
+                      all == NULL ? "" : all, lines == NULL ? "" : lines))
         return false;
     if (strcmp(request->method, "HEAD") == 0)
         return true;
@@ -274,6 +277,11 @@ void origin_stop(struct origin *origin)
 const char *origin_url(const struct origin *origin)
 {
     return origin->url;
+}
+
+void origin_set_lines(struct origin *origin, const char *lines)
+{
+    atomic_store(&origin->lines, lines);
 }
 
 int origin_port(const struct origin *origin)

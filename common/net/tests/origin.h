@@ -33,6 +33,8 @@ struct origin *origin_start(origin_handler *handler, void *context);
 void origin_stop(struct origin *origin); /* closes what is open, waits for the threads */
 const char *origin_url(const struct origin *origin); /* "http://127.0.0.1:PORT" */
 int origin_port(const struct origin *origin);
+/* Header lines that every origin_reply has from now on, or NULL; they must stay. */
+void origin_set_lines(struct origin *origin, const char *lines);
 unsigned origin_requests(const struct origin *origin);
 unsigned origin_connections(const struct origin *origin);
 
