@@ -155,6 +155,14 @@ static enum server_state state_of(const struct world *world, size_t index)
     return status.state;
 }
 
+static uint64_t hedges_of(const struct world *world, size_t index)
+{
+    struct server_status status;
+
+    api_client_server_status(world->kit.client, index, &status);
+    return status.hedges;
+}
+
 struct awaited {
     struct world *world;
     size_t index;
@@ -306,6 +314,7 @@ static void one_that_is_silent(void **state)
         assert_int_equal(i == 0 ? read_large(world) : read_small(world, LONG_MS), 0);
     assert_true(state_of(world, 0) == SERVER_SLOW || state_of(world, 0) == SERVER_AWAY);
     assert_int_equal(asked(world, 0), 0);
+    assert_true(hedges_of(world, 0) > 0);
     /* a probe is no answer while it is silent; then it is */
     atomic_store(&world->servers[0]->hang, 0);
     await(world, 0, SERVER_OK);
@@ -355,6 +364,7 @@ static void one_that_stops_in_the_middle(void **state)
                     fail_msg("%d: asked %u times more", places[i],
                              asked(world, 1) + asked(world, 2) - before);
             }
+            assert_true(hedges_of(world, 0) > 0); /* no limit of the request's was waited for */
             atomic_store(&server->crawl_at, 0);
             atomic_store(&server->stall_at, 0);
             kit_free(&world->kit);
