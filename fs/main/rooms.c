@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/base/workers.h"
 #include "common/client/api_client.h"
@@ -38,6 +39,23 @@
 #define DESCRIPTORS_MOST 64
 #define PATH_MAX_SIZE_TEXT 8192
 
+/* What an operator has to know is said once; what comes and goes is for those who look closely. */
+static void server_changed(void *context, size_t index, const struct server_status *status)
+{
+    const struct rooms *rooms = context;
+    const char *url = rooms->options->servers[index];
+
+    if (status->state == SERVER_OK)
+        log_info("server %s is used again", url);
+    else if (status->state == SERVER_SLOW || status->state == SERVER_LATER ||
+             status->state == SERVER_DOUBTED)
+        log_debug("server %s is passed over (%s): %s", url, server_state_text(status->state),
+                  status->cause);
+    else
+        log_warning("server %s is passed over (%s): %s", url, server_state_text(status->state),
+                    status->cause);
+}
+
 static int open_client(struct rooms *rooms, struct rooms_given *given, struct error *err)
 {
     const struct mount_options *options = rooms->options;
@@ -50,6 +68,8 @@ static int open_client(struct rooms *rooms, struct rooms_given *given, struct er
         .insecure = options->insecure,
         .offline = options->offline,
         .timeout_ms = options->deadline_ms,
+        .on_server = server_changed,
+        .server_context = rooms,
     };
     int r = 0;
 

@@ -86,8 +86,10 @@ static int ask_store(struct store_entry *entry, struct api_client *client, const
         return 0;
     }
     for (size_t i = 0; i < options->server_count; i++)
-        if (known_store_get(directory, options->servers[i], token_name, entry->store, NULL) == 0)
+        if (known_store_get(directory, options->servers[i], token_name, entry->store, NULL) == 0) {
+            api_client_expect_store(client, entry->store);
             return 0;
+        }
     return options->offline ? error_set(err, r, "offline, and nothing of %.100s is known in %.100s",
                                         options->servers[0], options->cache)
                             : r;
@@ -135,6 +137,7 @@ int store_entry_resume(struct store_entry *entry, struct api_client *client,
     if (r < 0)
         return r;
     memcpy(entry->store, store, strlen(store) + 1);
+    api_client_expect_store(client, store);
     return open_known(entry, client, buf_text(&directory), out_known, err);
 }
 

@@ -102,6 +102,20 @@ static void print_worker(const struct json_value *mount)
     printf("\n");
 }
 
+/* Which of several servers is used, and why the others are not. */
+static void print_servers(const struct json_value *mount)
+{
+    const struct json_value *servers = json_member(mount, "servers"), *at = NULL;
+
+    while (json_count(servers) > 1 && (at = json_next(servers, at)) != NULL) {
+        bool ok = strcmp(text(at, "state"), "ok") == 0;
+
+        begin_line("");
+        printf("%s  %s%s%s\n", text(at, "url"), text(at, "state"), ok ? "" : ": ",
+               ok ? "" : text(at, "cause"));
+    }
+}
+
 static void print_cache(const struct json_value *mount)
 {
     const struct json_value *cache = json_member(mount, "cache");
@@ -202,6 +216,7 @@ static void print_mount(const struct json_value *mount, const struct json_value 
     printf("%s\n", text(mount, "mountpoint"));
     begin_line("server");
     printf("%s, %s\n", text(mount, "server"), server_state(mount));
+    print_servers(mount);
     print_worker(mount);
     if (!json_is_null(json_member(holder, "attached")))
         print_attached(mount, json_member(holder, "attached"));

@@ -131,6 +131,27 @@ static void tell_engine(struct ops *ops, struct json_writer *writer)
     json_text(writer, "last_error", last[0] != '\0' ? last : stats.last_error);
 }
 
+static void tell_servers(const struct api_client *client, struct json_writer *writer)
+{
+    json_begin_array(writer, "servers");
+    for (size_t i = 0; i < api_client_server_count(client); i++) {
+        struct server_status status;
+
+        api_client_server_status(client, i, &status);
+        json_begin_object(writer, NULL);
+        json_text(writer, "url", api_client_server(client, i));
+        json_text(writer, "state", server_state_text(status.state));
+        json_text(writer, "cause", status.cause);
+        json_integer(writer, "failures", (int64_t)status.failures);
+        json_integer(writer, "wrong", (int64_t)status.wrong);
+        json_integer(writer, "hedged", (int64_t)status.hedges);
+        json_integer(writer, "latency_ms", (int64_t)status.latency_ms);
+        json_integer(writer, "next_ms", (int64_t)status.next_ms);
+        json_end(writer);
+    }
+    json_end(writer);
+}
+
 void ops_status_json(struct ops *ops, struct json_writer *writer)
 {
     struct telling telling = { ops, writer };
@@ -138,6 +159,7 @@ void ops_status_json(struct ops *ops, struct json_writer *writer)
     json_bool(writer, "online", api_client_online(ops->options.client));
     json_bool(writer, "offline", api_client_is_offline(ops->options.client));
     json_bool(writer, "unauthorised", api_client_unauthorised(ops->options.client));
+    tell_servers(ops->options.client, writer);
     json_begin_array(writer, "versions");
     tree_set_walk(ops->options.trees, tell_version, &telling);
     pins_each(ops->options.pins, ops->options.store, tell_pin, &telling);

@@ -30,7 +30,9 @@ def test_status_and_stat(server, project, push, new_mount):
     status = mount.status()
     assert {"mountpoint", "server", "online", "unauthorised", "versions", "cache", "requests",
             "fetched_bytes", "hit_bytes", "integrity_failures", "last_error",
-            "worker"} <= set(status)
+            "servers", "worker"} <= set(status)
+    [one] = status["servers"]
+    assert (one["url"], one["state"], one["failures"], one["wrong"]) == (server.url, "ok", 0, 0)
     assert status["mountpoint"] == str(mount.path)
     assert status["server"] == server.url
     assert status["online"] is True
