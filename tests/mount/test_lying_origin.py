@@ -159,7 +159,6 @@ KINDS = [
     # Of a record the digests lead on; that they are the right ones nobody knows at first.
     Kind("record", r"/versions/v1$", ALL, digested=False),
     Kind("tree", r"/versions/v1/tree$", ALL),
-    Kind("tree_levels", r"/versions/v1/tree/merkle$", ALL),
     Kind("levels", r"/blobs/[0-9a-f]{64}/merkle$", ["large"]),
     Kind("blob", BLOB, ["single/one"], ranged=False),
     Kind("range", BLOB, ["large"], ranged=True),
@@ -183,8 +182,6 @@ def world(server, project, push):
     files = {f"small/{number}": random.randbytes(2_000 + number) for number in range(40)}
     files.update({"large": random.randbytes(3 * MIB + 5), "single/one": random.randbytes(90_000),
                   "another": random.randbytes(50_000)})
-    # A tree of many names, whose levels and pieces are asked for one by one.
-    files.update({f"many/{number:05}-{'n' * 100}": b"%d" % number for number in range(300)})
     push(server, f"{project}/app/v1", files)
     with LyingProxy(server) as proxy:
         yield World(server, proxy, project, files)
