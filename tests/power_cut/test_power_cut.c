@@ -24,7 +24,7 @@
  * POWER_CUT_AT="CHANGE KIND SEED": that one too, as a failure names it; how many changes there are
  * is not the same each time.
  */
-#define STATES_USUAL 1000
+#define STATES_USUAL 700
 #define FAULTS_TOLD 12
 
 static struct scenario scenario;
