@@ -26,6 +26,7 @@
  *   -EAGAIN     the other side is away for now; the same call may succeed later
  *   -ETIMEDOUT  a deadline passed
  *   -ENETDOWN   the network would be needed, and is not to be used (offline)
+ *   -EPROTO     the other side does not prove to be who it is taken for
  *   -EFBIG      larger than a limit
  *   -ENOSPC     disk or quota full
  *   -ENOMEM     out of memory

@@ -242,7 +242,7 @@ static bool judge(struct api_call *call, const struct http_result *result)
         return false;
     if (verdict == RETRY_NEXT)
         return !(call->spec.any_status && result->code == 0) && try_again(call);
-    if (result->code == -EACCES && result->status == 0) /* its certificate */
+    if (result->code == -EPROTO) /* its certificate */
         return try_another(call);
     if (result->code != 0 || !is_wrong(call))
         return false;

@@ -273,7 +273,7 @@ int api_client_check_store(struct api_client *client, size_t index,
 static enum server_event event_of(const struct http_result *result)
 {
     if (result->code == -EAGAIN || result->code == -ETIMEDOUT ||
-        (result->code == -EACCES && result->status == 0)) /* its certificate */
+        result->code == -EPROTO) /* its certificate */
         return SERVER_LOST;
     if (result->status == 502 || result->status == 503 || result->status == 504)
         return SERVER_LOST;

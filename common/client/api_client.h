@@ -32,7 +32,7 @@ struct secret;
  * What a call ends with:
  *   0           a 2xx answer (or 304, 206, 416 ... when the call said `any_status`)
  *   -EPERM      401
- *   -EACCES     403, or the token may not be sent there, or the certificate is wrong
+ *   -EACCES     403, or the token may not be sent there     -EPROTO  the certificate is wrong
  *   -ENOENT     404     -ESTALE   410     -EEXIST   409, 412     -EINVAL 400, 422 and others
  *   -EBADMSG    422 digest-mismatch, or an answer that breaks the protocol
  *   -EFBIG      413, or an answer larger than allowed     -ENOSPC 507

@@ -173,9 +173,9 @@ static void pause_then_open(struct event_follow *follow, const struct error *err
 /* What another try would not change. */
 static bool is_final(const struct event_follow *follow, const struct http_result *result)
 {
-    if (result->code == -EACCES && result->status == 0) /* its certificate */
+    if (result->code == -EPROTO) /* its certificate */
         return !servers_is_left(follow->client->servers, follow->tried);
-    if (result->code == -ENOMEM)
+    if (result->code == -ENOMEM || (result->code == -EACCES && result->status == 0))
         return true;
     return result->code == 0 && result->status != 200 && result->status != 410 &&
            retry_judge(0, result->status) == RETRY_DONE;

@@ -108,6 +108,7 @@ static const struct {
     { -ENOTDIR, EXIT_LOCAL },      { -EISDIR, EXIT_LOCAL },
     { -ELOOP, EXIT_LOCAL },        { -ENAMETOOLONG, EXIT_LOCAL },
     { -ENOTEMPTY, EXIT_LOCAL },    { -ECANCELED, EXIT_INTERRUPTED },
+    { -EPROTO, EXIT_NOT_ALLOWED },
 #ifdef EDQUOT
     { -EDQUOT, EXIT_LOCAL },
 #endif

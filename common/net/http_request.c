@@ -222,7 +222,7 @@ static int result_code(struct http_request *request, CURLcode code, struct error
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_INVALIDCERTSTATUS:
-        return error_set(err, -EACCES, "%s: %s", origin, curl_easy_strerror(code));
+        return error_set(err, -EPROTO, "%s: %s", origin, curl_easy_strerror(code));
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:

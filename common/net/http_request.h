@@ -30,7 +30,7 @@ struct http_request;
  *   -EAGAIN     not reached: name, connection refused, reset before an answer
  *   -ETIMEDOUT  connect_ms, first_ms, total_ms or the stall limit passed
  *   -EIO        broken off in the middle: short body, reset, not HTTP
- *   -EACCES     the TLS certificate is not trusted, or not for that host
+ *   -EPROTO     the TLS certificate is not trusted, or not for that host, or out of its time
  *   -EFBIG      body or headers larger than allowed
  *   -ECANCELED  http_request_cancel
  *   -ENOMEM     out of memory

@@ -8,6 +8,7 @@ static int of_server(int code)
     switch (code) {
     case -EPERM:
     case -EACCES:
+    case -EPROTO:
         return EXIT_NOT_ALLOWED;
     case -ENOENT:
     case -ESTALE:
