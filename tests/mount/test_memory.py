@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A mount needs a bounded memory and a bounded number of descriptors, however large what is read and
-listed is, and however long it goes on."""
+"""A mount needs a bounded memory and a bounded number of descriptors, however large what is read
+and listed is, and however long it goes on."""
 
 import os
 import pathlib

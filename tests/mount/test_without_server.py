@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from agent import run
 from mounts import fails_with, forget_pages
 from proxies import HELD_S, CountingProxy, Silence
 
@@ -237,3 +238,50 @@ def test_a_second_server_takes_over(new_server, project, push, new_mount):
         mount = new_mount(first.url, server.all_rights, server=server.url)
         assert (mount / project / "app" / "v1" / "a").read_bytes() == b"1"
     assert (mount / project / "app" / "v1" / "b").read_bytes() == b"2" * 100_000
+
+
+# ------------------------------------------------------------------ certificates
+
+def make_certificate(directory, name, valid_at):
+    """(certificate, key) of 127.0.0.1 that are valid for two days from then on."""
+    certificate, key = directory / f"{name}.pem", directory / f"{name}-key.pem"
+    run(["faketime", valid_at, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]).expect(0)
+    return certificate, key
+
+
+def tls(certificate, key):
+    return {"KKARTIFACT_TLS_CERT": str(certificate), "KKARTIFACT_TLS_KEY": str(key)}
+
+
+def test_a_certificate_that_has_expired(new_server, project, agent_push, new_mount, tmp_path):
+    """As where the clock is far ahead: what is known is mounted and read, and why the rest is not
+    can be seen."""
+    good = make_certificate(tmp_path, "good", "1 hour ago")
+    old = make_certificate(tmp_path, "old", "2020-01-01 00:00:00")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(good[0].read_text() + old[0].read_text())
+    server = new_server(environment=tls(*good))
+    source = tmp_path / "tree"
+    source.mkdir()
+    for name in ("a", "b"):
+        (source / name).write_bytes(name.encode() * 1000)
+    agent_push(server, source, project, "app", "v1", ca_file=str(trusted))
+    mount = new_mount(server.url, server.all_rights, deadline="3s", ca_file=trusted,
+                      prefetch="none")
+    top = mount / project / "app" / "v1"
+    assert (top / "a").read_bytes() == b"a" * 1000
+    mount.umount()
+    server.stop()
+    new_server(server.data, listen=f"127.0.0.1:{_port(mount.url)}", environment=tls(*old))
+    mount.mount()
+    forget_pages()
+    assert os.listdir(mount.path) == [project]
+    assert (top / "a").read_bytes() == b"a" * 1000
+    fails_with(errno.EIO, (top / "b").read_bytes)
+    fails_with(errno.EIO, (mount / project / "app" / "v2").stat)
+    status = mount.status()
+    assert "certificate" in status["last_error"], status
+    assert status["online"] is False
+    assert status["unauthorised"] is False
