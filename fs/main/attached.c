@@ -4,14 +4,20 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
 #include "common/client/api_versions.h"
+#include "common/codec/json.h"
 #include "common/net/http_loop.h"
+#include "fs/holder/json_bytes.h"
+#include "fs/holder/message.h"
 #include "fs/ids/ids.h"
 #include "fs/main/arrival.h"
 #include "fs/main/channel_memory.h"
+#include "fs/main/following.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/rooms.h"
 #include "fs/main/worker.h"
@@ -168,4 +174,44 @@ int attached_open(struct attached **out_attached, struct worker_config *config, 
 struct attached *attached_free(struct attached *attached)
 {
     return memory_free(attached);
+}
+
+int attached_tell_serving(const struct worker_config *config, const char *store, int socket,
+                          struct error *err)
+{
+    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
+    struct json_writer writer = json_writer_init(&text);
+    char hex[DIGEST_HEX_SIZE];
+    int r;
+
+    json_begin_object(&writer, NULL);
+    json_bool(&writer, "serving", true);
+    if (config->is_new) {
+        digest_hex(&config->tree, hex);
+        json_bytes_text(&writer, "store", store);
+        json_text(&writer, "version", config->version);
+        json_text(&writer, "tree", hex);
+    }
+    json_end(&writer);
+    r = buf_check(&text, err);
+    return r == 0 ? message_send(socket, buf_span(&text), NULL, 0, err) : r;
+}
+
+void attached_json(const struct worker_config *config, struct following *following,
+                   struct json_writer *writer)
+{
+    if (config == NULL || !config->options.attached) {
+        json_null(writer, "attached");
+        return;
+    }
+    json_begin_object(writer, "attached");
+    json_text(writer, "project", config->options.only_project);
+    json_text(writer, "app", config->options.only_app);
+    if (config->options.attach_channel != NULL)
+        json_text(writer, "channel", config->options.attach_channel);
+    else
+        json_null(writer, "channel");
+    json_text(writer, "version", config->version);
+    following_json(following, writer);
+    json_end(writer);
 }

@@ -5,6 +5,8 @@
 
 struct attached;
 struct error;
+struct following;
+struct json_writer;
 struct rooms;
 struct worker_config;
 
@@ -24,3 +26,11 @@ struct worker_config;
 int attached_open(struct attached **out_attached, struct worker_config *config, struct rooms *rooms,
                   int socket, enum exit_place *out_place, struct error *err);
 struct attached *attached_free(struct attached *attached); /* NULL is fine; returns NULL */
+
+/* Tells the holder that this worker serves, and on a new connection what. Of every worker. */
+int attached_tell_serving(const struct worker_config *config, const char *store, int socket,
+                          struct error *err);
+/* The member "attached" of status: what the worker knows; null of one that shows all, and where
+ * there is none (config NULL). following: or NULL. */
+void attached_json(const struct worker_config *config, struct following *following,
+                   struct json_writer *writer);

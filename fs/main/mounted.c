@@ -27,8 +27,7 @@
 #include "fs/control/control_path.h"
 #include "fs/control/scrape.h"
 #include "fs/control/scrape_address.h"
-#include "fs/holder/json_bytes.h"
-#include "fs/holder/message.h"
+#include "fs/main/attached.h"
 #include "fs/main/following.h"
 #include "fs/main/metrics.h"
 #include "fs/main/mount_options.h"
@@ -63,18 +62,6 @@ struct mounted {
     struct http_watch signals;
 };
 
-/* What this worker knows of it; the holder knows the rest. */
-static void tell_attached(struct mounted *mounted, struct json_writer *writer)
-{
-    if (!mounted->options->attached) {
-        json_null(writer, "attached");
-        return;
-    }
-    json_begin_object(writer, "attached");
-    following_json(mounted->following, writer);
-    json_end(writer);
-}
-
 /* How the mount stands with the kernel, and where its cache is. */
 static void tell_kernel(const struct mounted *mounted, struct json_writer *writer)
 {
@@ -101,7 +88,7 @@ static int tell_status(struct mounted *mounted, struct json_writer *writer)
     tell_kernel(mounted, writer);
     ops_status_json(mounted->rooms.ops, writer);
     care_status_json(mounted->rooms.care, writer);
-    tell_attached(mounted, writer);
+    attached_json(mounted->config, mounted->following, writer);
     if (mounted->config != NULL) {
         worker_status(mounted->config, !atomic_load(&mounted->holder_gone), true, writer);
         return 0;
@@ -401,27 +388,6 @@ struct rooms *mounted_rooms(struct mounted *mounted)
     return &mounted->rooms;
 }
 
-static int tell_serving(const struct mounted *mounted, int socket, struct error *err)
-{
-    const struct worker_config *config = mounted->config;
-    cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
-    struct json_writer writer = json_writer_init(&text);
-    char hex[DIGEST_HEX_SIZE];
-    int r;
-
-    json_begin_object(&writer, NULL);
-    json_bool(&writer, "serving", true);
-    if (config->is_new) {
-        digest_hex(&config->tree, hex);
-        json_bytes_text(&writer, "store", mounted->rooms.entry.store);
-        json_text(&writer, "version", config->version);
-        json_text(&writer, "tree", hex);
-    }
-    json_end(&writer);
-    r = buf_check(&text, err);
-    return r == 0 ? message_send(socket, buf_span(&text), NULL, 0, err) : r;
-}
-
 static int make_following(struct mounted *mounted, int socket, struct error *err)
 {
     const struct following_options options = {
@@ -456,7 +422,7 @@ int mounted_serve(struct mounted *mounted, const struct worker_config *config,
     if (r == 0)
         r = start_loop(mounted, err);
     if (r == 0)
-        r = tell_serving(mounted, socket, err);
+        r = attached_tell_serving(config, mounted->rooms.entry.store, socket, err);
     if (r == 0)
         r = care_start(mounted->rooms.care, err);
     if (r == 0)

@@ -17,6 +17,7 @@
 #include "fs/main/json_print.h"
 #include "fs/session/mount_table.h"
 
+#define TRIES 10
 #define ASK "{\"ask\":\"status\"}"
 
 CLEANUP_DEFINE(json, json_free);
@@ -172,21 +173,28 @@ static void print_scrub(const struct json_value *mount)
     printf("\n");
 }
 
-/* "p/a@live is 1.2, since 2026-01-01T00:00:00Z instead of 1.1", and what is amiss. */
-static void print_attached(const struct json_value *mount, const struct json_value *attached)
+/* Whoever of the two knows it. */
+static const char *either(const struct json_value *own, const struct json_value *more,
+                          const char *name)
 {
-    const struct json_value *exec = json_member(attached, "exec");
-    const struct json_value *in_use = json_member(attached, "in_use"), *at = NULL;
-    const struct json_value *own = json_member(mount, "attached");
-    const char *channel = text(attached, "channel");
+    const char *value = text(own, name);
+
+    return value[0] != '\0' ? value : text(more, name);
+}
+
+/* "p/a@live is 1.2, since 2026-01-01T00:00:00Z instead of 1.1", and what is amiss. own: what the
+ * worker says, more: what the holder does; either may be NULL. */
+static void print_attached(const struct json_value *own, const struct json_value *more)
+{
+    const struct json_value *exec = json_member(more, "exec"), *at = NULL;
+    const struct json_value *in_use = json_member(more, "in_use");
+    const char *channel = either(own, more, "channel");
 
     begin_line("shows");
-    printf("%s/%s%s%s is %s", text(attached, "project"), text(attached, "app"),
-           channel[0] != '\0' ? "@" : "", channel,
-           text(attached, "version")[0] != '\0' ? text(attached, "version") : "taken away");
-    if (integer(attached, "switches") > 0)
-        printf(", since %s instead of %s", text(attached, "switched_at"),
-               text(attached, "previous"));
+    printf("%s/%s%s%s is %s", either(own, more, "project"), either(own, more, "app"),
+           channel[0] != '\0' ? "@" : "", channel, either(own, more, "version"));
+    if (integer(more, "switches") > 0)
+        printf(", since %s instead of %s", text(more, "switched_at"), text(more, "previous"));
     printf("\n");
     if (text(own, "coming")[0] != '\0') {
         begin_line("coming");
@@ -218,8 +226,9 @@ static void print_mount(const struct json_value *mount, const struct json_value 
     printf("%s, %s\n", text(mount, "server"), server_state(mount));
     print_servers(mount);
     print_worker(mount);
-    if (!json_is_null(json_member(holder, "attached")))
-        print_attached(mount, json_member(holder, "attached"));
+    if (!json_is_null(json_member(mount, "attached")) ||
+        !json_is_null(json_member(holder, "attached")))
+        print_attached(json_member(mount, "attached"), json_member(holder, "attached"));
     if (json_is_object(json_member(mount, "cache"))) { /* there is a worker, and it tells */
         print_cache(mount);
         print_damage(mount);
@@ -242,52 +251,81 @@ struct showing {
     struct json_writer writer;
 };
 
-/* The worker's members; of an attach the holder's are more. */
-static void write_mount(struct json_writer *writer, const struct json_value *mount,
-                        const struct json_value *holder)
+/* Those of `other` that `object` has not. */
+static void write_others(struct json_writer *writer, const struct json_value *object,
+                         const struct json_value *other)
 {
     const struct json_value *at = NULL;
 
+    while ((at = json_next(other, at)) != NULL)
+        if (json_member(object, json_name(at)) == NULL)
+            json_print(writer, json_name(at), at);
+}
+
+/* The worker's members; of an attach the holder has more. */
+static void write_mount(struct json_writer *writer, const struct json_value *mount,
+                        const struct json_value *holder)
+{
+    const struct json_value *own = json_member(mount, "attached"), *at = NULL;
+    const struct json_value *more = json_member(holder, "attached");
+
     json_begin_object(writer, NULL);
     while ((at = json_next(mount, at)) != NULL)
-        if (strcmp(json_name(at), "attached") != 0)
+        if (at != own)
             json_print(writer, json_name(at), at);
-    if (json_is_null(json_member(holder, "attached"))) {
+    if (json_is_null(own) && json_is_null(more)) {
         json_null(writer, "attached");
     } else {
         json_begin_object(writer, "attached");
-        json_print_members(writer, json_member(holder, "attached"));
-        json_print_members(writer, json_member(mount, "attached"));
+        json_print_members(writer, own);
+        write_others(writer, own, more);
         json_end(writer);
     }
     json_end(writer);
 }
 
-/* in_place: one that an attach still serves, though another is shown in its place, is passed
- * over. */
-static int show_device(struct showing *showing, uint64_t device, bool in_place, struct error *err)
+/* What worker and holder of one connection say. */
+struct said {
+    struct json *mount, *holder; /* holder NULL: it has none, or that is gone */
+    bool is_current;             /* false: of an attach, which shows something else by now */
+};
+
+static void said_release(struct said *said)
 {
-    cleanup(cleanup_json) struct json *mount = NULL, *holder = NULL;
-    bool is_current = true;
-    int r = control_ask(device, ASK, &mount, err);
+    said->mount = json_free(said->mount);
+    said->holder = json_free(said->holder);
+}
+
+static int ask_both(uint64_t device, struct said *out, struct error *err)
+{
+    int r = control_ask(device, ASK, &out->mount, err);
 
     if (r < 0)
         return r;
-    if (control_ask_holder(device, "{\"ask\":\"state\"}", &holder, NULL) == 0)
-        json_member_bool(json_root(holder), "current", &is_current, NULL);
-    if (in_place && !is_current)
-        return 0;
-    if (showing->as_json)
-        write_mount(&showing->writer, json_root(mount), holder != NULL ? json_root(holder) : NULL);
-    else
-        print_mount(json_root(mount), holder != NULL ? json_root(holder) : NULL);
+    out->is_current = true;
+    if (control_ask_holder(device, "{\"ask\":\"state\"}", &out->holder, NULL) == 0)
+        json_member_bool(json_root(out->holder), "current", &out->is_current, NULL);
     return 0;
+}
+
+static void show(struct showing *showing, const struct said *said)
+{
+    const struct json_value *holder = said->holder != NULL ? json_root(said->holder) : NULL;
+
+    if (showing->as_json)
+        write_mount(&showing->writer, json_root(said->mount), holder);
+    else
+        print_mount(json_root(said->mount), holder);
 }
 
 /* One that does not answer any more is passed over: it has left its socket behind. */
 static int show_each(void *context, uint64_t device, struct error *err)
 {
-    show_device(context, device, true, NULL);
+    struct said said = { NULL, NULL, false };
+
+    if (ask_both(device, &said, NULL) == 0 && said.is_current)
+        show(context, &said);
+    said_release(&said);
     return 0;
 }
 
@@ -303,18 +341,36 @@ static int show_all(struct showing *showing, struct error *err)
     return r;
 }
 
+/* What is on top at a place may be another while it is asked. */
+static int ask_place(const char *mountpoint, struct said *said, struct error *err)
+{
+    uint64_t device = 0, now = 0;
+    int r = mount_table_device(mountpoint, &device, err);
+
+    for (unsigned tries = 0; r == 0; tries++) {
+        said_release(said);
+        r = ask_both(device, said, err);
+        if (mount_table_device(mountpoint, &now, NULL) < 0 || now == device || tries == TRIES)
+            break;
+        device = now;
+        r = 0;
+    }
+    return r;
+}
+
 static int show_one(struct showing *showing, const char *path, struct error *err)
 {
+    struct said said = { NULL, NULL, false };
     char *mountpoint = realpath(path, NULL);
-    uint64_t device;
     int r;
 
     if (mountpoint == NULL)
         return error_system(err, errno, "%s", path);
-    r = mount_table_device(mountpoint, &device, err);
+    r = ask_place(mountpoint, &said, err);
     free(mountpoint);
     if (r == 0)
-        r = show_device(showing, device, false, err);
+        show(showing, &said);
+    said_release(&said);
     return r < 0 ? error_prefix(err, r, "%s", path) : 0;
 }
 

@@ -326,6 +326,8 @@ def test_a_switch_that_was_cut_off_is_finished(server, releases, attach, step, b
         one.await_end()
         # Whatever the step, one whole version is there, by its own worker.
         assert shown(one) == before
+        assert one.attached()["version"] == before and "switches" not in one.attached()
+        assert f"{releases}@live is {before}" in one.verb("status", one.path).expect(0).stdout
         assert len(devices_at(one.path)) == (2 if step == "beneath" else 1)
         one.environment = {}
         one.mount()
