@@ -107,18 +107,26 @@ static int take_lock(int *out_fd, struct error *err)
     return 0;
 }
 
+/* A worker that goes on without its holder: of an attach it may be replaced, of a mount not. */
+static bool is_shown_by_attach(uint64_t device)
+{
+    cleanup(cleanup_json) struct json *answer = NULL;
+
+    return control_ask(device, "{\"ask\":\"status\"}", &answer, NULL) < 0 ||
+           !json_is_null(json_member(json_root(answer), "attached"));
+}
+
 int holder_check_place(const char *target, struct error *err)
 {
     cleanup(cleanup_json) struct json *answer = NULL;
     uint64_t device;
-    int r;
 
     if (mount_table_stack(target, TYPE, &device, 1) == 0)
         return 0;
-    r = control_ask_holder(device, "{\"ask\":\"state\"}", &answer, NULL);
-    if (r == -ENOENT) /* a mount of one process */
-        r = control_ask(device, "{\"ask\":\"pid\"}", &answer, NULL);
-    return r < 0 ? 0 : error_set(err, -EBUSY, "%s is in use by a mount of ours", target);
+    if (control_ask_holder(device, "{\"ask\":\"state\"}", &answer, NULL) < 0 &&
+        is_shown_by_attach(device))
+        return 0;
+    return error_set(err, -EBUSY, "%s is in use by a mount of ours", target);
 }
 
 static int take_all_off(const char *target, size_t keep, struct error *err)

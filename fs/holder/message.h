@@ -16,8 +16,8 @@ struct error;
  * true}. Worker to holder: {"opened": ...} or {"failed": ...}, then {"serving": true}.
  *
  * Of an attach: the worker says with "serving" what it shows ("store", "version", "tree"), and
- * asks for another by {"switch": VERSION, "tree": DIGEST}; the holder answers {"refused": TEXT}, or,
- * when that is shown, {"follow": false}, and says {"follow": true} to the worker that is to ask
+ * asks for another by {"switch": VERSION, "tree": DIGEST}; the holder answers {"refused": TEXT},
+ * or, when that is shown, {"follow": false}, and says {"follow": true} to the worker that is to ask
  * next.
  */
 #define MESSAGE_DESCRIPTORS_MAX 8

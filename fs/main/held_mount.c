@@ -52,7 +52,7 @@ static int fill_attach(struct attach_state *attach, const struct mount_options *
     if (r == 0)
         r = set_text(&attach->channel, options->attach_channel, err);
     if (r == 0)
-        r = set_text(&attach->exec, exec, err);
+        r = set_text(&attach->exec, exec != NULL && exec[0] != '\0' ? exec : NULL, err);
     attach->is_attached = true;
     return r;
 }

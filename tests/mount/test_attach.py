@@ -358,6 +358,12 @@ def test_what_is_held_is_not_taken_over(server, releases, attach, new_mount):
     attach(server, f"{releases}/2", target=mount.path, attached=False).try_mount().expect(9)
     assert (mount / releases / "3" / "version").read_text() == "3"
     assert "not attached" in mount.verb("detach", mount.path).expect(9).stderr
+    # Neither is a mount whose holder was killed, as long as its worker answers.
+    os.kill(mount.daemon[0], signal.SIGKILL)
+    mount.await_end()
+    eventually(lambda: mount.status()["holder"]["pid"] is None)
+    attach(server, f"{releases}/2", target=mount.path, attached=False).try_mount().expect(9)
+    assert (mount / releases / "3" / "version").read_text() == "3"
     one.kill()
     other.mount()
     assert shown(other) == "2" and len(devices_at(one.path)) == 1
