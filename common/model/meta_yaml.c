@@ -134,8 +134,8 @@ int meta_yaml_size(const struct record *record, const struct tree *tree, uint64_
     return r;
 }
 
-static void write_json_name(struct json_writer *writer, const char *plain_key,
-                            const char *base64_key, struct span name)
+void meta_yaml_write_json_name(struct json_writer *writer, const char *plain_key,
+                               const char *base64_key, struct span name)
 {
     cleanup(buf_release) struct buf text = buf_init(4 * PATH_MAX_SIZE);
 
@@ -155,7 +155,7 @@ void meta_yaml_write_json(const struct entry *entry, struct json_writer *writer)
     char hex[DIGEST_HEX_SIZE], mode[MODE_TEXT_SIZE];
 
     json_begin_object(writer, NULL);
-    write_json_name(writer, "path", "path_base64", entry->path);
+    meta_yaml_write_json_name(writer, "path", "path_base64", entry->path);
     json_text(writer, "kind", kinds[entry->kind]);
     if (entry->kind == ENTRY_FILE) {
         digest_hex(&entry->sha256, hex);
@@ -163,7 +163,7 @@ void meta_yaml_write_json(const struct entry *entry, struct json_writer *writer)
         json_text(writer, "sha256", hex);
     }
     if (entry->kind == ENTRY_LINK) {
-        write_json_name(writer, "link", "link_base64", entry->target);
+        meta_yaml_write_json_name(writer, "link", "link_base64", entry->target);
     } else {
         name_format_mode(entry->mode, mode);
         json_text(writer, "mode", mode);

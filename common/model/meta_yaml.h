@@ -74,3 +74,7 @@ int meta_yaml_read(struct source source, uint64_t max_size, meta_yaml_function *
 /* One item of GET .../files: {path|path_base64, kind, size, sha256, mode, mtime,
  * link|link_base64}. */
 void meta_yaml_write_json(const struct entry *entry, struct json_writer *writer);
+/* Its path or target, for other objects that name one: `plain_key`, or `base64_key` when it is no
+ * plain text. */
+void meta_yaml_write_json_name(struct json_writer *writer, const char *plain_key,
+                               const char *base64_key, struct span name);

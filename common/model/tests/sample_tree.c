@@ -111,22 +111,20 @@ static int give_verity(void *context, uint64_t index, const struct entry *entry,
     return 0;
 }
 
-void sample_tree_make(struct sample_tree *sample, uint32_t seed, uint32_t count)
+static void begin(struct maker *maker, struct sample_tree *sample)
 {
-    struct maker maker = { .random = seed, .left = count };
+    sample->listing = sample->times = sample->image = buf_init(BUF_UNLIMITED);
+    assert_int_equal(listing_writer_init(&maker->listing, sink_to_buf(&sample->listing), NULL), 0);
+    assert_int_equal(times_writer_init(&maker->times, sink_to_buf(&sample->times), NULL), 0);
+}
+
+static void end(struct maker *maker, struct sample_tree *sample)
+{
     struct listing_totals totals;
-    uint8_t path[PATH_MAX_SIZE];
     uint64_t size;
 
-    sample->listing = sample->times = sample->image = buf_init(BUF_UNLIMITED);
-    assert_int_equal(listing_writer_init(&maker.listing, sink_to_buf(&sample->listing), NULL), 0);
-    assert_int_equal(times_writer_init(&maker.times, sink_to_buf(&sample->times), NULL), 0);
-    if (seed == 0)
-        make_vector(&maker);
-    else
-        make_directory(&maker, path, 0);
-    assert_int_equal(listing_writer_end(&maker.listing, &totals, NULL), 0);
-    assert_int_equal(times_writer_end(&maker.times, &sample->times_sha256, NULL), 0);
+    assert_int_equal(listing_writer_end(&maker->listing, &totals, NULL), 0);
+    assert_int_equal(times_writer_end(&maker->times, &sample->times_sha256, NULL), 0);
     sample->content = totals.content;
     sample->count = totals.count;
     sample->file_count = totals.file_count;
@@ -134,6 +132,42 @@ void sample_tree_make(struct sample_tree *sample, uint32_t seed, uint32_t count)
                                 NULL, sink_to_buf(&sample->image), &sample->verity, &size, NULL),
                      0);
     assert_int_equal(size, sample->image.size);
+}
+
+void sample_tree_make(struct sample_tree *sample, uint32_t seed, uint32_t count)
+{
+    struct maker maker = { .random = seed, .left = count };
+    uint8_t path[PATH_MAX_SIZE];
+
+    begin(&maker, sample);
+    if (seed == 0)
+        make_vector(&maker);
+    else
+        make_directory(&maker, path, 0);
+    end(&maker, sample);
+}
+
+void sample_tree_make_of(struct sample_tree *sample, const struct sample_entry *entries,
+                         size_t count)
+{
+    struct maker maker = { .left = 0 };
+
+    begin(&maker, sample);
+    for (size_t i = 0; i < count; i++) {
+        struct span path = span_text(entries[i].path);
+
+        if (path.bytes[path.size - 1] == '/')
+            add(&maker, (struct entry){ .kind = ENTRY_DIRECTORY,
+                                        .mode = 0755,
+                                        .path = span_of(path.bytes, path.size - 1) });
+        else
+            add(&maker, (struct entry){ .kind = ENTRY_FILE,
+                                        .mode = 0644,
+                                        .size = entries[i].size,
+                                        .sha256 = digest_of_number(entries[i].content),
+                                        .path = path });
+    }
+    end(&maker, sample);
 }
 
 void sample_tree_release(struct sample_tree *sample)
