@@ -9,6 +9,7 @@
 #include "server/db/leases.h"
 #include "server/db/names.h"
 #include "server/db/places.h"
+#include "server/db/read_reports.h"
 #include "server/db/version_rows.h"
 
 /* Of versions v; $1 is now. */
@@ -157,6 +158,8 @@ static int purge(struct transaction *tx, void *context, struct error *err)
         r = lease_drop_version(tx, version.id, self->by, err);
     if (r >= 0)
         r = pointers_drop(tx, version.id, err);
+    if (r >= 0)
+        r = read_report_drop(tx, version.id, err);
     if (r >= 0)
         r = edges_drop(tx, version.id, err);
     if (r >= 0)

@@ -11,6 +11,7 @@
 #include "server/db/names.h"
 #include "server/db/places.h"
 #include "server/db/push_rows.h"
+#include "server/db/read_reports.h"
 #include "server/db/version_rows.h"
 
 #define DATA_MAX 4096
@@ -111,6 +112,8 @@ static int create(struct transaction *tx, struct copying *self, struct error *er
                             VALUES(value_integer(id), value_integer(self->app_id),
                                    value_integer(copy->from_id)),
                             err);
+    if (r >= 0)
+        r = read_report_copy(tx, copy->from_id, id, err);
     if (r >= 0)
         r = tell(tx, self, err);
     if (r >= 0)
