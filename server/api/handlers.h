@@ -49,6 +49,10 @@ handler api_leases_put;
 handler api_leases_remove;
 handler api_pulls_report;
 
+/* reads.c */
+handler api_reads_get;
+handler api_reads_put;
+
 /* tree.c, files.c, blobs.c, blob_packs.c */
 handler api_tree_get;
 handler api_tree_merkle;

@@ -69,6 +69,8 @@ const struct route routes[] = {
     {GET,    APP "/promotions",           CALL(api_promotions_list), PERMIT_PULL, NONE, WORKER},
     {POST,   VERSION "/copy",             CALL(api_versions_copy), PERMIT_PULL, JSON, WORKER},
     {POST,   VERSION "/pulls",            CALL(api_pulls_report), PERMIT_PULL, JSON, WORKER},
+    {GET,    VERSION "/reads",            CALL(api_reads_get), PERMIT_PULL, NONE, WORKER},
+    {PUT,    VERSION "/reads",            CALL(api_reads_put), PERMIT_PULL, JSON, WORKER},
     {GET,    API "/hosts",                CALL(api_hosts_list), PERMIT_SEE, NONE, WORKER},
     {PUT,    LEASES,                      CALL(api_leases_put), PERMIT_SEE, JSON, WORKER},
     {DELETE, LEASES "/{place}",           CALL(api_leases_remove), PERMIT_ADMIN, NONE, WORKER},
