@@ -233,18 +233,20 @@ static bool judge(struct api_call *call, const struct http_result *result)
 {
     struct api_client *client = call->client;
     enum retry_verdict verdict = retry_judge(result->code, result->status);
+    bool is_well = result->code == 0 && verdict == RETRY_DONE;
     char why[64];
 
     if (call->is_strange)
         return try_another(call);
-    api_client_report(client, call->server, result, call->retry_after_ms);
+    if (is_well || !call->spec.is_hint)
+        api_client_report(client, call->server, result, call->retry_after_ms);
     if (call->is_cancelled || result->code == -ECANCELED)
         return false;
     if (verdict == RETRY_NEXT)
         return !(call->spec.any_status && result->code == 0) && try_again(call);
     if (result->code == -EPROTO) /* its certificate */
         return try_another(call);
-    if (result->code != 0 || !is_wrong(call))
+    if (result->code != 0 || call->spec.is_hint || !is_wrong(call))
         return false;
     (void)snprintf(why, sizeof(why), "answered %d, but not as kkArtifact does", call->status);
     api_client_note(client, call->server, SERVER_WRONG, why);

@@ -136,6 +136,9 @@ struct api_call_spec {
     bool repeatable;       /* a POST or PATCH that may be sent twice */
     /* never a second try, whatever the method: the caller has its own policy */
     bool once;
+    /* that it fails tells nothing of the server, which may be slow or new at this alone: a server
+     * is not taken to be away because of it */
+    bool is_hint;
     /* every answer of a server is a success: the caller looks at the status */
     bool any_status;
     bool outside;          /* path is from the server's root, not below /api/v1 */

@@ -360,9 +360,16 @@ static int start_read(struct blob_object *object, uint64_t offset, void *out, ui
     if (read == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     read->object = blob_object_ref(object);
-    read->offset = offset;
+    if (out != NULL) {
+        read->offset = offset;
+        read->size = size;
+    } else { /* piece by piece, from the beginning of the first to the end of the last */
+        read->at = offset / BLOB_PIECE_SIZE * BLOB_PIECE_SIZE;
+        read->size = (offset + size + BLOB_PIECE_SIZE - 1) / BLOB_PIECE_SIZE * BLOB_PIECE_SIZE;
+        if (read->size > object->key.size)
+            read->size = object->key.size;
+    }
     read->out = out;
-    read->size = size;
     read->deadline_ms = deadline_ms;
     read->done = done;
     read->context = context;
@@ -382,10 +389,16 @@ int blob_fetch_read(struct blob_object *object, uint64_t offset, void *out, size
     return start_read(object, offset, out, size, deadline_ms, done, context, out_read, err);
 }
 
+int blob_fetch_bring(struct blob_object *object, uint64_t offset, uint64_t size,
+                     uint64_t deadline_ms, blob_read_done *done, void *context, struct error *err)
+{
+    return start_read(object, offset, NULL, size, deadline_ms, done, context, NULL, err);
+}
+
 int blob_fetch_complete(struct blob_object *object, uint64_t deadline_ms, blob_read_done *done,
                         void *context, struct error *err)
 {
-    return start_read(object, 0, NULL, object->key.size, deadline_ms, done, context, NULL, err);
+    return blob_fetch_bring(object, 0, object->key.size, deadline_ms, done, context, err);
 }
 
 /* Streams: one piece after the other through the same reads; the window makes them come ahead. */

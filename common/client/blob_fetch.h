@@ -93,6 +93,9 @@ void blob_read_cancel(struct blob_read *read);
  * every piece is there (-ENOSPC: the cache does not keep it). Yields to reads. Any thread. */
 int blob_fetch_complete(struct blob_object *object, uint64_t deadline_ms, blob_read_done *done,
                         void *context, struct error *err);
+/* The same of the pieces that [offset, offset + size) touches. */
+int blob_fetch_bring(struct blob_object *object, uint64_t offset, uint64_t size,
+                     uint64_t deadline_ms, blob_read_done *done, void *context, struct error *err);
 
 /*
  * Many small objects (of at most BLOB_PIECE_SIZE, none twice) by one request, into the cache. Each

@@ -106,7 +106,7 @@ struct blob_read {
     struct blob_object *object; /* a reference */
     struct blob_read *next;
     uint64_t offset;
-    uint8_t *out; /* NULL: have it in the cache only */
+    uint8_t *out; /* NULL: have it in the cache only; then offset is 0 */
     uint64_t size, at;
     uint64_t ahead_end; /* of one without `out` */
     uint64_t deadline_ms;

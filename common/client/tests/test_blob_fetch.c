@@ -542,6 +542,40 @@ static void an_object_is_completed_behind(void **state)
     blob_object_unref(object);
 }
 
+static void a_part_is_brought_behind(void **state)
+{
+    struct world *world = *state;
+    struct outcome outcome = { 0 }, again = { 0 }, none = { 0 };
+    struct blob_object *object;
+    struct blob_entry *entry;
+    unsigned requests;
+
+    world->kit = kit_new(world->servers, 1, world->folder, 0);
+    object = object_of(world, 2);
+    entry = blob_object_entry(object);
+    /* from the middle of the fourth piece into the seventh */
+    assert_int_equal(blob_fetch_bring(object, 3 * BLOB_PIECE_SIZE + 7, 3 * BLOB_PIECE_SIZE,
+                                      UINT64_MAX, note_outcome, &outcome, NULL),
+                     0);
+    assert_int_equal(kit_wait(&world->kit, &outcome), 0);
+    for (uint64_t piece = 0; piece < blob_piece_count(HUGE_SIZE); piece++)
+        assert_int_equal(blob_entry_has(entry, piece), piece >= 3 && piece <= 6);
+    requests = origin_requests(world->servers[0]->origin);
+    assert_int_equal(blob_fetch_bring(object, 4 * BLOB_PIECE_SIZE, 1, UINT64_MAX, note_outcome,
+                                      &again, NULL),
+                     0);
+    assert_int_equal(kit_wait(&world->kit, &again), 0);
+    assert_int_equal(origin_requests(world->servers[0]->origin), requests);
+    assert_int_equal(blob_fetch_bring(object, HUGE_SIZE, 1, UINT64_MAX, note_outcome, &none, NULL),
+                     -EINVAL);
+    assert_int_equal(blob_fetch_bring(object, HUGE_SIZE - 1, 1, UINT64_MAX, note_outcome, &none,
+                                      NULL),
+                     0);
+    assert_int_equal(kit_wait(&world->kit, &none), 0);
+    assert_true(blob_entry_has(entry, blob_piece_count(HUGE_SIZE) - 1));
+    blob_object_unref(object);
+}
+
 struct thread {
     struct world *world;
     struct blob_object *object;
@@ -653,6 +687,7 @@ int main(void)
         CASE(a_stream_can_be_stopped),
         CASE(an_empty_file_needs_nothing),
         CASE(an_object_is_completed_behind),
+        CASE(a_part_is_brought_behind),
         CASE(threads_read_at_random),
     };
 
