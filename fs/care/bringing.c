@@ -12,6 +12,7 @@
 #include "fs/tree_mount/tree_mount.h"
 
 #define YIELD_MS 1000
+#define YIELD_START_MS 60 /* what a start reads is waited for before long */
 #define YIELD_STEP_MS 20
 
 static void give_back(struct care_job *job)
@@ -21,7 +22,24 @@ static void give_back(struct care_job *job)
     job->object_count = job->small_count = 0;
 }
 
-/* What is missing of the set, some of it: on a worker, since it looks at the disk. */
+/* part NULL: all of it. */
+static bool is_here(const struct blob_object *object, const struct wanted *part)
+{
+    struct blob_entry *entry = blob_object_entry(object);
+    uint64_t piece;
+
+    if (blob_entry_is_complete(entry))
+        return true;
+    if (part == NULL || part->length == part->size)
+        return false;
+    for (piece = part->offset / BLOB_PIECE_SIZE;
+         piece * BLOB_PIECE_SIZE < part->offset + part->length; piece++)
+        if (!blob_entry_has(entry, piece))
+            return false;
+    return true;
+}
+
+/* What is missing, some of it: on a worker, since it looks at the disk. */
 static void look_for_some(void *context)
 {
     struct care_job *job = context;
@@ -30,25 +48,26 @@ static void look_for_some(void *context)
     uint64_t bytes = 0;
 
     job->result = 0;
-    while (job->next_item < job->set->count && job->object_count < BRING_SMALL &&
+    while (job->next_item < care_job_count(job) && job->object_count < BRING_SMALL &&
            bytes < 2 * BRING_PACK_BYTES && large_count < BRING_LARGE && job->result == 0 &&
            !atomic_load(&job->care->ended)) {
-        const struct content_item *item = &job->set->items[job->next_item];
+        struct wanted item = care_job_item(job, job->next_item);
         struct blob_object *object = NULL;
 
         job->result = care_job_object(job, job->next_item, &object, &job->result_err);
         if (job->result < 0)
             break;
         job->next_item++;
-        if (blob_entry_is_complete(blob_object_entry(object))) {
-            atomic_fetch_add(&job->done_bytes, item->size);
+        if (is_here(object, &item)) {
+            atomic_fetch_add(&job->done_bytes, item.length);
             atomic_fetch_add(&job->done_files, 1);
             blob_object_unref(object);
-        } else if (item->size > BLOB_PIECE_SIZE) {
+        } else if (item.size > BLOB_PIECE_SIZE) {
+            job->parts[large_count] = item;
             large[large_count++] = object;
         } else {
             job->objects[job->object_count++] = object;
-            bytes += item->size;
+            bytes += item.size;
         }
     }
     job->small_count = job->object_count;
@@ -70,13 +89,20 @@ static void one_came(void *context, int result, const struct error *err)
         some_came(job);
 }
 
-static void ask_for(struct care_job *job, struct blob_object *object)
+static void ask_for(struct care_job *job, struct blob_object *object, uint64_t offset,
+                    uint64_t length)
 {
     struct error err = { 0 };
 
     job->pending++;
-    if (blob_fetch_complete(object, UINT64_MAX, one_came, job, &err) < 0)
+    if (blob_fetch_bring(object, offset, length, UINT64_MAX, one_came, job, &err) < 0)
         one_came(job, err.code, &err);
+}
+
+/* The place of a large one, NULL of a small one. */
+static const struct wanted *part_of(const struct care_job *job, size_t object)
+{
+    return object < job->small_count ? NULL : &job->parts[object - job->small_count];
 }
 
 static void pack_came(void *context, int result, const struct error *err)
@@ -112,13 +138,8 @@ static void ask(struct care_job *job)
     for (size_t i = 0; i < job->small_count;)
         i += ask_for_pack(job, i);
     for (size_t i = job->small_count; i < job->object_count; i++)
-        ask_for(job, job->objects[i]);
+        ask_for(job, job->objects[i], part_of(job, i)->offset, part_of(job, i)->length);
     pack_came(job, 0, NULL);
-}
-
-static bool is_here(const struct blob_object *object)
-{
-    return blob_entry_is_complete(blob_object_entry(object));
 }
 
 static void ask_alone(struct care_job *job)
@@ -126,8 +147,8 @@ static void ask_alone(struct care_job *job)
     job->is_second_try = true;
     job->pending = 1;
     for (size_t i = 0; i < job->small_count; i++)
-        if (!is_here(job->objects[i]))
-            ask_for(job, job->objects[i]);
+        if (!is_here(job->objects[i], NULL))
+            ask_for(job, job->objects[i], 0, blob_object_key(job->objects[i])->size);
     pack_came(job, 0, NULL);
 }
 
@@ -135,13 +156,15 @@ static void count_some(struct care_job *job)
 {
     for (size_t i = 0; i < job->object_count; i++) {
         const struct blob_object *object = job->objects[i];
+        const struct wanted *part = part_of(job, i);
 
-        if (!is_here(object)) {
+        if (!is_here(object, part)) {
             if (job->failure == 0)
                 job->failure = error_set(&job->failure_err, -ENOSPC, "the cache does not keep it");
             continue;
         }
-        atomic_fetch_add(&job->done_bytes, blob_object_key(object)->size);
+        atomic_fetch_add(&job->done_bytes,
+                         part != NULL ? part->length : blob_object_key(object)->size);
         atomic_fetch_add(&job->done_files, 1);
     }
     give_back(job);
@@ -187,7 +210,8 @@ static void some_found(void *context)
         return;
     }
     job->timer = (struct http_timer){ .function = ask_when_quiet, .context = job };
-    job->yields_until_ms = clock_monotonic_ms() + YIELD_MS;
+    job->yields_until_ms =
+        clock_monotonic_ms() + (job->kind == CARE_LEARN ? YIELD_START_MS : YIELD_MS);
     ask_when_quiet(job);
 }
 
@@ -195,13 +219,14 @@ void bringing_go_on(struct care_job *job)
 {
     struct error err = job->failure_err;
 
-    if (job->failure == 0 && job->next_item < job->set->count && !atomic_load(&job->care->ended)) {
+    if (job->failure == 0 && job->next_item < care_job_count(job) &&
+        !atomic_load(&job->care->ended)) {
         care_job_work(job, look_for_some, some_found);
         return;
     }
-    if (job->failure == 0 && job->next_item < job->set->count)
+    if (job->failure == 0 && job->next_item < care_job_count(job))
         job->failure = error_set(&err, -ECANCELED, "the mount ends");
-    if (job->failure == 0)
+    if (job->failure == 0 && job->kind == CARE_PREFETCH)
         care_note_complete(job->care, &job->set->tree);
     care_job_over(job, job->failure, &err);
 }

@@ -25,7 +25,7 @@
 #define RETRY_MOST_MS 600000
 
 /* One more; without memory it is forgotten, and gone over again. */
-static void digests_add(struct digests *digests, struct digest digest)
+void digests_add(struct digests *digests, struct digest digest)
 {
     if (digests->count == digests->capacity) {
         size_t capacity = digests->capacity * 2 + 16;
@@ -39,7 +39,7 @@ static void digests_add(struct digests *digests, struct digest digest)
     digests->items[digests->count++] = digest;
 }
 
-static bool digests_have(const struct digests *digests, struct digest digest)
+bool digests_have(const struct digests *digests, struct digest digest)
 {
     for (size_t i = 0; i < digests->count; i++)
         if (digest_equal(&digests->items[i], &digest))
@@ -52,6 +52,7 @@ static bool digests_have(const struct digests *digests, struct digest digest)
 static void release(struct care_job *job)
 {
     mending_release(job);
+    learning_release(job);
     for (size_t i = 0; i < job->object_count; i++)
         blob_object_unref(job->objects[i]);
     pins_let_go(job->care->options.pins, job->hold);
@@ -153,7 +154,7 @@ struct care_job *care_begin(struct care *care, enum care_kind kind, const char *
         memory_free(made);
         return job;
     }
-    if (kind != CARE_MEND) /* that one is filled first */
+    if (kind != CARE_MEND && kind != CARE_LEARN) /* those are filled first */
         http_loop_post_at(care->options.loop, &made->post);
     return made;
 }
@@ -235,6 +236,7 @@ void care_job_over(struct care_job *job, int code, const struct error *err)
     job->hold = pins_let_go(care->options.pins, job->hold);
     job->set = content_set_free(job->set);
     job->mount = tree_mount_unref(job->mount);
+    learning_release(job);
     pthread_mutex_lock(&care->lock);
     note_end(care, job, code);
     job->is_over = true;
@@ -276,13 +278,13 @@ static bool is_left_alone(struct care *care, const struct pin *pin)
     return alone;
 }
 
-static size_t running(struct care *care)
+size_t care_running(struct care *care, enum care_kind kind)
 {
     size_t count = 0;
 
     pthread_mutex_lock(&care->lock);
     for (const struct care_job *job = care->jobs; job != NULL; job = job->next)
-        count += !job->is_over && job->kind == CARE_PREFETCH;
+        count += !job->is_over && job->kind == kind;
     pthread_mutex_unlock(&care->lock);
     return count;
 }
@@ -292,7 +294,7 @@ static int keep_up(void *context, const struct pin *pin)
 {
     struct care *care = context;
 
-    if (running(care) >= PINS_AT_A_TIME)
+    if (care_running(care, CARE_PREFETCH) >= PINS_AT_A_TIME)
         return 1;
     if (!is_left_alone(care, pin))
         care_bring(care, pin->project, pin->app, pin->version);
@@ -414,6 +416,9 @@ void care_end(struct care *care)
     care->scrubber = scrubber_stop(care->scrubber);
     care->workers = workers_free(care->workers);
     http_timer_clear(care->options.loop, &care->upkeep);
+    recording_end_all(care);
+    for (job = care->jobs; job != NULL; job = job->next)
+        learning_cancel(job);
     for (job = care->jobs; job != NULL; job = job->next) {
         if (job->timer.place == 0)
             continue;
@@ -424,10 +429,11 @@ void care_end(struct care *care)
 
 bool care_is_idle(struct care *care)
 {
-    bool idle = true;
+    bool idle;
 
     if (care == NULL)
         return true;
+    idle = atomic_load(&care->recording_count) == 0;
     pthread_mutex_lock(&care->lock);
     for (const struct care_job *job = care->jobs; idle && job != NULL; job = job->next)
         idle = job->is_over;
@@ -448,6 +454,7 @@ struct care *care_free(struct care *care)
     }
     memory_free(care->complete.items);
     memory_free(care->failed.items);
+    memory_free(care->started.items);
     pthread_mutex_destroy(&care->lock);
     return memory_free(care);
 }

@@ -13,6 +13,7 @@ struct http_loop;
 struct json_value;
 struct json_writer;
 struct pins;
+struct tree_mount;
 struct tree_set;
 
 /*
@@ -23,6 +24,11 @@ struct tree_set;
  * Work that takes its time is a *job*: it is asked for, and then asked after. Who asks for one
  * that runs already joins it. A job yields: nothing of it is begun while somebody waits for bytes,
  * for a second at most.
+ *
+ * When something is read of a version for the first time, it is being started: what starts of it
+ * read, declared by its pusher or told to the server by other hosts, is brought before it is asked
+ * for; what this one reads within `start_ms` is told to the server, once. Both are hints: nobody
+ * waits for them, and that they fail is told to nobody.
  *
  * A pinned version is completed when it is pinned, when the mount begins, and after damage; what
  * fails is tried again later.
@@ -41,6 +47,11 @@ struct care_options { /* all outlive the care; texts too */
     const char *only_project, *only_app; /* or NULL: what is shown */
     uint64_t deadline_ms;                /* of opening a version */
     uint64_t scrub_bytes_per_s, scrub_every_ms;
+    bool brings_starts; /* what starts read is brought */
+    const char *host;   /* under which name it is told what they read; NULL: it is not */
+    uint64_t start_ms;  /* how long one lasts */
+    bool is_resumed;    /* up to this slot versions were in use before this process */
+    uint32_t resumed_slots;
 };
 
 int care_new(struct care **out_care, const struct care_options *options, struct error *err);
@@ -61,6 +72,9 @@ void care_bring(struct care *care, const char *project, const char *app, const c
 typedef void care_done(void *context, const struct error *err);
 int care_bring_then(struct care *care, const char *project, const char *app, const char *version,
                     care_done *done, void *context, struct error *err);
+
+/* Something is read of the version for the first time since it was opened. Any thread. */
+void care_first_read(struct care *care, struct tree_mount *mount, uint32_t slot);
 
 /* For the control socket; any thread but the loop's. `ask`: "prefetch", "pin", "unpin" or "verify";
  * the question names the version ("P/A/V"; verify: may be absent) and, when a job is asked after,

@@ -11,17 +11,32 @@
 #include "fs/pins/pins.h"
 #include "fs/tree_mount/tree_set.h"
 
+size_t care_job_count(const struct care_job *job)
+{
+    return job->kind == CARE_LEARN ? job->wanted_count : job->set->count;
+}
+
+struct wanted care_job_item(const struct care_job *job, size_t item)
+{
+    const struct content_item *content;
+
+    if (job->kind == CARE_LEARN)
+        return job->wanted[item];
+    content = &job->set->items[item];
+    return (struct wanted){ content->index, content->size, 0, content->size };
+}
+
 int care_job_object(struct care_job *job, size_t item, struct blob_object **out_object,
                     struct error *err)
 {
-    const struct content_item *content = &job->set->items[item];
+    struct wanted content = care_job_item(job, item);
     struct tree_fetch *fetch = tree_mount_fetch(job->mount);
     struct digest sha256, verity;
-    int r = tree_fetch_digest(fetch, content->index, &sha256, &verity);
+    int r = tree_fetch_digest(fetch, content.index, &sha256, &verity);
 
     if (r < 0)
         return error_set(err, r, "the tree is not in the cache any more");
-    return tree_fetch_object(fetch, &sha256, &verity, content->size, out_object, err);
+    return tree_fetch_object(fetch, &sha256, &verity, content.size, out_object, err);
 }
 
 /* What is pinned and this version, against what the cache may hold. */
@@ -122,6 +137,7 @@ static void contents_listed(void *context)
         checking_start(job);
         return;
     case CARE_PREFETCH:
+    case CARE_LEARN:
         bringing_go_on(job);
         return;
     }
@@ -167,6 +183,8 @@ void care_job_start(void *context)
         care_job_over(job, -ECANCELED, &err);
     } else if (job->kind == CARE_MEND) {
         mending_start(job);
+    } else if (job->kind == CARE_LEARN) {
+        learning_start(job);
     } else if (!job->is_of_version) {
         checking_start(job);
     } else {

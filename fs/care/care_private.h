@@ -12,8 +12,11 @@
 #include "common/net/http_loop.h"
 #include "fs/care/care.h"
 
+struct api_call;
 struct content_set;
+struct learned;
 struct pin_hold;
+struct recording;
 struct scrubber;
 struct tree_fetch;
 struct tree_mount;
@@ -22,8 +25,9 @@ struct workers;
 /*
  * care_private - what care.c (the list of jobs, pins that are to be complete), care_job.c (from a
  * name to its contents), care_wait.c (who is told of its end), bringing.c (contents into the
- * cache), checking.c (contents held against their names), mending.c (what was wrong, fetched again)
- * and care_answer.c (JSON) share.
+ * cache), learning.c (which of them a start reads), recording.c (which of them this one reads),
+ * checking.c (contents held against their names), mending.c (what was wrong, fetched again) and
+ * care_answer.c (JSON) share.
  *
  * A job belongs to the loop's thread, or while it works to a worker; its end and what it found are
  * told under the care's lock.
@@ -33,12 +37,19 @@ enum care_kind {
     CARE_PIN,      /* it is pinned; that the contents come is another job */
     CARE_VERIFY,   /* of a version, or of all the cache */
     CARE_MEND,     /* what the scrubber found */
+    CARE_LEARN,    /* what a start reads comes */
 };
 
 #define BRING_SMALL 2048 /* at a time: two packs */
 #define BRING_LARGE 2
 #define BRING_PACK_BYTES ((uint64_t)2 * 1024 * 1024)
 #define WRONG_NAMED 100 /* of those that are wrong */
+
+/* A content that is to come: the file in the tree's digests, its size, and what of it. */
+struct wanted {
+    uint32_t index;
+    uint64_t size, offset, length;
+};
 
 /* Something that was wrong in the cache. */
 struct wrong {
@@ -79,6 +90,9 @@ struct care_job {
 
     struct tree_mount *mount; /* a reference */
     struct content_set *set;
+    struct learned *learned; /* CARE_LEARN, with the next */
+    struct wanted *wanted;   /* instead of the set's items */
+    size_t wanted_count;
     struct pin_hold *hold;
     void (*work)(void *);  /* on a worker */
     struct http_post post; /* its way back to the loop, or here */
@@ -87,9 +101,10 @@ struct care_job {
     int result; /* of a worker */
     struct error result_err;
 
-    size_t next_item; /* of the set */
+    size_t next_item; /* of the set, or of what is wanted */
     struct blob_object *objects[BRING_SMALL + BRING_LARGE];
     size_t object_count, small_count; /* the small ones stand first */
+    struct wanted parts[BRING_LARGE]; /* of the large ones */
     size_t pending;
     bool is_second_try; /* of those that no pack brought */
     int failure;        /* the first, of what was asked for */
@@ -116,7 +131,17 @@ struct care {
     struct digests complete;           /* trees of versions that were found complete */
     struct digests failed;             /* names of those that could not be completed ... */
     uint64_t retry_ms, retry_pause_ms; /* ... until they are tried again */
+
+    struct digests started; /* trees of which something was read; loop thread, as the next */
+    struct recording *recordings;
+    bool is_telling;                /* of one of them, at a time */
+    size_t lists_asked;             /* learning.c: requests in progress */
+    _Atomic size_t recording_count; /* with those that are on their way to the loop */
 };
+
+/* care.c. Without memory it is not added. */
+void digests_add(struct digests *digests, struct digest digest);
+bool digests_have(const struct digests *digests, struct digest digest);
 
 /* care.c. Any thread: a job that is begun, or one of the same that runs; a reference, or NULL. */
 struct care_job *care_begin(struct care *care, enum care_kind kind, const char *project,
@@ -129,18 +154,29 @@ void care_job_over(struct care_job *job, int code, const struct error *err);
 void care_job_work(struct care_job *job, void (*function)(void *), void (*behind)(void *));
 void care_job_run(void *job); /* the worker's part of it */
 void care_note_complete(struct care *care, const struct digest *tree);
-void care_pins_changed(struct care *care); /* any thread */
+void care_pins_changed(struct care *care);                   /* any thread */
+size_t care_running(struct care *care, enum care_kind kind); /* jobs that are not over */
 
 /* care_wait.c: a job is over, and its waits are taken out of it. Loop thread. */
 void care_tell(struct care_wait *waits);
 
 /* care_job.c: the first step of every job. Loop thread. */
 void care_job_start(void *job);
-/* The engine's object of an item of the job's set. Any thread. */
+/* What the job is about, item by item: its set's, or what it wants. Any thread. */
+size_t care_job_count(const struct care_job *job);
+struct wanted care_job_item(const struct care_job *job, size_t item);
+/* The engine's object of an item. Any thread. */
 int care_job_object(struct care_job *job, size_t item, struct blob_object **out_object,
                     struct error *err);
 
 void bringing_go_on(struct care_job *job); /* bringing.c; loop thread; the set is there */
+void learning_start(struct care_job *job); /* learning.c; loop thread; its tree is there */
+void learning_release(struct care_job *job);
+/* Has what starts of it read brought. Loop thread. */
+void learning_begin(struct care *care, struct tree_mount *mount);
+/* Ends what it waits for, of a job that runs. Loop thread. */
+void learning_cancel(struct care_job *job);
+void recording_end_all(struct care *care); /* recording.c; loop thread */
 void checking_start(struct care_job *job); /* checking.c; loop thread; the set, or NULL: all */
 
 /* mending.c. On a worker: notes that an object was wrong; `what` is copied. */

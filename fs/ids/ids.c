@@ -409,6 +409,16 @@ int ids_slot(struct ids *ids, const char *project, const char *app, const char *
     return r;
 }
 
+uint32_t ids_last_slot(struct ids *ids)
+{
+    uint32_t last;
+
+    pthread_rwlock_rdlock(&ids->lock);
+    last = (uint32_t)ids->slot_count;
+    pthread_rwlock_unlock(&ids->lock);
+    return last;
+}
+
 uint64_t ids_node(uint32_t slot, uint64_t index)
 {
     return (uint64_t)slot << IDS_INDEX_BITS | (index + 1);

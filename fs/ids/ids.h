@@ -61,6 +61,9 @@ int ids_slot(struct ids *ids, const char *project, const char *app, const char *
 int ids_attach(struct ids *ids, const char *project, const char *app, const char *version,
                const struct digest *tree, struct error *err);
 
+/* The last slot that was given; 0: none. */
+uint32_t ids_last_slot(struct ids *ids);
+
 uint64_t ids_node(uint32_t slot, uint64_t index);
 
 /* -ESTALE: no such node was ever given. */

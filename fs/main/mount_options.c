@@ -177,12 +177,22 @@ static int set_insecure(struct mount_options *options, const char *value, struct
     return 0;
 }
 
-static int set_xattr(struct mount_options *options, const char *value, struct error *err)
+static int set_on_or_off(bool *at, const char *value, struct error *err)
 {
     if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         return error_set(err, -EINVAL, "neither on nor off");
-    options->xattr = strcmp(value, "on") == 0;
+    *at = strcmp(value, "on") == 0;
     return 0;
+}
+
+static int set_xattr(struct mount_options *options, const char *value, struct error *err)
+{
+    return set_on_or_off(&options->xattr, value, err);
+}
+
+static int set_learn(struct mount_options *options, const char *value, struct error *err)
+{
+    return set_on_or_off(&options->learn, value, err);
 }
 
 static int set_number(uint32_t *at, const char *value, struct error *err)
@@ -260,6 +270,8 @@ static const struct mount_option table[] = {
       set_cache_free },
     { "prefetch", "auto|none|all", "what is fetched ahead of reads (default auto)", false,
       set_prefetch },
+    { "learn", "on|off", "tell the server what starts of versions read (default on)", false,
+      set_learn },
     { "scrub_rate", "SIZE", "of the cache hashed again in a second (default 8M)", false,
       set_scrub_rate },
     { "scrub_every", "TIME", "from one pass over the cache to the next (default 24h)", false,
@@ -343,6 +355,7 @@ int mount_options_init(struct mount_options *options, struct error *err)
         .cache_size = CACHE_SIZE,
         .cache_free_percent = CACHE_FREE_PERCENT,
         .deadline_ms = DEADLINE_MS,
+        .learn = true,
         .scrub_rate = SCRUB_RATE,
         .scrub_every_ms = SCRUB_EVERY_MS,
         .uid = getuid(),

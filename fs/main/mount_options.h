@@ -39,6 +39,7 @@ struct mount_options {
     uint32_t cache_free_percent;   /* ... of the file system when cache_free is 0 */
     uint64_t deadline_ms;
     enum mount_prefetch prefetch;
+    bool learn;              /* the server is told what starts of versions read */
     uint64_t scrub_rate;     /* bytes a second */
     uint64_t scrub_every_ms; /* from the beginning of a pass to that of the next */
     bool strict_auth, xattr, insecure;

@@ -37,6 +37,7 @@ static const struct {
     MEMBER(MEMBER_SMALL, cache_free_percent),
     MEMBER(MEMBER_NUMBER, deadline_ms),
     MEMBER(MEMBER_SMALL, prefetch),
+    MEMBER(MEMBER_BOOL, learn),
     MEMBER(MEMBER_NUMBER, scrub_rate),
     MEMBER(MEMBER_NUMBER, scrub_every_ms),
     MEMBER(MEMBER_BOOL, offline),

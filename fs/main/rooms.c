@@ -2,6 +2,7 @@
 #include "fs/main/rooms.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -14,6 +15,8 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/memory.h"
+#include "common/base/number.h"
+#include "common/base/platform.h"
 #include "common/base/workers.h"
 #include "common/client/api_client.h"
 #include "common/client/blob_cache.h"
@@ -34,6 +37,8 @@
 #define WORKERS_QUEUE 64
 #define DRAIN_MS 1000
 #define TURN_MS 20
+#define START_MS 60000
+#define START_MAX_MS 600000
 #define DESCRIPTORS_OTHER 48
 #define DESCRIPTORS_LEAST 4
 #define DESCRIPTORS_MOST 64
@@ -234,6 +239,13 @@ static int open_trees(struct rooms *rooms, struct error *err)
     return tree_set_new(&rooms->trees, &options, err);
 }
 
+static void first_read(void *context, struct tree_mount *mount, uint32_t slot)
+{
+    struct rooms *rooms = context;
+
+    care_first_read(rooms->care, mount, slot);
+}
+
 static int open_ops(struct rooms *rooms, struct error *err)
 {
     struct ops_options options = {
@@ -254,9 +266,30 @@ static int open_ops(struct rooms *rooms, struct error *err)
         .umask = rooms->options->umask,
         .fetches_siblings = rooms->options->prefetch != PREFETCH_NONE && !rooms->options->offline,
         .strict_auth = rooms->options->strict_auth,
+        .first_read = first_read,
+        .first_read_context = rooms,
     };
 
     return ops_new(&rooms->ops, &options, err);
+}
+
+/* How long a start lasts. */
+static uint64_t start_ms(void)
+{
+    const char *text = getenv(ROOMS_START_MS);
+    uint64_t ms;
+
+    return text != NULL && number_parse(span_text(text), START_MAX_MS, &ms, NULL) == 0 ? ms
+                                                                                       : START_MS;
+}
+
+/* Under which name it is told what starts read; NULL: it is not. */
+static const char *host_name(struct rooms *rooms)
+{
+    platform_host_name(rooms->host, sizeof(rooms->host));
+    return rooms->options->learn && name_check(NAME_HOST, span_text(rooms->host), NULL) == 0
+               ? rooms->host
+               : NULL;
 }
 
 static int open_care(struct rooms *rooms, struct error *err)
@@ -275,6 +308,11 @@ static int open_care(struct rooms *rooms, struct error *err)
         .deadline_ms = rooms->options->deadline_ms,
         .scrub_bytes_per_s = rooms->options->scrub_rate,
         .scrub_every_ms = rooms->options->scrub_every_ms,
+        .brings_starts = rooms->options->prefetch != PREFETCH_NONE,
+        .host = host_name(rooms),
+        .start_ms = start_ms(),
+        .is_resumed = rooms->is_resumed,
+        .resumed_slots = rooms->resumed_slots,
     };
 
     return care_new(&rooms->care, &options, err);
@@ -284,6 +322,8 @@ static int open_upper(struct rooms *rooms, struct error *err)
 {
     int r = open_engine(rooms, err);
 
+    if (r == 0)
+        rooms->resumed_slots = ids_last_slot(rooms->ids);
     if (r == 0)
         r = open_catalog(rooms, err);
     if (r == 0)
@@ -302,6 +342,7 @@ int rooms_open(struct rooms *rooms, const struct mount_options *options, struct 
     int r;
 
     rooms->options = options;
+    rooms->is_resumed = given != NULL && given->is_resumed;
     *out_place = EXIT_OF_LOCAL;
     r = http_loop_new(&rooms->loop, NULL, err);
     if (r < 0)

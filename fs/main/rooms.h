@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "common/model/names.h"
 #include "fs/catalog/catalog.h"
 #include "fs/catalog/catalog_fetch.h"
 #include "fs/main/exit_code.h"
@@ -50,13 +51,20 @@ struct rooms {
     struct tree_set *trees;
     struct ops *ops;
     struct care *care;
-    char *records; /* the directory of version records; NULL: none is kept */
+    bool is_resumed;              /* another process may have had versions in use ... */
+    uint32_t resumed_slots;       /* ... of these slots */
+    char host[HOST_MAX_SIZE + 1]; /* "" when it has no name that the server takes */
+    char *records;                /* the directory of version records; NULL: none is kept */
 };
+
+/* In the environment of whoever mounts: how long a start lasts, in milliseconds, for tests. */
+#define ROOMS_START_MS "KKARTIFACT_FS_START_MS"
 
 /* What another process has found out, or read, already. */
 struct rooms_given {
     struct secret *token; /* instead of the options' file; handed over, also on failure */
     const char *store;    /* the mount is of this one: no server is asked. NULL: not known yet */
+    bool is_resumed;      /* another process has answered this mount before */
 };
 
 /* Asks the server, unless it is away and known. *out_place tells where a failure came from; what

@@ -126,7 +126,8 @@ struct work {
 static int open_all(struct worker_config *config, int socket, struct work *work,
                     enum exit_place *place, struct error *err)
 {
-    struct rooms_given given = { take_pointer(&config->token), config->store };
+    struct rooms_given given = { take_pointer(&config->token), config->store,
+                                 config->init.size > 0 };
     struct session_connection connection = {
         .fd = config->fuse,
         .without_resend = getenv(WORKER_WITHOUT_RESEND) != NULL,

@@ -20,6 +20,7 @@ struct ids;
 struct known_versions;
 struct pins;
 struct reader;
+struct tree_mount;
 struct tree_set;
 struct workers;
 
@@ -50,7 +51,10 @@ struct ops_options { /* all outlive the ops */
     uint64_t deadline_ms;   /* the longest wait of a question */
     uint32_t umask;
     bool fetches_siblings; /* of small files that are read one after the other */
-    bool strict_auth;      /* nothing is shown while the server says 401 or 403 */
+    /* A file of an open version was read, the first of all; or NULL. Any thread. */
+    void (*first_read)(void *context, struct tree_mount *mount, uint32_t slot);
+    void *first_read_context;
+    bool strict_auth; /* nothing is shown while the server says 401 or 403 */
 };
 
 int ops_new(struct ops **out_ops, const struct ops_options *options, struct error *err);

@@ -11,6 +11,7 @@
 #include "fs/ops/question.h"
 #include "fs/ops/siblings.h"
 #include "fs/reader/reader.h"
+#include "fs/reads/read_log.h"
 
 static void reply_bytes(struct question *question)
 {
@@ -45,6 +46,16 @@ static void bytes_came(void *context, int result, const struct error *err)
         fail_read(question, err != NULL ? err : &unknown);
     else
         reply_bytes(question);
+}
+
+static void note_read(struct question *question, const struct tree_node *node)
+{
+    const struct ops_options *options = &question->ops->options;
+
+    if (read_log_note(tree_mount_reads(question->mount), (uint32_t)question->place.index,
+                      node->size, question->offset, question->buffer_size) &&
+        options->first_read != NULL)
+        options->first_read(options->first_read_context, question->mount, question->place.slot);
 }
 
 static void read_file(struct question *question, const struct tree_node *node)
@@ -162,10 +173,12 @@ void question_read(struct question *question)
         return;
     }
     question->buffer = buffers_take(question->ops->buffers, question->buffer_size);
-    if (question->buffer == NULL)
+    if (question->buffer == NULL) {
         question_fail_code(question, -ENOMEM);
-    else if (node.is_manifest)
+    } else if (node.is_manifest) {
         read_manifest(question);
-    else
+    } else {
+        note_read(question, &node);
         read_file(question, &node);
+    }
 }

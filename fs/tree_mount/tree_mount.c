@@ -10,6 +10,7 @@
 #include "common/model/record.h"
 #include "common/model/tree.h"
 #include "common/net/http_loop.h"
+#include "fs/reads/read_log.h"
 
 struct tree_mount {
     atomic_uint references;
@@ -17,11 +18,13 @@ struct tree_mount {
     struct http_post closing;
     struct tree_fetch *fetch;
     struct manifest *manifest;
+    struct read_log *reads;
     struct tree_view view;
 };
 
 static struct tree_mount *mount_free(struct tree_mount *mount)
 {
+    read_log_free(mount->reads);
     manifest_free(mount->manifest);
     tree_fetch_unref(mount->fetch);
     return memory_free(mount);
@@ -47,6 +50,10 @@ int tree_mount_new(struct tree_mount **out_mount, struct http_loop *loop, struct
         r = manifest_new(&mount->manifest, record, &tree, directory, err);
     else
         record_release(record);
+    if (r == 0) {
+        mount->reads = read_log_new();
+        r = mount->reads != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+    }
     if (r < 0) {
         mount_free(mount);
         return r;
@@ -90,6 +97,11 @@ struct tree_fetch *tree_mount_fetch(const struct tree_mount *mount)
 struct manifest *tree_mount_manifest(const struct tree_mount *mount)
 {
     return mount->manifest;
+}
+
+struct read_log *tree_mount_reads(const struct tree_mount *mount)
+{
+    return mount->reads;
 }
 
 uint64_t tree_mount_bytes(const struct tree_mount *mount)

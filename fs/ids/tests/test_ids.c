@@ -42,6 +42,7 @@ static void nodes_go_both_ways(void **state)
     assert_int_equal(ids_slot(ids, "p", "a", "v1", &tree_one, &slot, NULL), 0);
     assert_int_equal(ids_slot(ids, "p", "a", "v1", &tree_two, &other, NULL), 0);
     assert_true(slot != 0 && other != 0 && slot != other);
+    assert_int_equal(ids_last_slot(ids), other);
     assert_int_equal(ids_find(ids, ids_node(slot, 41), &place, NULL), 0);
     assert_int_equal(place.kind, IDS_IS_VERSION);
     assert_int_equal(place.index, 41);

@@ -23,7 +23,8 @@ static void all_are_taken(void **state)
     assert_int_equal(
         parse(&options,
               "token_file=/t,server=http://a:1,server=https://b,cache=/c,cache_size=4G,"
-              "cache_free=1G,deadline=500ms,offline,strict_auth,xattr=on,insecure,ca_file=/ca,"
+              "cache_free=1G,deadline=500ms,learn=off,offline,strict_auth,xattr=on,insecure,"
+              "ca_file=/ca,"
               "uid=12,gid=root,umask=027,only=demo/web,prefetch=all,scrub_rate=1M,scrub_every=2w",
               NULL),
         0);
@@ -36,6 +37,7 @@ static void all_are_taken(void **state)
     assert_int_equal(options.cache_free_percent, 0);
     assert_int_equal(options.deadline_ms, 500);
     assert_true(options.offline && options.strict_auth && options.xattr && options.insecure);
+    assert_false(options.learn);
     assert_int_equal(options.prefetch, PREFETCH_ALL);
     assert_int_equal(options.scrub_rate, 1 << 20);
     assert_int_equal(options.scrub_every_ms, 14ull * 24 * 3600 * 1000);
@@ -59,6 +61,7 @@ static void defaults(void **state)
     assert_int_equal(options.scrub_rate, 8 << 20);
     assert_int_equal(options.scrub_every_ms, 24 * 3600 * 1000);
     assert_false(options.xattr);
+    assert_true(options.learn);
     assert_int_equal(options.uid, getuid());
     if (geteuid() == 0)
         assert_string_equal(options.cache, "/var/cache/kkartifact");
@@ -125,6 +128,7 @@ static void the_rest_is_refused_by_name(void **state)
         "cache",
         "cache=",
         "xattr=maybe",
+        "learn=once",
         "strict_auth=1",
         "deadline=0",
         "deadline=soon",

@@ -21,7 +21,7 @@ static void they_come_back_whole(void **state)
                                          "cache_size=5M,cache_free=7%,deadline=3s,strict_auth,"
                                          "xattr=on,insecure,noexec,uid=1,gid=2,umask=027,"
                                          "ca_file=/c,prefetch=all,scrub_rate=1M,"
-                                         "scrub_every=2h,offline,metrics=:9100",
+                                         "scrub_every=2h,offline,metrics=:9100,learn=off",
                                          NULL),
                      0);
     assert_int_equal(mount_options_attach(&sent, "p/a@beta", true, NULL), 0);
@@ -48,6 +48,7 @@ static void they_come_back_whole(void **state)
     assert_int_equal(got.scrub_every_ms, 7200000);
     assert_string_equal(got.metrics, ":9100");
     assert_true(got.offline && got.strict_auth && got.xattr && got.insecure && got.noexec);
+    assert_false(got.learn);
     assert_int_equal(got.uid, 1);
     assert_int_equal(got.gid, 2);
     assert_int_equal(got.umask, 027);
