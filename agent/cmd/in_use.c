@@ -15,41 +15,25 @@
 #include "common/client/api_hosts.h"
 
 #define HOST_NAME_ROOM 256
-#define RENEW_S 3600   /* where the server says nothing */
-#define AGAIN_MS 60000 /* after a failure at first, when renewals are not more frequent */
+#define AGAIN_MS 60000 /* after a failure at first */
 
 struct in_use in_use_of(struct job *job, const char *project, const char *app, const char *path)
 {
     return (struct in_use){
-        .job = job, .project = project, .app = app, .path = path, .due_ms = UINT64_MAX
+        .job = job,
+        .project = project,
+        .app = app,
+        .path = path,
+        .pace = { .again_ms = AGAIN_MS, .due_ms = UINT64_MAX },
     };
 }
 
-/* Before the time that was asked for, and spread: hosts that pulled together do not say it
- * together. */
-static void set_due(struct in_use *self, uint32_t renew_in_s)
+static uint32_t random_bits(void)
 {
     uint32_t random = 0;
 
     random_bytes(&random, sizeof(random), NULL);
-    self->failures = 0;
-    self->renew_ms = (uint64_t)(renew_in_s > 0 ? renew_in_s : RENEW_S) * 1000;
-    self->due_ms = clock_monotonic_ms() + self->renew_ms - random % (self->renew_ms / 5 + 1);
-}
-
-static void set_again(struct in_use *self)
-{
-    const uint64_t base_ms = self->renew_ms < AGAIN_MS ? self->renew_ms : AGAIN_MS;
-    const struct retry_policy policy = { .tries = UINT32_MAX,
-                                         .base_ms = (uint32_t)base_ms,
-                                         .max_ms = (uint32_t)self->renew_ms };
-    uint64_t wait_ms = policy.max_ms;
-    uint32_t random = 0;
-
-    random_bytes(&random, sizeof(random), NULL);
-    self->failures += self->failures < 100;
-    retry_wait(&policy, self->failures + 1, 0, random, &wait_ms);
-    self->due_ms = clock_monotonic_ms() + wait_ms;
+    return random;
 }
 
 typedef int saying(struct api_client *client, const struct api_in_use *what,
@@ -75,15 +59,15 @@ static int say(struct in_use *self, saying *function, uint32_t *out_renew_in_s, 
 static void run(struct in_use *self, saying *function)
 {
     const struct output *output = &self->job->command->output;
-    const bool is_first = self->failures == 0;
+    const bool is_first = self->pace.failures == 0;
     uint32_t renew_in_s = 0;
     struct error err = { 0 };
     int r = say(self, function, &renew_in_s, &err);
 
     if (r == 0 || r == -ENOENT)
-        set_due(self, renew_in_s);
+        lease_pace_said(&self->pace, renew_in_s, clock_monotonic_ms(), random_bits());
     else
-        set_again(self);
+        lease_pace_failed(&self->pace, 0, clock_monotonic_ms(), random_bits());
     if (r == 0 || r == -ECANCELED)
         return;
     error_prefix(&err, r, "the server was not told that this version is in use here");
@@ -96,7 +80,7 @@ static void run(struct in_use *self, saying *function)
 void in_use_say(struct in_use *self, const char *version)
 {
     memcpy(self->version, version, strlen(version) + 1);
-    self->failures = 0;
+    self->pace.failures = 0;
     run(self, api_hosts_say_pulled);
 }
 

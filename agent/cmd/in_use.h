@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <stdint.h>
-
+#include "common/client/lease_pace.h"
 #include "common/model/names.h"
 
 struct job;
@@ -20,9 +19,7 @@ struct in_use {
     struct job *job;
     const char *project, *app, *path;
     char version[VERSION_TEXT_SIZE]; /* "": nothing was said yet */
-    uint64_t due_ms;                 /* clock_monotonic_ms of the next time; UINT64_MAX: never */
-    uint64_t renew_ms;               /* between two times, as the server said last */
-    uint32_t failures;               /* in a row */
+    struct lease_pace pace;          /* of clock_monotonic_ms */
 };
 
 struct in_use in_use_of(struct job *job, const char *project, const char *app, const char *path);

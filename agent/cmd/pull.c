@@ -268,7 +268,7 @@ static int turn(void *context, bool *out_again, struct error *err)
 
 static uint64_t renewal_ms(void *context)
 {
-    return ((const struct pull_job *)context)->in_use.due_ms;
+    return ((const struct pull_job *)context)->in_use.pace.due_ms;
 }
 
 static void renew(void *context)

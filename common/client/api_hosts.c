@@ -6,6 +6,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/client/api_leases.h"
 #include "common/client/api_private.h"
 #include "common/codec/json.h"
 #include "common/model/names.h"
@@ -14,7 +15,6 @@
 #define PATH_MAXIMUM (64 * 1024)
 #define BODY_MAXIMUM (64 * 1024)
 #define SAY_TIMEOUT_MS 10000
-#define RENEW_MAX_S (30 * 86400)
 
 struct walk {
     api_lease_each *each;
@@ -100,158 +100,108 @@ int api_hosts_list(struct api_client *client, const char *project, const char *a
     return r < 0 ? r : api_walk_pages(client, buf_text(&path), give_lease, &walk, &problem, err);
 }
 
-/* One of the two requests, while it is on its way. */
+/* The lease, and the report of the pull, while they are on their way. */
 struct saying {
-    struct buf path, body;
-    struct json_writer writer;
-    int result;
-    uint32_t renew_in_s; /* of a lease that was taken; 0: not said */
-    struct error err;
-    bool done;
+    const struct api_client *client;
+    struct api_leases_put *lease; /* NULL: it has ended */
+    struct api_call *pull;        /* the same */
+    uint32_t renew_in_s;
+    struct error lease_err, pull_err;
 };
 
-/* What cannot be read was not said. */
-static uint32_t read_renewal(struct span body)
-{
-    struct json *json = NULL;
-    int64_t said = 0;
-
-    if (json_parse(body, &json, NULL) < 0)
-        return 0;
-    json_member_integer(json_root(json), "renew_in_s", &said, NULL);
-    json_free(json);
-    return said > 0 && said <= RENEW_MAX_S ? (uint32_t)said : 0;
-}
-
-static void said(void *context, const struct api_answer *answer)
+static void lease_said(void *context, const struct api_leases_answer *answer)
 {
     struct saying *saying = context;
 
-    saying->result = answer->code;
-    if (answer->code == 0)
-        saying->renew_in_s = read_renewal(answer->body);
-    saying->err = answer->err;
-    saying->done = true;
+    saying->lease = NULL;
+    saying->lease_err = answer->err;
+    saying->renew_in_s = answer->renew_in_s;
 }
 
-static void saying_init(struct saying *saying)
+static void pull_said(void *context, const struct api_answer *answer)
 {
-    memset(saying, 0, sizeof(*saying));
-    saying->path = buf_init(PATH_MAXIMUM);
-    saying->body = buf_init(BODY_MAXIMUM);
-    saying->writer = json_writer_init(&saying->body);
+    struct saying *saying = context;
+
+    saying->pull = NULL;
+    saying->pull_err = answer->err;
 }
 
-static void saying_release(struct saying *saying)
+static int start_lease(struct api_client *client, const struct api_in_use *what,
+                       struct saying *saying, struct error *err)
 {
-    buf_release(&saying->path);
-    buf_release(&saying->body);
+    const struct api_lease_item item = { .project = what->project,
+                                         .app = what->app,
+                                         .version = what->version,
+                                         .place = what->place,
+                                         .mode = "pull",
+                                         .state = "complete" };
+    const struct api_leases leases = { .host = what->host, .items = &item, .count = 1 };
+
+    return api_leases_start(client, &leases, lease_said, saying, &saying->lease, err);
 }
 
-static void write_pull(struct saying *saying, const struct api_in_use *what)
+static int start_pull(struct api_client *client, const struct api_in_use *what, struct buf *body,
+                      struct saying *saying, struct error *err)
 {
-    api_path_version(&saying->path, what->project, what->app, what->version);
-    buf_add_text(&saying->path, "/pulls");
-    json_begin_object(&saying->writer, NULL);
-    json_text(&saying->writer, "host", what->host);
-    json_end(&saying->writer);
-}
-
-static void write_lease(struct saying *saying, const struct api_in_use *what)
-{
-    struct json_writer *writer = &saying->writer;
-
-    buf_add_text(&saying->path, "/hosts");
-    url_add_step(&saying->path, what->host);
-    buf_add_text(&saying->path, "/leases");
-    json_begin_object(writer, NULL);
-    json_begin_array(writer, "leases");
-    json_begin_object(writer, NULL);
-    json_text(writer, "project", what->project);
-    json_text(writer, "app", what->app);
-    json_text(writer, "version", what->version);
-    json_text(writer, "place", what->place);
-    json_text(writer, "mode", "pull");
-    json_text(writer, "state", "complete");
-    json_end(writer);
-    json_end(writer);
-    json_end(writer);
-}
-
-static int start(struct api_client *client, enum http_method method, struct saying *saying,
-                 struct api_call **out_call, struct error *err)
-{
-    struct api_call_spec spec = { .method = method,
-                                  .path = buf_text(&saying->path),
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAXIMUM);
+    struct json_writer writer = json_writer_init(body);
+    struct api_call_spec spec = { .method = HTTP_POST,
                                   .accept = "application/json",
                                   .content_type = "application/json",
-                                  .body = { .kind = HTTP_BODY_SPAN,
-                                            .span = buf_span(&saying->body),
-                                            .size = saying->body.size },
                                   .once = true,
                                   .timeout_ms = client->timeout_ms < SAY_TIMEOUT_MS
                                                     ? client->timeout_ms
                                                     : SAY_TIMEOUT_MS,
-                                  .done = said,
+                                  .done = pull_said,
                                   .context = saying };
-    int r = buf_check(&saying->path, err);
+    int r;
 
+    api_path_version(&path, what->project, what->app, what->version);
+    buf_add_text(&path, "/pulls");
+    json_begin_object(&writer, NULL);
+    json_text(&writer, "host", what->host);
+    json_end(&writer);
+    r = buf_check(&path, err);
     if (r == 0)
-        r = buf_check(&saying->body, err);
-    return r < 0 ? r : api_call_start(client, &spec, out_call, err);
+        r = buf_check(body, err);
+    if (r < 0)
+        return r;
+    spec.path = buf_text(&path);
+    spec.body =
+        (struct http_body){ .kind = HTTP_BODY_SPAN, .span = buf_span(body), .size = body->size };
+    return api_call_start(client, &spec, &saying->pull, err);
 }
 
-struct both {
-    const struct api_client *client;
-    struct saying lease, pull; /* one that is not said is done */
-};
-
-static bool both_done(void *context)
+static bool is_said(void *context)
 {
-    const struct both *both = context;
+    const struct saying *saying = context;
 
-    return (both->lease.done && both->pull.done) || api_client_is_interrupted(both->client);
+    return (saying->lease == NULL && saying->pull == NULL) ||
+           api_client_is_interrupted(saying->client);
 }
 
 /* At once: whoever waits for the end of this waits for one answer. */
-static int say_both(struct api_client *client, struct both *both, struct error *err)
-{
-    struct api_call *lease = NULL, *pull = NULL;
-    int r = start(client, HTTP_PUT, &both->lease, &lease, err);
-
-    if (r == 0 && !both->pull.done)
-        r = start(client, HTTP_POST, &both->pull, &pull, err);
-    if (r == 0)
-        r = http_loop_run_until(client->loop, both_done, both, UINT64_MAX, err);
-    if (lease != NULL && !both->lease.done)
-        api_call_cancel(lease);
-    if (pull != NULL && !both->pull.done)
-        api_call_cancel(pull);
-    return r;
-}
-
 static int say(struct api_client *client, const struct api_in_use *what, bool is_pulled,
                uint32_t *out_renew_in_s, struct error *err)
 {
-    struct both both = { .client = client };
-    const struct saying *failed;
-    int r;
+    cleanup(buf_release) struct buf body = buf_init(BODY_MAXIMUM);
+    struct saying saying = { .client = client };
+    const struct error *failure;
+    int r = start_lease(client, what, &saying, err);
 
-    saying_init(&both.lease);
-    saying_init(&both.pull);
-    write_lease(&both.lease, what);
-    if (is_pulled)
-        write_pull(&both.pull, what);
-    else
-        both.pull.done = true;
-    r = say_both(client, &both, err);
-    failed = both.lease.result < 0 ? &both.lease : &both.pull;
-    if (r == 0 && failed->result < 0)
-        r = error_set(err, failed->result, "%s", failed->err.text);
+    if (r == 0 && is_pulled)
+        r = start_pull(client, what, &body, &saying, err);
     if (r == 0)
-        *out_renew_in_s = both.lease.renew_in_s;
-    saying_release(&both.lease);
-    saying_release(&both.pull);
+        r = http_loop_run_until(client->loop, is_said, &saying, UINT64_MAX, err);
+    if (saying.lease != NULL)
+        api_leases_cancel(saying.lease);
+    if (saying.pull != NULL)
+        api_call_cancel(saying.pull);
+    failure = saying.lease_err.code < 0 ? &saying.lease_err : &saying.pull_err;
+    if (r == 0 && failure->code < 0)
+        r = error_set(err, failure->code, "%s", failure->text);
+    if (r == 0)
+        *out_renew_in_s = saying.renew_in_s;
     return r;
 }
 
