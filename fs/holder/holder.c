@@ -17,6 +17,7 @@
 #include "fs/control/scrape_address.h"
 #include "fs/holder/holder_private.h"
 #include "fs/holder/message.h"
+#include "fs/look/looker.h"
 #include "fs/session/mount_table.h"
 
 #define TICK_MS 1000
@@ -100,6 +101,7 @@ static void turn(struct holder *holder, uint64_t *tick_ms)
     if (clock_monotonic_ms() >= *tick_ms) {
         for (size_t i = 0; i < holder->seat_count; i++)
             seat_tick(holder->seats[i]);
+        holder_look(holder);
         *tick_ms = clock_monotonic_ms() + TICK_MS;
     }
     attach_look_after(holder);
@@ -378,6 +380,7 @@ struct holder *holder_close(struct holder *holder)
         seat_free(holder->seats[i]);
     if (holder->files.metrics >= 0)
         scrape_address_remove(holder->state.metrics);
+    looker_free(holder->looker);
     worker_files_release(&holder->files);
     const int open[] = { holder->state_fd, holder->program, holder->signals, holder->coming_mount };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)

@@ -12,6 +12,7 @@
 
 struct json_value;
 struct json_writer;
+struct looker;
 
 /* holder_private - what holder.c (the loop), holder_workers.c (what follows a worker's end),
  * holder_mount.c (the mount), holder_attach.c and holder_exec.c (one version at one place) and
@@ -32,6 +33,7 @@ struct holder {
     bool wants_exec;      /* another run of the command is due */
     bool over;            /* the loop ends */
     bool upgrade;         /* it becomes another program */
+    struct looker *looker; /* holder_look.c */
 };
 
 /* holder.c: one more, of this state (which is the holder's state's). */
@@ -65,6 +67,9 @@ void attach_json(const struct holder *holder, struct json_writer *writer);
  * the last. */
 void exec_due(struct holder *holder);
 void exec_ended(struct holder *holder, int status);
+
+/* holder_look.c: which versions are in use, said to the workers; each second. */
+void holder_look(struct holder *holder);
 
 /* holder_upgrade.c: answers at a seat's own socket; and goes, when it has been asked to. */
 void holder_answer(struct seat *seat);

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/codec/json.h"
 #include "fs/holder/holder_private.h"
+#include "fs/look/looker.h"
 
 #define CHECK_MS 10000
 #define CHECK_TURN_NS (10 * 1000 * 1000)
@@ -127,6 +128,7 @@ void holder_become(struct holder *holder)
     for (size_t i = 0; i < holder->seat_count; i++)
         holder->seats[i]->state->descriptors.worker = holder->seats[i]->worker_socket;
     holder->state.upgrades++;
+    holder->looker = looker_free(holder->looker);
     holder_save(holder);
     write_number(number, holder->state_fd);
     if (holder_keep_open(holder, true) == 0)

@@ -12,8 +12,9 @@ struct error;
  * message - what holder and worker say to each other: JSON objects, with descriptors, over a pair
  * of sockets that keep the borders of messages.
  *
- * Holder to worker: the configuration (at its start), then {"serve": ...}, {"log": true}, {"end":
- * true}. Worker to holder: {"opened": ...} or {"failed": ...}, then {"serving": true}.
+ * Holder to worker: the configuration (at its start), then {"serve": ...}, {"log": true},
+ * {"in_use": [slots]}, {"end": true}. Worker to holder: {"opened": ...} or {"failed": ...}, then
+ * {"serving": true}.
  *
  * Of an attach: the worker says with "serving" what it shows ("store", "version", "tree"), and
  * asks for another by {"switch": VERSION, "tree": DIGEST}; the holder answers {"refused": TEXT},

@@ -14,8 +14,10 @@
 #include "common/base/platform.h"
 #include "fs/holder/holder.h"
 #include "fs/holder/worker_process.h"
+#include "fs/look/looker.h"
 #include "fs/main/exit_code.h"
 #include "fs/main/held_mount.h"
+#include "fs/main/look_word.h"
 #include "fs/main/verbs.h"
 #include "fs/main/worker.h"
 
@@ -177,12 +179,14 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* The processes of a mount, which nobody starts by hand: a worker, and a holder that has become
- * this program, or asks whether it could. -1: it is none of them. */
+/* The processes of a mount, which nobody starts by hand: a worker, a holder that has become this
+ * program, or asks whether it could, and who looks for what is in use. -1: it is none of them. */
 static int run_inner(int argc, char *const argv[], struct error *err)
 {
     uint64_t number = 0;
 
+    if (argc >= 3 && strcmp(argv[1], LOOK_WORD) == 0)
+        return look_word(argc - 2, argv + 2);
     if (argc < 3 || number_parse(span_text(argv[2]), INT32_MAX, &number, NULL) < 0)
         return -1;
     if (strcmp(argv[1], WORKER_WORD) == 0)
