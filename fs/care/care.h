@@ -76,6 +76,11 @@ int care_bring_then(struct care *care, const char *project, const char *app, con
 /* Something is read of the version for the first time since it was opened. Any thread. */
 void care_first_read(struct care *care, struct tree_mount *mount, uint32_t slot);
 
+/* Every version that is being brought into the cache now; `each` calls nothing of the care. Any
+ * thread. */
+typedef void care_version(void *context, const char *project, const char *app, const char *version);
+void care_each_brought(struct care *care, care_version *each, void *context);
+
 /* For the control socket; any thread but the loop's. `ask`: "prefetch", "pin", "unpin" or "verify";
  * the question names the version ("P/A/V"; verify: may be absent) and, when a job is asked after,
  * its number ("job"). The members of the answer: that of a job which failed says so by "failure",

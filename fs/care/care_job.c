@@ -194,3 +194,12 @@ void care_job_start(void *context)
     if (r < 0)
         care_job_over(job, r, &err);
 }
+
+void care_each_brought(struct care *care, care_version *each, void *context)
+{
+    pthread_mutex_lock(&care->lock);
+    for (const struct care_job *job = care->jobs; job != NULL; job = job->next)
+        if (job->kind == CARE_PREFETCH && !job->is_over)
+            each(context, job->project, job->app, job->version);
+    pthread_mutex_unlock(&care->lock);
+}

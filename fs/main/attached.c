@@ -36,7 +36,7 @@ struct attached {
 static void on_holder(void *context)
 {
     struct attached *attached = context;
-    enum worker_heard heard = worker_hear(attached->holder.fd, NULL);
+    enum worker_heard heard = worker_hear(attached->holder.fd, NULL, NULL);
 
     if (heard == WORKER_HEARD_END || heard == WORKER_HEARD_GONE)
         attached->is_over = true;

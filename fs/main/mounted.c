@@ -29,6 +29,7 @@
 #include "fs/control/scrape_address.h"
 #include "fs/main/attached.h"
 #include "fs/main/following.h"
+#include "fs/main/looking.h"
 #include "fs/main/metrics.h"
 #include "fs/main/mount_options.h"
 #include "fs/main/rooms.h"
@@ -36,6 +37,7 @@
 #include "fs/main/worker_config.h"
 #include "fs/ring/ring.h"
 #include "fs/session/session.h"
+#include "fs/usage/usage.h"
 
 #define SUBTYPE "kkartifact"
 #define BEAT_MS 1000
@@ -52,6 +54,7 @@ struct mounted {
     const struct worker_config *config; /* of a worker; else NULL */
     struct ring *ring;                  /* its connection's */
     struct http_watch holder;           /* what the holder says */
+    struct looking looking;             /* of a mount without a holder */
     struct http_timer beat;             /* it sees that the loop turns */
     struct following *following;        /* of an attach to a channel; else NULL */
     atomic_bool holder_gone, leaving;
@@ -59,6 +62,7 @@ struct mounted {
     pthread_t loop_thread;
     bool loop_runs;
     atomic_bool stopping;
+    bool is_over; /* the mount has ended as it should */
     struct http_watch signals;
 };
 
@@ -89,6 +93,7 @@ static int tell_status(struct mounted *mounted, struct json_writer *writer)
     ops_status_json(mounted->rooms.ops, writer);
     care_status_json(mounted->rooms.care, writer);
     attached_json(mounted->config, mounted->following, writer);
+    usage_tell_all(mounted->rooms.usage, writer);
     if (mounted->config != NULL) {
         worker_status(mounted->config, !atomic_load(&mounted->holder_gone), true, writer);
         return 0;
@@ -164,6 +169,7 @@ static void on_signal(void *context)
     if (mounted->config != NULL) {
         /* What is cached is to be there for the next one; meanwhile the readers go on. */
         blob_cache_flush(mounted->rooms.cache);
+        usage_save(mounted->rooms.usage);
         atomic_store(&mounted->leaving, true);
     }
     session_stop(mounted->session);
@@ -173,7 +179,7 @@ static void on_holder(void *context)
 {
     struct mounted *mounted = context;
     struct error why = { 0 };
-    enum worker_heard heard = worker_hear(mounted->holder.fd, &why);
+    enum worker_heard heard = worker_hear(mounted->holder.fd, mounted->rooms.usage, &why);
 
     switch (heard) {
     case WORKER_HEARD_NOTHING:
@@ -276,12 +282,17 @@ static void *loop_main(void *context)
             following_set(mounted->following, true);
         if (mounted->config->store != NULL && !mounted->config->is_new)
             rooms_look_at_server(&mounted->rooms);
+    } else {
+        looking_start(&mounted->looking, mounted->rooms.loop, mounted->rooms.usage,
+                      session_device(mounted->session));
     }
+    usage_start(mounted->rooms.usage);
     if (http_loop_run_until(mounted->rooms.loop, is_stopping, mounted, UINT64_MAX, &err) < 0) {
         log_error("the event loop ended: %s", err.text);
         session_stop(mounted->session);
     }
     http_watch_remove(mounted->rooms.loop, &mounted->signals);
+    looking_stop(&mounted->looking);
     if (mounted->config != NULL) {
         http_timer_clear(mounted->rooms.loop, &mounted->beat);
         if (!atomic_load(&mounted->holder_gone))
@@ -442,7 +453,10 @@ const char *mounted_log_path(const struct mounted *mounted)
 
 int mounted_run(struct mounted *mounted, struct error *err)
 {
-    return session_run(mounted->session, err);
+    int r = session_run(mounted->session, err);
+
+    mounted->is_over = r == 0;
+    return r;
 }
 
 bool mounted_close(struct mounted *mounted)
@@ -458,7 +472,7 @@ bool mounted_close(struct mounted *mounted)
     following_end(mounted->following);
     ops_end(mounted->rooms.ops);
     session_close(mounted->session);
-    idle = rooms_close(&mounted->rooms);
+    idle = rooms_close(&mounted->rooms, mounted->is_over);
     if (mounted->signals.fd >= 0)
         close(mounted->signals.fd);
     if (mounted->log_path != NULL)

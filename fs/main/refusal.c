@@ -138,7 +138,7 @@ static void *watch(void *context)
     while (clock_monotonic_ms() < refusal->until_ms) {
         enum worker_heard heard = WORKER_HEARD_NOTHING;
         if (poll(&polled, 1, TURN_MS) > 0)
-            heard = worker_hear(refusal->holder, NULL);
+            heard = worker_hear(refusal->holder, NULL, NULL);
         if (heard == WORKER_HEARD_GONE)
             polled.fd = -1;
         look_at_all(refusal, heard == WORKER_HEARD_END);

@@ -28,9 +28,11 @@
 #include "fs/care/care.h"
 #include "fs/ids/ids.h"
 #include "fs/main/mount_options.h"
+#include "fs/main/rooms_usage.h"
 #include "fs/pins/pins.h"
 #include "fs/reader/reader.h"
 #include "fs/tree_mount/tree_set.h"
+#include "fs/usage/usage.h"
 
 #define ENGINE_MEMORY ((uint64_t)24 * 1024 * 1024)
 #define WORKERS 1
@@ -144,32 +146,38 @@ static char *place_in_cache(const struct rooms *rooms, const char *name)
     return buf_take(&path);
 }
 
+char *rooms_own_file(const struct rooms *rooms, const char *directory)
+{
+    cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE_TEXT);
+    cleanup_memory char *place = place_in_cache(rooms, directory);
+    char hex[DIGEST_HEX_SIZE];
+    struct digest digest;
+
+    buf_format(&path, "%s %s", rooms->entry.store, rooms->options->mountpoint);
+    digest = digest_of_span(buf_span(&path));
+    digest_hex(&digest, hex);
+    buf_clear(&path);
+    if (place == NULL)
+        return NULL;
+    buf_format(&path, "%s/%s", place, hex);
+    return buf_take(&path);
+}
+
 /* Ids belong to a mount point and a store. Damaged or another's: no kernel remembers them, so they
  * start anew; in use by a second mount at the same place, or not writable: in memory. */
 static int open_ids(struct rooms *rooms, struct error *err)
 {
-    cleanup(buf_release) struct buf path = buf_init(PATH_MAX_SIZE_TEXT);
-    cleanup_memory char *directory = place_in_cache(rooms, "ids");
+    cleanup_memory char *path = rooms_own_file(rooms, "ids");
     const char *store = rooms->entry.store;
-    char hex[DIGEST_HEX_SIZE];
-    struct digest digest;
     int r = -EROFS;
 
     /* One version alone has its indices for ids. */
     if (rooms->options->attached)
         return ids_open(NULL, store, &rooms->ids, err);
-    buf_format(&path, "%s %s", store, rooms->options->mountpoint);
-    digest = digest_of_span(buf_span(&path));
-    digest_hex(&digest, hex);
-    buf_clear(&path);
-    if (directory != NULL) {
-        buf_format(&path, "%s/%s", directory, hex);
-        r = buf_check(&path, NULL);
-    }
-    if (r == 0)
-        r = ids_open(buf_text(&path), store, &rooms->ids, NULL);
-    if (r == -EBADMSG && unlink(buf_text(&path)) == 0)
-        r = ids_open(buf_text(&path), store, &rooms->ids, NULL);
+    if (path != NULL)
+        r = ids_open(path, store, &rooms->ids, NULL);
+    if (r == -EBADMSG && unlink(path) == 0)
+        r = ids_open(path, store, &rooms->ids, NULL);
     return r == 0 ? 0 : ids_open(NULL, store, &rooms->ids, err);
 }
 
@@ -260,6 +268,7 @@ static int open_ops(struct rooms *rooms, struct error *err)
         .trees = rooms->trees,
         .reader = rooms->reader,
         .pins = rooms->pins,
+        .usage = rooms_usage_of_ops(rooms),
         .store = rooms->entry.store,
         .cache_path = rooms->options->cache,
         .deadline_ms = rooms->options->deadline_ms,
@@ -332,6 +341,8 @@ static int open_upper(struct rooms *rooms, struct error *err)
         r = open_ops(rooms, err);
     if (r == 0)
         r = open_care(rooms, err);
+    if (r == 0)
+        r = rooms_usage_open(rooms, err);
     return r;
 }
 
@@ -384,15 +395,17 @@ void rooms_look_at_server(struct rooms *rooms)
 static bool drain(struct rooms *rooms)
 {
     uint64_t end_ms = clock_monotonic_ms() + DRAIN_MS;
-    bool idle = false;
+    bool idle = false, leases_said = false;
 
-    while (!idle && clock_monotonic_ms() < end_ms) {
+    while (!(idle && leases_said) && clock_monotonic_ms() < end_ms) {
         if (http_loop_run_once(rooms->loop, TURN_MS, NULL) < 0)
             break;
+        leases_said = usage_is_idle(rooms->usage);
         idle = ops_is_idle(rooms->ops) && care_is_idle(rooms->care) &&
                catalog_is_idle(rooms->catalog) && tree_set_is_idle(rooms->trees);
     }
-    return idle;
+    usage_give_up(rooms->usage);
+    return idle && usage_is_idle(rooms->usage);
 }
 
 /* From the roof down; whoever holds something below is gone before it. */
@@ -411,15 +424,17 @@ static void close_all(struct rooms *rooms)
     known_versions_close(rooms->known);
     api_client_free(rooms->client);
     http_loop_free(rooms->loop);
+    usage_free(rooms->usage);
     blob_cache_close(rooms->cache);
     pins_close(rooms->pins);
 }
 
-bool rooms_close(struct rooms *rooms)
+bool rooms_close(struct rooms *rooms, bool is_over)
 {
     bool idle = true;
 
     care_end(rooms->care);
+    usage_end(rooms->usage, is_over);
     if (rooms->ops != NULL)
         idle = drain(rooms);
     rooms->workers = workers_free(rooms->workers);
@@ -430,7 +445,9 @@ bool rooms_close(struct rooms *rooms)
          * whole. */
         blob_cache_flush(rooms->cache);
     }
-    if (idle)
+    if (idle) {
         rooms->records = memory_free(rooms->records);
+        rooms->uses = memory_free(rooms->uses);
+    }
     return idle;
 }

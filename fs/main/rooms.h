@@ -23,6 +23,7 @@ struct pins;
 struct reader;
 struct secret;
 struct tree_set;
+struct usage;
 struct workers;
 
 /*
@@ -51,9 +52,11 @@ struct rooms {
     struct tree_set *trees;
     struct ops *ops;
     struct care *care;
+    struct usage *usage;
     bool is_resumed;              /* another process may have had versions in use ... */
     uint32_t resumed_slots;       /* ... of these slots */
     char host[HOST_MAX_SIZE + 1]; /* "" when it has no name that the server takes */
+    char *uses;                   /* the file of what is used; NULL: none is kept */
     char *records;                /* the directory of version records; NULL: none is kept */
 };
 
@@ -71,8 +74,12 @@ struct rooms_given {
  * was opened until then is for rooms_close. given NULL: nothing. */
 int rooms_open(struct rooms *rooms, const struct mount_options *options, struct rooms_given *given,
                enum exit_place *out_place, struct error *err);
+/* The path of a file in a directory of ours in the cache that belongs to this store and mount
+ * point; memory_free() it. NULL when the directory cannot be made: then nothing is kept there. */
+char *rooms_own_file(const struct rooms *rooms, const char *directory);
 /* On the loop's thread: asks the server behind, so that status knows how it is. */
 void rooms_look_at_server(struct rooms *rooms);
-/* From the roof down, after ops_end(). False: something still waits for a silent server, so that
- * nothing could be freed; what is on disk is whole, and the process has to end. */
-bool rooms_close(struct rooms *rooms);
+/* From the roof down, after ops_end(). is_over: the mount is, and nobody goes on with it. False:
+ * something still waits for a silent server, so that nothing could be freed; what is on disk is
+ * whole, and the process has to end. */
+bool rooms_close(struct rooms *rooms, bool is_over);

@@ -43,6 +43,23 @@ static void begin_line(const char *label)
     printf("  %-9s ", label);
 }
 
+/* ", in use (open, recent)", with what keeps the server from knowing it. */
+static void print_use(const struct json_value *version)
+{
+    const struct json_value *reasons = json_member(version, "in_use"), *at = NULL;
+    const struct json_value *lease = json_member(version, "lease");
+    const char *before = ", in use (", *word = "";
+
+    while ((at = json_next(reasons, at)) != NULL && json_get_text(at, "in_use", &word, NULL) == 0) {
+        printf("%s%s", before, word);
+        before = ", ";
+    }
+    if (json_count(reasons) > 0)
+        printf(")");
+    if (strcmp(text(lease, "state"), "refused") == 0)
+        printf(", no lease: %s", text(lease, "error"));
+}
+
 /* "12.3 MiB", or "5 B of 12.3 MiB". */
 static void print_version(const struct json_value *version)
 {
@@ -53,11 +70,28 @@ static void print_version(const struct json_value *version)
     number_format_size((uint64_t)integer(version, "cached_bytes"), cached);
     number_format_size((uint64_t)integer(version, "bytes"), all);
     json_member_bool(version, "pinned", &pinned, NULL);
-    printf("    %-8s  %s/%s/%s  %s%s%s%s\n", state, text(version, "project"), text(version, "app"),
+    printf("    %-8s  %s/%s/%s  %s%s%s%s", state, text(version, "project"), text(version, "app"),
            text(version, "version"), whole ? "" : cached, whole ? "" : " of ", all,
            pinned ? ", pinned" : "");
+    print_use(version);
+    printf("\n");
     if (text(version, "last_error")[0] != '\0')
         printf("              failed last: %s\n", text(version, "last_error"));
+}
+
+static void print_leases(const struct json_value *mount)
+{
+    const struct json_value *leases = json_member(mount, "leases");
+
+    if (integer(leases, "held") > 0) {
+        begin_line("leases");
+        printf("%lld held as host %s, renewed %s\n", (long long)integer(leases, "held"),
+               text(leases, "host"), text(leases, "renewed_at"));
+    }
+    if (text(leases, "error")[0] != '\0') {
+        begin_line("PROBLEM");
+        printf("the server was not told what is in use: %s\n", text(leases, "error"));
+    }
 }
 
 static const char *server_state(const struct json_value *mount)
@@ -233,6 +267,7 @@ static void print_mount(const struct json_value *mount, const struct json_value 
         print_cache(mount);
         print_damage(mount);
         print_scrub(mount);
+        print_leases(mount);
     }
     if (text(mount, "last_error")[0] != '\0') {
         begin_line("failed");

@@ -10,6 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "common/codec/json.h"
 #include "fs/holder/json_bytes.h"
 #include "fs/holder/message.h"
@@ -22,6 +23,7 @@
 #include "fs/main/worker_config.h"
 #include "fs/ring/ring.h"
 #include "fs/session/session.h"
+#include "fs/usage/usage.h"
 
 CLEANUP_DEFINE(json, json_free);
 
@@ -49,6 +51,22 @@ void worker_status(const struct worker_config *config, bool has_holder, bool ser
     json_end(writer);
 }
 
+static void hear_in_use(const struct json_value *slots, struct usage *usage)
+{
+    size_t count = 0, capacity = json_count(slots);
+    uint32_t *numbers = memory_array(capacity, sizeof(*numbers));
+    const struct json_value *at = NULL;
+
+    while (numbers != NULL && (at = json_next(slots, at)) != NULL) {
+        int64_t slot = 0;
+
+        if (json_get_integer(at, "in_use", &slot, NULL) == 0 && slot > 0 && slot <= UINT32_MAX)
+            numbers[count++] = (uint32_t)slot;
+    }
+    usage_seen(usage, numbers, count);
+    memory_free(numbers);
+}
+
 static enum worker_heard understand(const struct json_value *said, struct error *out_why)
 {
     bool follow = false;
@@ -66,7 +84,7 @@ static enum worker_heard understand(const struct json_value *said, struct error 
     return WORKER_HEARD_REFUSED;
 }
 
-enum worker_heard worker_hear(int socket, struct error *out_why)
+enum worker_heard worker_hear(int socket, struct usage *usage, struct error *out_why)
 {
     cleanup(buf_release) struct buf text = buf_init(2 * MESSAGE_MAX);
     cleanup(cleanup_json) struct json *json = NULL;
@@ -79,6 +97,8 @@ enum worker_heard worker_hear(int socket, struct error *out_why)
         if (!json_is_null(json_member(json_root(json), "log")) && descriptors[0] >= 0)
             dup2(descriptors[0], STDERR_FILENO);
         heard = understand(json_root(json), out_why);
+        if (usage != NULL && json_is_array(json_member(json_root(json), "in_use")))
+            hear_in_use(json_member(json_root(json), "in_use"), usage);
     }
     for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
         if (descriptors[i] >= 0)

@@ -5,6 +5,7 @@
 
 struct error;
 struct json_writer;
+struct usage;
 struct worker_config;
 
 /*
@@ -21,8 +22,8 @@ int worker_main(int socket);
 void worker_status(const struct worker_config *config, bool has_holder, bool serves,
                    struct json_writer *writer);
 
-/* Takes what the holder says: {"log": true}, standard error goes there from now on; {"end": true},
- * fail what waits, and go; of an attach: {"follow": BOOL}, look after the channel, or not any more;
+/* Takes what the holder says: {"log": true}, standard error goes there from now on; {"in_use":
+ * [slots]}, for `usage` (or NULL); {"end": true}, fail what waits, and go; of an attach: {"follow": BOOL}, look after the channel, or not any more;
  * {"refused": TEXT}, it is not switched. *out_why: the text (may be NULL). */
 enum worker_heard {
     WORKER_HEARD_NOTHING,
@@ -32,7 +33,7 @@ enum worker_heard {
     WORKER_HEARD_REST,
     WORKER_HEARD_REFUSED,
 };
-enum worker_heard worker_hear(int socket, struct error *out_why);
+enum worker_heard worker_hear(int socket, struct usage *usage, struct error *out_why);
 
 /* For tests of the kernels before 6.9: the variable of the environment that keeps a worker from
  * asking the kernel to send requests again. */

@@ -17,6 +17,8 @@ struct digest;
 struct error;
 struct http_loop;
 struct ids;
+struct ids_place;
+struct json_writer;
 struct known_versions;
 struct pins;
 struct reader;
@@ -34,6 +36,19 @@ struct workers;
  */
 struct ops;
 
+/* Who keeps count of what is in use. */
+typedef void ops_version(void *context, const char *project, const char *app, const char *version);
+struct ops_usage {
+    void *context;
+    /* Bytes of it were asked for. Any thread. */
+    void (*read)(void *context, const struct ids_place *place);
+    /* Members of the version's object in status. */
+    void (*tell)(void *context, const char *project, const char *app, const char *version,
+                 struct json_writer *writer);
+    /* Every version in use; those that were not shown are told of, too. */
+    void (*each)(void *context, ops_version *each, void *each_context);
+};
+
 struct ops_options { /* all outlive the ops */
     struct http_loop *loop;
     struct api_client *client;
@@ -46,6 +61,7 @@ struct ops_options { /* all outlive the ops */
     struct tree_set *trees;
     struct reader *reader;
     struct pins *pins;
+    struct ops_usage usage;
     const char *store;      /* whose pins they are */
     const char *cache_path; /* whose file system tells what is free */
     uint64_t deadline_ms;   /* the longest wait of a question */
@@ -94,7 +110,10 @@ void ops_count(struct ops *ops, struct ops_counts *out);
 
 /* JSON, for the control socket; any thread but the loop's. status: the members of the object, which
  * the caller begins and ends (he adds mountpoint, server, worker). */
-struct json_writer;
 void ops_status_json(struct ops *ops, struct json_writer *writer);
+/* How much of a version is in the cache, "remote", "partial" or "complete"; NULL: its tree is not
+ * open. Goes over all its files; any thread but the loop's. */
+const char *ops_version_state(struct ops *ops, const char *project, const char *app,
+                              const char *version);
 /* What is at a node: 0, or -ENOENT, -ESTALE and those of opening a version. Waits. */
 int ops_node_json(struct ops *ops, uint64_t node, struct json_writer *writer, struct error *err);

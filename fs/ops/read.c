@@ -172,6 +172,7 @@ void question_read(struct question *question)
         reply_bytes(question);
         return;
     }
+    question->ops->options.usage.read(question->ops->options.usage.context, &question->place);
     question->buffer = buffers_take(question->ops->buffers, question->buffer_size);
     if (question->buffer == NULL) {
         question_fail_code(question, -ENOMEM);

@@ -61,37 +61,82 @@ static int tell_version(void *context, const struct tree_set_version *version)
     json_integer(writer, "bytes", (int64_t)version->bytes);
     json_bool(writer, "pinned", pinned);
     tell_last_error(telling->ops, version->project, version->app, version->version, writer);
+
+    options->usage.tell(options->usage.context, version->project, version->app, version->version,
+                        writer);
     json_end(writer);
     return 0;
 }
+
+struct sought {
+    const char *project, *app, *version;
+    struct ops *ops;
+    const char *state; /* when it is asked for */
+};
 
 static int look_for(void *context, const struct tree_set_version *version)
 {
-    const struct pin *pin = context;
+    const struct sought *sought = context;
 
-    return strcmp(version->project, pin->project) == 0 && strcmp(version->app, pin->app) == 0 &&
-           strcmp(version->version, pin->version) == 0;
+    return strcmp(version->project, sought->project) == 0 &&
+           strcmp(version->app, sought->app) == 0 && strcmp(version->version, sought->version) == 0;
 }
 
-/* A pinned version that could not be opened so far. */
-static int tell_pin(void *context, const struct pin *pin)
+/* One that could not be opened so far, or was not. */
+static void tell_unshown(struct telling *telling, const char *project, const char *app,
+                         const char *version, bool pinned)
 {
-    struct telling *telling = context;
+    const struct ops_options *options = &telling->ops->options;
     struct json_writer *writer = telling->writer;
-    struct pin sought = *pin;
+    struct sought sought = { project, app, version, telling->ops, NULL };
 
-    if (tree_set_walk(telling->ops->options.trees, look_for, &sought) != 0)
-        return 0;
+    if (tree_set_walk(options->trees, look_for, &sought) != 0)
+        return;
     json_begin_object(writer, NULL);
-    json_text(writer, "project", pin->project);
-    json_text(writer, "app", pin->app);
-    json_text(writer, "version", pin->version);
+    json_text(writer, "project", project);
+    json_text(writer, "app", app);
+    json_text(writer, "version", version);
     json_text(writer, "state", "partial");
     json_integer(writer, "cached_bytes", 0);
     json_integer(writer, "bytes", 0);
-    json_bool(writer, "pinned", true);
+    json_bool(writer, "pinned", pinned);
+    options->usage.tell(options->usage.context, project, app, version, writer);
     json_end(writer);
+}
+
+static int tell_pin(void *context, const struct pin *pin)
+{
+    tell_unshown(context, pin->project, pin->app, pin->version, true);
     return 0;
+}
+
+static void tell_use(void *context, const char *project, const char *app, const char *version)
+{
+    struct telling *telling = context;
+    const struct ops_options *options = &telling->ops->options;
+
+    if (!pins_has(options->pins, options->store, project, app, version))
+        tell_unshown(telling, project, app, version, false);
+}
+
+static int take_state(void *context, const struct tree_set_version *version)
+{
+    struct sought *sought = context;
+
+    if (look_for(context, version) == 0)
+        return 0;
+    if (version->mount != NULL)
+        sought->state = version_state_of(sought->ops, version->mount).text;
+    return 1;
+}
+
+const char *ops_version_state(struct ops *ops, const char *project, const char *app,
+                              const char *version)
+{
+    struct sought sought = { project, app, version, ops, NULL };
+
+    tree_set_walk(ops->options.trees, take_state, &sought);
+    return sought.state;
 }
 
 static void tell_cache(struct ops *ops, struct json_writer *writer)
@@ -163,6 +208,7 @@ void ops_status_json(struct ops *ops, struct json_writer *writer)
     json_begin_array(writer, "versions");
     tree_set_walk(ops->options.trees, tell_version, &telling);
     pins_each(ops->options.pins, ops->options.store, tell_pin, &telling);
+    ops->options.usage.each(ops->options.usage.context, tell_use, &telling);
     json_end(writer);
     tell_cache(ops, writer);
     tell_engine(ops, writer);

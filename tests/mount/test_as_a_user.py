@@ -7,6 +7,7 @@ import time
 import pytest
 
 from keeper import start_time
+from mounts import eventually
 from other_user import OtherUser
 
 
@@ -71,6 +72,31 @@ def test_the_cache_is_his(mounted):
     status = mounted.status()
     assert status["cache"]["bytes"] >= 700_000
     assert (os.stat(f"/proc/{mounted.pid}").st_uid, status["online"]) == (user.id, True)
+
+
+def test_what_he_has_in_his_hands_is_in_use(mounted, project):
+    """There is no holder: the mount looks itself, at what the user may see."""
+    user = mounted.user
+    pid = int(user.run("sh", "-c", f"cd {mounted.top} && exec sleep 600 </dev/null >/dev/null 2>&1"
+                       " & echo $!").expect(0).stdout)
+    user.keeper.process(pid)
+
+    def uses():
+        return [one["in_use"] for one in mounted.status()["versions"]]
+
+    def places():
+        found = mounted.server.request("GET", f"/api/v1/hosts?project={project}",
+                                       token=mounted.server.all_rights).json()["items"]
+        return [one["place"] for one in found]
+
+    try:
+        eventually(lambda: uses() == [["open", "recent"]])
+        eventually(lambda: places() == [str(mounted.top)])
+    finally:
+        user.run("kill", "-KILL", pid).expect(0)
+    user.run(mounted.fs, "umount", mounted.path).expect(0)
+    mounted.await_end()
+    assert places() == []
 
 
 def test_nobody_else_looks_into_it(mounted):

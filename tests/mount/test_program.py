@@ -13,6 +13,7 @@ import pytest
 
 from agent import clean_environment, run
 from keeper import is_mounted
+from mounts import eventually
 from server import program
 
 FS = "kkartifact-fs"
@@ -27,10 +28,11 @@ def test_status_and_stat(server, project, push, new_mount):
     mount = new_mount(server.url, server.all_rights)
     top = mount / project / "app" / "v1"
     assert (top / "file").read_bytes() == b"hello"
+    eventually(lambda: mount.status()["versions"][0]["in_use"])  # counted behind
     status = mount.status()
     assert {"mountpoint", "server", "online", "unauthorised", "versions", "cache", "requests",
             "fetched_bytes", "hit_bytes", "integrity_failures", "last_error",
-            "servers", "worker"} <= set(status)
+            "leases", "servers", "worker"} <= set(status)
     [one] = status["servers"]
     assert (one["url"], one["state"], one["failures"], one["wrong"]) == (server.url, "ok", 0, 0)
     assert status["mountpoint"] == str(mount.path)
@@ -40,6 +42,10 @@ def test_status_and_stat(server, project, push, new_mount):
     assert status["worker"]["restarts"] == 0
     assert pathlib.Path(f"/proc/{status['worker']['pid']}").exists()
     [version] = status["versions"]
+    assert version.pop("in_use") == ["recent"]
+    lease = version.pop("lease")
+    assert set(lease) == {"state", "place", "renewed_at", "error"}
+    assert lease["place"] == f"{mount.path}/{project}/app/v1"
     assert version == {"project": project, "app": "app", "version": "v1", "state": "partial",
                        "cached_bytes": 5, "bytes": 1005, "pinned": False}
     file = mount.verb("stat", top / "file", "--json").expect(0).json()

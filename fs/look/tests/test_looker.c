@@ -50,7 +50,8 @@ static void find(void *context, const struct look_use *uses, size_t count)
     assert_true(count <= LOOKER_USES_MAX);
     found->times++;
     found->count = count;
-    memcpy(found->uses, uses, count * sizeof(*uses));
+    if (count > 0)
+        memcpy(found->uses, uses, count * sizeof(*uses));
 }
 
 static const uint64_t devices[] = { 42, 18446744073709551615u };
