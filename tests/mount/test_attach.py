@@ -246,7 +246,7 @@ def test_a_command_is_run_after_a_switch(server, releases, attach, tmp_path):
     eventually(lambda: one.attached()["exec"]["failure"])
     assert (one.attached()["exec"]["version"], one.attached()["exec"]["failure"]) == \
         ("3", "exit code 1")
-    assert "the command for 3 failed: exit code 1" in \
+    assert "the command for 3: exit code 1" in \
         one.verb("status", one.path).expect(0).stdout
     assert "exit code 1" in one.log()
 
