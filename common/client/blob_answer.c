@@ -21,7 +21,8 @@ bool leg_is_whole(const struct leg *leg)
 {
     const struct transfer *transfer = leg->transfer;
 
-    return !transfer_is_collected(transfer) && leg->begin == 0 && transfer->end == transfer->object->key.size;
+    return !transfer_is_collected(transfer) && leg->begin == 0 &&
+           transfer->end == transfer->object->key.size;
 }
 
 /* "bytes A-B/N", exactly what was asked for. */

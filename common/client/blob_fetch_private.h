@@ -137,10 +137,10 @@ struct leg {
 };
 
 /*
- * A run of pieces, or the levels, or what sparse reads need, that is asked for together. Its bytes are those of the leading
- * leg. When that one does not begin, or does not go on, while somebody waits, another server is
- * asked as well, from the border of the piece at hand: whose answer begins then leads, and the
- * piece begins anew, so that every piece is one server's.
+ * A run of pieces, or the levels, or what sparse reads need, that is asked for together. Its bytes
+ * are those of the leading leg. When that one does not begin, or does not go on, while somebody
+ * waits, another server is asked as well, from the border of the piece at hand: whose answer begins
+ * then leads, and the piece begins anew, so that every piece is one server's.
  */
 struct transfer {
     struct blob_fetch *engine;

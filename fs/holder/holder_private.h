@@ -26,13 +26,13 @@ struct holder {
     struct worker_files files;
     struct seat *seats[HOLDER_SEATS_MAX]; /* those of the state, in its order */
     size_t seat_count;
-    struct seat *current; /* what is at the mount point; NULL: nothing yet, or not any more */
-    struct seat *coming;  /* of an attach: is not in its place yet; NULL: none */
-    int coming_mount;     /* its mount */
-    bool is_detached;     /* of an attach: what is shown was taken away, nothing follows */
-    bool wants_exec;      /* another run of the command is due */
-    bool over;            /* the loop ends */
-    bool upgrade;         /* it becomes another program */
+    struct seat *current;  /* what is at the mount point; NULL: nothing yet, or not any more */
+    struct seat *coming;   /* of an attach: is not in its place yet; NULL: none */
+    int coming_mount;      /* its mount */
+    bool is_detached;      /* of an attach: what is shown was taken away, nothing follows */
+    bool wants_exec;       /* another run of the command is due */
+    bool over;             /* the loop ends */
+    bool upgrade;          /* it becomes another program */
     struct looker *looker; /* holder_look.c */
 };
 

@@ -23,8 +23,9 @@ void worker_status(const struct worker_config *config, bool has_holder, bool ser
                    struct json_writer *writer);
 
 /* Takes what the holder says: {"log": true}, standard error goes there from now on; {"in_use":
- * [slots]}, for `usage` (or NULL); {"end": true}, fail what waits, and go; of an attach: {"follow": BOOL}, look after the channel, or not any more;
- * {"refused": TEXT}, it is not switched. *out_why: the text (may be NULL). */
+ * [slots]}, for `usage` (or NULL); {"end": true}, fail what waits, and go; of an attach:
+ * {"follow": BOOL}, look after the channel, or not any more; {"refused": TEXT}, it is not
+ * switched. *out_why: the text (may be NULL). */
 enum worker_heard {
     WORKER_HEARD_NOTHING,
     WORKER_HEARD_END,

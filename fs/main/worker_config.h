@@ -31,9 +31,9 @@ struct worker_config {
     bool uid_has_name;
     char *version; /* that an attach shows here; NULL: to be found out, or all are shown */
     struct digest tree;
-    bool has_tree;                      /* it is known */
-    bool is_new;                        /* nobody has been answered on this connection */
-    bool follows;                       /* it looks after the channel */
+    bool has_tree;                               /* it is known */
+    bool is_new;                                 /* nobody has been answered on this connection */
+    bool follows;                                /* it looks after the channel */
     uint64_t refuse_ms;                          /* not 0: it only stands in, for so long */
     int fuse, ring, control, cache, ca, metrics; /* -1: not given */
 };

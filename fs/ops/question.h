@@ -59,7 +59,7 @@ struct ops {
     } failed[QUESTION_FAILED_READS];
     size_t failed_next;
     struct metric_histogram waits; /* of reads */
-    uint64_t slow_until_ms;   /* nobody waits for fresher lists before that */
+    uint64_t slow_until_ms;        /* nobody waits for fresher lists before that */
     uint64_t silent_until_ms; /* ... nor for a first one, where something is known without it */
 };
 

@@ -61,10 +61,10 @@ struct server {
     const struct sample *samples[SERVER_SAMPLES];
     size_t sample_count;
     _Atomic int lie;
-    _Atomic int lies_left; /* < 0: always */
-    _Atomic bool heals;    /* tells the truth to "no-cache" */
+    _Atomic int lies_left;        /* < 0: always */
+    _Atomic bool heals;           /* tells the truth to "no-cache" */
     _Atomic bool bottom_is_wrong; /* of every merkle object */
-    _Atomic int status;    /* instead of any answer, when not 0 */
+    _Atomic int status;           /* instead of any answer, when not 0 */
     _Atomic int status_left;
     _Atomic unsigned blob_requests, merkle_requests, no_cache_requests;
     _Atomic uint64_t sent;
