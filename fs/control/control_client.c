@@ -12,6 +12,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/number.h"
 #include "common/codec/json.h"
@@ -51,13 +52,21 @@ static int connect_to(const char *path, uint64_t limit_ms, struct error *err)
     return fd;
 }
 
+/* Whoever had accepted the connection died with it. */
+static int broken(struct error *err)
+{
+    return error_set(err, -ECONNRESET, "the mount's daemon does not listen");
+}
+
 static int exchange(int fd, const char *question, struct buf *answer, struct error *err)
 {
     size_t size = strlen(question);
 
     if (send(fd, question, size, MSG_NOSIGNAL) != (ssize_t)size ||
         send(fd, "\n", 1, MSG_NOSIGNAL) != 1)
-        return error_set(err, -EAGAIN, "the mount's daemon does not listen");
+        return errno == EPIPE || errno == ECONNRESET
+                   ? broken(err)
+                   : error_set(err, -EAGAIN, "the mount's daemon does not listen");
     for (;;) {
         uint8_t *at = buf_reserve(answer, CHUNK);
         ssize_t got = at == NULL ? -1 : recv(fd, at, CHUNK, 0);
@@ -65,11 +74,13 @@ static int exchange(int fd, const char *question, struct buf *answer, struct err
             return buf_check(answer, err);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && errno == ECONNRESET)
+            return broken(err);
         if (got < 0)
             return error_set(err, -EAGAIN, "the mount's daemon does not answer: %s",
                              strerror(errno));
-        if (got == 0)
-            return 0;
+        if (got == 0) /* an answer ends with its line */
+            return answer->size > 0 && answer->bytes[answer->size - 1] == '\n' ? 0 : broken(err);
         buf_added(answer, (size_t)got);
     }
 }
@@ -102,17 +113,29 @@ static int connect_of(uint64_t device, enum control_of of, uint64_t limit_ms, st
     return connect_to(buf_text(&path), limit_ms, err);
 }
 
+static int ask_once(uint64_t device, enum control_of of, const char *question, uint64_t limit_ms,
+                    struct buf *answer, struct error *err)
+{
+    cleanup_fd int fd = connect_of(device, of, limit_ms, err);
+
+    buf_clear(answer);
+    return fd < 0 ? fd : exchange(fd, question, answer, err);
+}
+
 int control_ask_within(uint64_t device, enum control_of of, const char *question, uint64_t limit_ms,
                        struct json **out_answer, struct error *err)
 {
     cleanup(buf_release) struct buf text = buf_init(ANSWER_MAX);
     cleanup(cleanup_json) struct json *answer = NULL;
-    cleanup_fd int fd = connect_of(device, of, limit_ms, err);
-    int r;
+    uint64_t until_ms = clock_monotonic_ms() + limit_ms;
+    int r = ask_once(device, of, question, limit_ms, &text, err);
 
-    if (fd < 0)
-        return fd == -ECONNREFUSED ? -EAGAIN : fd;
-    r = exchange(fd, question, &text, err);
+    /* A worker that died while it was asked is followed by one who answers. What a mount is asked
+     * may be asked twice; not so its holder. */
+    while (r == -ECONNRESET && of == CONTROL_OF_MOUNT && clock_monotonic_ms() < until_ms)
+        r = ask_once(device, of, question, limit_ms, &text, err);
+    if (r == -ECONNRESET || r == -ECONNREFUSED)
+        r = -EAGAIN;
     if (r == 0)
         r = json_parse(span_trim(buf_span(&text)), &answer, err);
     if (r == 0)

@@ -3,8 +3,10 @@
 #include "fs/control/control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -123,6 +125,37 @@ static void a_question_waits_for_the_next_process(void **state)
     control_socket_close(&first);
 }
 
+/* Whoever took the question died with it: the next one is asked, of a mount. */
+static void a_question_is_asked_again(void **state)
+{
+    struct control_socket socket;
+    struct control *control = NULL;
+    pthread_t thread;
+    int result = 1, r;
+
+    open_socket(&socket);
+    for (int i = 0; i < 2; i++) {
+        const bool at_once = i == 0;
+        struct pollfd polled = { .fd = socket.fd, .events = POLLIN };
+        char byte;
+        int fd;
+
+        r = platform_thread_start(&thread, ask_nothing, &result);
+        assert_int_equal(r, 0);
+        assert_int_equal(poll(&polled, 1, -1), 1);
+        fd = accept(socket.fd, NULL, NULL);
+        assert_true(fd >= 0);
+        if (!at_once)
+            assert_int_equal(read(fd, &byte, 1), 1);
+        close(fd); /* with what was not read: its end is a reset */
+        assert_int_equal(control_start(&control, socket.fd, answer, NULL, NULL), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(result, -ENOENT);
+        control_stop(control);
+    }
+    control_socket_close(&socket);
+}
+
 /* One whose path was taken by another leaves it alone. */
 static void another_s_socket_stays(void **state)
 {
@@ -147,6 +180,7 @@ int main(void)
         cmocka_unit_test(who_does_not_answer_is_named),
         cmocka_unit_test(what_is_asked_is_answered),
         cmocka_unit_test(a_question_waits_for_the_next_process),
+        cmocka_unit_test(a_question_is_asked_again),
         cmocka_unit_test(another_s_socket_stays),
     };
     char directory[] = "/tmp/test-control-XXXXXX";
