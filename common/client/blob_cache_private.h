@@ -82,6 +82,7 @@ struct blob_cache {
     size_t line_first, line_last; /* places: where the hand is, and what it passed last */
     struct map slot_places;       /* kind, name -> index + 1 */
     uint64_t bytes, objects;
+    uint64_t promised; /* room that was made for what is being put */
     uint64_t free_checked_ms;
     bool free_is_low;
     struct cache_leaving *leaving;
@@ -162,8 +163,10 @@ void cache_scan(struct blob_cache *cache);
 /* Until files of that object which are being evicted are gone: whoever looked at them, or made new
  * ones, before would lose them behind his back (cache not locked). */
 void cache_await_leaving(struct blob_cache *cache, const struct blob_key *key);
-/* Room for so many more bytes, or -ENOSPC. */
+/* Room for so many more bytes, or -ENOSPC. It is theirs until cache_room_used(), so that two who
+ * put at once do not take the same. */
 int cache_make_room(struct blob_cache *cache, uint64_t bytes);
+void cache_room_used(struct blob_cache *cache, uint64_t bytes);
 /* Sets what is there of an object; bytes 0: nothing. entry may be NULL. */
 void cache_slot_set(struct blob_cache *cache, enum blob_kind kind, const struct digest *name,
                     bool complete, uint64_t bytes, struct blob_entry *entry);

@@ -570,6 +570,7 @@ int blob_entry_put(struct blob_entry *entry, uint64_t piece, const void *bytes, 
         if (r == -EBADMSG)
             entry->not_to_be_kept = true;
         pthread_mutex_unlock(&entry->lock);
+        cache_room_used(cache, size);
     }
     if (r < 0)
         atomic_fetch_add(&cache->refused, 1);

@@ -420,7 +420,8 @@ static bool is_full(struct blob_cache *cache, uint64_t bytes, bool down)
 
     if (down)
         quota = quota / 10 * 9;
-    return cache->free_is_low || (cache->options.quota_bytes > 0 && cache->bytes + bytes > quota);
+    return cache->free_is_low ||
+           (cache->options.quota_bytes > 0 && cache->bytes + cache->promised + bytes > quota);
 }
 
 static void look_at_free_space(struct blob_cache *cache)
@@ -460,6 +461,15 @@ int cache_make_room(struct blob_cache *cache, uint64_t bytes)
         full = is_full(cache, bytes, true);
     }
     full = is_full(cache, bytes, false);
+    if (!full)
+        cache->promised += bytes;
     pthread_mutex_unlock(&cache->lock);
     return full ? -ENOSPC : 0;
+}
+
+void cache_room_used(struct blob_cache *cache, uint64_t bytes)
+{
+    pthread_mutex_lock(&cache->lock);
+    cache->promised -= bytes;
+    pthread_mutex_unlock(&cache->lock);
 }
