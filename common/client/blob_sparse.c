@@ -276,7 +276,8 @@ void sparse_begin(struct blob_read *read)
     uint64_t first = read->offset / BLOB_PIECE_SIZE;
     bool goes_forward;
 
-    if (read->size == 0 || read->size > SPARSE_SIZE ||
+    /* Who begins at the beginning may well go on. */
+    if (first == 0 || read->size == 0 || read->size > SPARSE_SIZE ||
         (read->offset + read->size - 1) / BLOB_PIECE_SIZE != first)
         return;
     pthread_mutex_lock(&object->engine->lock);

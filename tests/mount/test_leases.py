@@ -76,7 +76,7 @@ def test_what_is_read_is_leased(server, project, push, new_mount, tmp_path):
     told = mount.status()["leases"]
     assert (told["host"], told["place"], told["held"]) == (HOST, str(mount.path), 1)
     text = mount.verb("status", mount.path).expect(0).stdout
-    assert "in use (recent)" in text and f"leases: 1 held as host {HOST}" in text
+    assert "in use (recent)" in text and f"leases    1 held as host {HOST}" in text
 
 
 def test_deleted_while_in_use(server, project, push, new_mount):

@@ -282,4 +282,4 @@ def test_what_was_wrong_is_told(path, kind, world, new_mount):
     assert refused.value.errno == errno.EBADMSG
     status = mount.status()
     assert status["integrity_failures"] > 0
-    assert status["last_error"].startswith(f"{world.project}/app/v1/{path}: ")
+    assert status["last_error"].startswith(f"{world.project}/app/v1: {path}: ")

@@ -36,7 +36,7 @@ def is_read(path):
 def assert_told(mount, name, path, words):
     """In the log once, and the same in status, stat and the attribute."""
     version = mount.path.joinpath(*name.split("/"))
-    [line] = lines_of(mount, words)
+    [line] = [line for line in lines_of(mount, words) if f"{name}: " in line]
     said = line[line.index(f"{name}: "):]
     assert said.startswith(f"{name}: {path}: ")
     status = mount.status()
@@ -152,10 +152,11 @@ def test_the_example_of_the_manual_is_true(server, pushed, new_mount):
     mount = new_mount(server.url, server.all_rights, scrub_every="365d")
     top = mount.path.joinpath(*pushed.split("/"))
     assert (top / "a").read_bytes() == b"1"
+    eventually(lambda: mount.status()["leases"]["held"] == 1)
     told = mount.verb("status", mount.path).expect(0).stdout
     assert labels(told) == labels(example)
     version = re.compile(r"    (complete|partial|remote) +\S+/\S+/\S+  [\d.]+ [KMG]?i?B"
-                         r"( of [\d.]+ [KMG]?i?B)?(, pinned)?")
+                         r"( of [\d.]+ [KMG]?i?B)?(, pinned)?(, in use \([a-z, ]+\))?")
     for text in (told, example):
         last = [line for line in text.splitlines() if line.startswith("    ")]
         assert last and all(version.fullmatch(line) for line in last), last
