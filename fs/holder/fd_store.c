@@ -14,15 +14,18 @@
 #define FIRST 3 /* as sd_listen_fds(3) has it */
 #define COUNT_MAX 64
 
-static const char *const names[] = { "kkartifact-fuse", "kkartifact-ring", "kkartifact-state" };
+static const char *const names[] = { "kkartifact-fuse", "kkartifact-ring", "kkartifact-opens",
+                                     "kkartifact-state" };
 #define NAME_COUNT (sizeof(names) / sizeof(*names))
 
-void fd_store_keep(int fuse, int ring, int state)
+void fd_store_keep(const struct fd_store *given)
 {
-    const int descriptors[NAME_COUNT] = { fuse, ring, state };
+    const int descriptors[NAME_COUNT] = { given->fuse, given->ring, given->opens, given->state };
     char text[64];
 
     for (size_t i = 0; i < NAME_COUNT; i++) {
+        if (descriptors[i] < 0)
+            continue;
         snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", names[i]);
         notify_manager_with(text, &descriptors[i], 1);
     }
@@ -47,15 +50,15 @@ static uint64_t number_of(const char *variable)
                                                                                         : 0;
 }
 
-void fd_store_take(int *out_fuse, int *out_ring, int *out_state)
+void fd_store_take(struct fd_store *out)
 {
-    int *const places[NAME_COUNT] = { out_fuse, out_ring, out_state };
+    int *const places[NAME_COUNT] = { &out->fuse, &out->ring, &out->opens, &out->state };
     bool is_ours = number_of("LISTEN_PID") == (uint64_t)getpid();
     uint64_t count = is_ours ? number_of("LISTEN_FDS") : 0;
     const char *listed = getenv("LISTEN_FDNAMES");
     struct span rest = span_text(listed != NULL ? listed : ""), name;
 
-    *out_fuse = *out_ring = *out_state = -1;
+    *out = (struct fd_store){ -1, -1, -1, -1 };
     for (uint64_t i = 0; i < count && i < COUNT_MAX; i++) {
         int fd = FIRST + (int)i, *place = NULL;
         span_cut(&rest, ':', &name);

@@ -79,7 +79,8 @@ int holder_mount(struct holder *holder, struct seat *seat, struct error *err)
     if (r < 0)
         return r;
     holder_save(holder);
-    fd_store_keep(descriptors->fuse, descriptors->ring, holder->state_fd);
+    fd_store_keep(&(struct fd_store){ descriptors->fuse, descriptors->ring, descriptors->opens,
+                                      holder->state_fd });
     return 0;
 }
 
@@ -105,29 +106,30 @@ static bool is_same_mount(const struct holder_state *state, const char *mountpoi
 bool holder_find_kept(struct holder_state *state, const char *mountpoint, const char *source,
                       int *out_state_fd)
 {
-    int fuse, ring, fd;
+    struct fd_store kept;
     struct error err = { 0 };
 
-    fd_store_take(&fuse, &ring, &fd);
-    if (fd >= 0 && fuse >= 0 && ring >= 0) {
-        int r = holder_state_load(fd, state, &err);
+    fd_store_take(&kept);
+    if (kept.state >= 0 && kept.fuse >= 0 && kept.ring >= 0) {
+        int r = holder_state_load(kept.state, state, &err);
         if (r == 0)
-            state->seats[0]->descriptors = (struct seat_descriptors){ fuse, ring, -1, -1, -1 };
+            state->seats[0]->descriptors =
+                (struct seat_descriptors){ kept.fuse, kept.ring, kept.opens, -1, -1, -1 };
         if (r == 0 && is_same_mount(state, mountpoint, source)) {
-            *out_state_fd = fd;
+            *out_state_fd = kept.state;
             return true;
         }
         log_warning("the mount that the service manager kept is not gone on with: %s",
                     r < 0 ? err.text : "it is another one, or over");
         holder_state_release(state);
     }
-    if (fuse >= 0 || ring >= 0 || fd >= 0)
-        fd_store_drop();
-    if (fuse >= 0)
-        close(fuse);
-    if (ring >= 0)
-        close(ring);
-    if (fd >= 0)
-        close(fd);
+    const int all[] = { kept.fuse, kept.ring, kept.opens, kept.state };
+    for (size_t i = 0, dropped = 0; i < sizeof(all) / sizeof(*all); i++) {
+        if (all[i] < 0)
+            continue;
+        if (dropped++ == 0)
+            fd_store_drop();
+        close(all[i]);
+    }
     return false;
 }

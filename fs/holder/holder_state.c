@@ -99,6 +99,7 @@ static void write_text(struct buf *text, const struct holder_state *state)
     json_bytes_text(&writer, "cache", state->cache);
     json_integer(&writer, "deadline_ms", (int64_t)state->deadline_ms);
     json_bool(&writer, "noexec", state->noexec);
+    json_bool(&writer, "passthrough", state->passthrough);
     json_bool(&writer, "in_foreground", state->in_foreground);
     json_integer(&writer, "upgrades", (int64_t)state->upgrades);
     if (state->attach.is_attached) {
@@ -227,6 +228,8 @@ static int read_members(const struct json_value *root, struct holder_state *stat
         r = read_integer(root, "upgrades", &state->upgrades, err);
     if (r == 0)
         r = json_member_bool(root, "noexec", &state->noexec, err);
+    if (r == 0)
+        r = json_member_bool(root, "passthrough", &state->passthrough, err);
     if (r == 0)
         r = json_member_bool(root, "in_foreground", &state->in_foreground, err);
     if (r == 0 && !json_is_null(json_member(root, "attach")))

@@ -37,6 +37,7 @@ struct holder_state {
     char *cache;       /* the directory */
     uint64_t deadline_ms;
     bool noexec;
+    bool passthrough; /* wanted, when a connection is made */
     bool in_foreground;
     uint64_t upgrades; /* of the program */
     struct attach_state attach;

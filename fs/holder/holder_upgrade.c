@@ -101,8 +101,12 @@ static int keep_one(int fd, bool keep)
 
 static int keep_seat(const struct seat *seat, bool keep)
 {
-    const int kept[] = { seat->state->descriptors.fuse, seat->state->descriptors.ring,
-                         seat->control.fd, seat->own.fd, seat->worker_socket };
+    const int kept[] = { seat->state->descriptors.fuse,
+                         seat->state->descriptors.ring,
+                         seat->state->descriptors.opens,
+                         seat->control.fd,
+                         seat->own.fd,
+                         seat->worker_socket };
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(kept) / sizeof(*kept); i++)
@@ -110,7 +114,7 @@ static int keep_seat(const struct seat *seat, bool keep)
     return r;
 }
 
-/* The state and these five of each seat go with it, all others are closed by the exec. */
+/* The state and these of each seat go with it, all others are closed by the exec. */
 int holder_keep_open(const struct holder *holder, bool keep)
 {
     int r = keep_one(holder->state_fd, keep);

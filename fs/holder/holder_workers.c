@@ -41,6 +41,8 @@ int seat_start_worker(struct seat *seat, uint64_t refuse_ms, struct error *err)
 
     if (r < 0)
         return r;
+    holder_backing_settle(&seat->backing, seat->state->descriptors.fuse,
+                          seat->state->descriptors.opens);
     seat->started_ms = clock_monotonic_ms();
     ring_watch_reset(seat->watch, seat->started_ms);
     seat->beats_missed = 0;
@@ -149,6 +151,7 @@ static int serve(struct seat *seat, const struct json_value *said, struct error 
 {
     cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX);
     struct json_writer writer = json_writer_init(&text);
+    const struct seat_descriptors *own = &seat->state->descriptors;
     int r = json_member_bytes_text(said, "opened", &seat->holder->state.store, err);
 
     if (r == 0)
@@ -161,9 +164,11 @@ static int serve(struct seat *seat, const struct json_value *said, struct error 
     json_bytes(&writer, "init", buf_span(&seat->state->init));
     json_end(&writer);
     r = buf_check(&text, err);
-    return r == 0 ? message_send(seat->worker_socket, buf_span(&text),
-                                 &seat->state->descriptors.control, 1, err)
-                  : r;
+    if (r == 0) {
+        const int given[] = { own->control, own->opens };
+        r = message_send(seat->worker_socket, buf_span(&text), given, own->opens >= 0 ? 2 : 1, err);
+    }
+    return r;
 }
 
 static void take_failure(struct seat *seat, const struct json_value *said)
@@ -227,31 +232,44 @@ static void on_serving(struct seat *seat, const struct json_value *said)
         notify_manager("READY=1");
 }
 
+/* The descriptors stay the caller's. */
+static void hear(struct seat *seat, const struct json_value *said, const int descriptors[])
+{
+    const struct holder_backing_place place = {
+        .fuse = seat->state->descriptors.fuse,
+        .cache = seat->holder->files.cache,
+        .uid = seat->holder->user.uid,
+        .socket = seat->worker_socket,
+    };
+    bool serving = false;
+
+    json_member_bool(said, "serving", &serving, NULL);
+    if (serving)
+        on_serving(seat, said);
+    else if (!json_is_null(json_member(said, "failed")))
+        take_failure(seat, said);
+    else if (!json_is_null(json_member(said, "switch")))
+        attach_asked(seat, said);
+    else if (!seat->was_ready && seat->state->device == 0)
+        (void)serve(seat, said, &seat->failure);
+    else
+        holder_backing_hear(&seat->backing, &place, said, descriptors);
+}
+
 void seat_hear_worker(struct seat *seat)
 {
     cleanup(buf_release) struct buf text = buf_init(MESSAGE_MAX * 2);
     cleanup(cleanup_json) struct json *json = NULL;
     int descriptors[MESSAGE_DESCRIPTORS_MAX];
-    bool serving = false;
     int r = message_receive(seat->worker_socket, &text, descriptors, NULL);
 
-    for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
-        if (descriptors[i] >= 0)
-            close(descriptors[i]);
     if (r < 0) { /* its end is told by SIGCHLD */
         close(seat->worker_socket);
         seat->worker_socket = -1;
-        return;
+    } else if (json_parse(buf_span(&text), &json, NULL) == 0) {
+        hear(seat, json_root(json), descriptors);
     }
-    if (json_parse(buf_span(&text), &json, NULL) < 0)
-        return;
-    json_member_bool(json_root(json), "serving", &serving, NULL);
-    if (serving)
-        on_serving(seat, json_root(json));
-    else if (!json_is_null(json_member(json_root(json), "failed")))
-        take_failure(seat, json_root(json));
-    else if (!json_is_null(json_member(json_root(json), "switch")))
-        attach_asked(seat, json_root(json));
-    else if (!seat->was_ready && seat->state->device == 0)
-        (void)serve(seat, json_root(json), &seat->failure);
+    for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
 }

@@ -26,8 +26,8 @@ int message_pair(int out_ends[2], struct error *err)
     return 0;
 }
 
-int message_send(int socket, struct span text, const int *descriptors, size_t count,
-                 struct error *err)
+static int send_message(int socket, struct span text, const int *descriptors, size_t count,
+                        int flags, struct error *err)
 {
     union rights rights = { 0 };
     struct iovec bytes = { (void *)(uintptr_t)text.bytes, text.size };
@@ -47,9 +47,21 @@ int message_send(int socket, struct span text, const int *descriptors, size_t co
         memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
     }
     do
-        sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+        sent = sendmsg(socket, &message, MSG_NOSIGNAL | flags);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? error_system(err, errno, "a message to or from the worker") : 0;
+}
+
+int message_send(int socket, struct span text, const int *descriptors, size_t count,
+                 struct error *err)
+{
+    return send_message(socket, text, descriptors, count, 0, err);
+}
+
+int message_try(int socket, struct span text, const int *descriptors, size_t count,
+                struct error *err)
+{
+    return send_message(socket, text, descriptors, count, MSG_DONTWAIT, err);
 }
 
 /* The kernel fills the space for them with as many as fit, whatever was sent. */

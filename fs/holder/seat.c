@@ -11,6 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/memory.h"
 #include "fs/control/control_path.h"
+#include "fs/holder/holder_private.h"
 #include "fs/ring/ring.h"
 #include "fs/session/kernel_mount.h"
 
@@ -38,7 +39,7 @@ struct seat *seat_free(struct seat *seat)
     control_socket_close(&seat->own);
     ring_watch_close(seat->watch);
     const int open[] = { seat->state->descriptors.fuse, seat->state->descriptors.ring,
-                         seat->worker_socket };
+                         seat->state->descriptors.opens, seat->worker_socket };
     for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
         if (open[i] >= 0)
             close(open[i]);
@@ -84,10 +85,24 @@ static int read_first_request(struct seat *seat, struct error *err)
     return buf_check(&seat->state->init, err);
 }
 
+/* How files are opened is decided once for a connection: by the kernel alone, which is the quicker
+ * way, or by asking, so that they can have backing files. */
+static int decide_opens(struct seat *seat, struct error *err)
+{
+    struct seat_state *state = seat->state;
+
+    if (!seat->holder->state.passthrough || !holder_backing_is_possible(buf_span(&state->init)))
+        return 0;
+    return open_table_create(&state->descriptors.opens, err);
+}
+
 int seat_take_device(struct seat *seat, uint64_t device, struct error *err)
 {
+    int r;
+
     seat->state->device = device;
-    return read_first_request(seat, err);
+    r = read_first_request(seat, err);
+    return r == 0 ? decide_opens(seat, err) : r;
 }
 
 int seat_open_sockets(struct seat *seat, bool resume, struct error *err)

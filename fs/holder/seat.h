@@ -7,6 +7,7 @@
 
 #include "common/base/error.h"
 #include "fs/control/control.h"
+#include "fs/holder/holder_backing.h"
 #include "fs/holder/seat_state.h"
 
 struct holder;
@@ -22,6 +23,7 @@ struct seat {
     struct holder *holder;
     struct seat_state *state; /* belongs to the holder's state */
     struct ring_watch *watch;
+    struct holder_backing backing;
     struct control_socket control, own; /* the worker answers at the first */
     pid_t worker;                       /* 0: none runs */
     int worker_socket;
@@ -47,7 +49,8 @@ struct seat *seat_free(struct seat *seat);
 
 /* What a worker needs before there is a mount: connection and ring, unless it has them. */
 int seat_prepare(struct seat *seat, struct error *err);
-/* The connection belongs to a mount of `device` now: takes the kernel's first request. */
+/* The connection belongs to a mount of `device` now: takes the kernel's first request, and decides
+ * how files are opened. */
 int seat_take_device(struct seat *seat, uint64_t device, struct error *err);
 /* resume: they are open, from before the program was another. */
 int seat_open_sockets(struct seat *seat, bool resume, struct error *err);

@@ -18,6 +18,7 @@ static const struct {
 } descriptor_table[] = {
     { "fuse", offsetof(struct seat_descriptors, fuse) },
     { "ring", offsetof(struct seat_descriptors, ring) },
+    { "opens", offsetof(struct seat_descriptors, opens) },
     { "control", offsetof(struct seat_descriptors, control) },
     { "own", offsetof(struct seat_descriptors, own) },
     { "worker", offsetof(struct seat_descriptors, worker) },

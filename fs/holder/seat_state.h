@@ -17,7 +17,7 @@ struct json_writer;
  * that there is once for each.
  */
 struct seat_descriptors { /* of a process that becomes another program; else -1 */
-    int fuse, ring, control, own, worker;
+    int fuse, ring, opens, control, own, worker; /* opens: fs/opens, where files are opened */
 };
 
 struct seat_state {

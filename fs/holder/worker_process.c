@@ -135,11 +135,9 @@ static void write_configuration(struct json_writer *writer, const struct worker_
     const struct {
         const char *name;
         int fd;
-    } given[] = { { "fuse", seat->descriptors.fuse },
-                  { "ring", seat->descriptors.ring },
-                  { "control", seat->descriptors.control },
-                  { "cache", start->files->cache },
-                  { "ca", start->files->ca },
+    } given[] = { { "fuse", seat->descriptors.fuse },   { "ring", seat->descriptors.ring },
+                  { "opens", seat->descriptors.opens }, { "control", seat->descriptors.control },
+                  { "cache", start->files->cache },     { "ca", start->files->ca },
                   { "metrics", start->files->metrics } };
 
     json_begin_object(writer, NULL);

@@ -29,7 +29,9 @@ static void fill(struct holder_state *state, uint64_t restarts)
     seat->restarts = restarts;
     state->deadline_ms = 30000;
     state->noexec = true;
+    state->passthrough = true;
     seat->descriptors.fuse = 7;
+    seat->descriptors.opens = 8;
     seat->descriptors.worker = 9;
     seat->worker = 4242;
     buf_add(&seat->init, "\x68\0\0\0\x1a\0\0\0", 8);
@@ -79,7 +81,9 @@ static void it_comes_back_whole(void **unused)
     assert_int_equal(state.seats[0]->restarts, 3);
     assert_int_equal(state.deadline_ms, 30000);
     assert_true(state.noexec);
+    assert_true(state.passthrough);
     assert_int_equal(state.seats[0]->descriptors.fuse, 7);
+    assert_int_equal(state.seats[0]->descriptors.opens, 8);
     assert_int_equal(state.seats[0]->descriptors.worker, 9);
     assert_int_equal(state.seats[0]->descriptors.ring, -1);
     assert_int_equal(state.seats[0]->worker, 4242);

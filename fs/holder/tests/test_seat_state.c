@@ -30,6 +30,7 @@ static void it_comes_back_whole(void **unused)
     written->restarts = 3;
     written->worker = 4242;
     written->descriptors.fuse = 7;
+    written->descriptors.opens = 8;
     written->descriptors.worker = 0;
     buf_add(&written->init, "\x68\0\0\0\x1a\0\0\0", 8);
     (void)snprintf(written->reason, sizeof(written->reason), "signal 9 (Killed)");
@@ -42,6 +43,7 @@ static void it_comes_back_whole(void **unused)
     assert_int_equal(read->restarts, 3);
     assert_int_equal(read->worker, 4242);
     assert_int_equal(read->descriptors.fuse, 7);
+    assert_int_equal(read->descriptors.opens, 8);
     assert_int_equal(read->descriptors.worker, 0);
     assert_int_equal(read->descriptors.ring, -1);
     assert_int_equal(read->init.size, 8);
