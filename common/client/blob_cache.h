@@ -117,6 +117,9 @@ int blob_entry_read(struct blob_entry *entry, uint64_t offset, void *out, size_t
 /* True when the piece is (said to be) here; a hint until it was read. */
 bool blob_entry_has(struct blob_entry *entry, uint64_t piece);
 bool blob_entry_is_complete(struct blob_entry *entry);
+/* Complete, synced, and under its name, which of what is larger than a piece takes a moment after
+ * the last piece came: it can be opened. */
+bool blob_entry_is_sealed(struct blob_entry *entry);
 uint64_t blob_entry_cached_bytes(struct blob_entry *entry);
 
 /* Keeps a piece that blob_entry_verify said is right. The last one missing makes the object

@@ -453,6 +453,17 @@ bool blob_entry_is_complete(struct blob_entry *entry)
     return complete;
 }
 
+bool blob_entry_is_sealed(struct blob_entry *entry)
+{
+    bool sealed;
+
+    pthread_mutex_lock(&entry->lock);
+    entry_load(entry);
+    sealed = entry->place == PLACE_COMPLETE;
+    pthread_mutex_unlock(&entry->lock);
+    return sealed;
+}
+
 uint64_t blob_entry_cached_bytes(struct blob_entry *entry)
 {
     uint64_t bytes;

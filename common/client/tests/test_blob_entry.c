@@ -247,8 +247,10 @@ static void complete_files_can_be_opened(void **state)
 
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), -EAGAIN);
     assert_false(blob_entry_is_checked(entry));
+    assert_false(blob_entry_is_sealed(entry));
     sample_fill(entry, large);
     blob_cache_flush(cache);
+    assert_true(blob_entry_is_sealed(entry));
     assert_int_equal(blob_entry_open_complete(entry, &fd, NULL), 0);
     assert_true(blob_entry_is_checked(entry));
     assert_int_equal(pread(fd, bytes, 16, 1000), 16);
