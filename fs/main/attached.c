@@ -36,9 +36,10 @@ struct attached {
 static void on_holder(void *context)
 {
     struct attached *attached = context;
-    enum worker_heard heard = worker_hear(attached->holder.fd, NULL, NULL);
+    struct worker_heard heard;
 
-    if (heard == WORKER_HEARD_END || heard == WORKER_HEARD_GONE)
+    worker_hear(attached->holder.fd, NULL, &heard);
+    if (heard.what == WORKER_HEARD_END || heard.what == WORKER_HEARD_GONE)
         attached->is_over = true;
 }
 

@@ -80,6 +80,7 @@ static int fill_state(struct holder_state *state, const struct mount_options *op
         r = set_text(&state->metrics, options->metrics, err);
     state->deadline_ms = options->deadline_ms;
     state->noexec = options->noexec;
+    state->passthrough = mount_options_want_passthrough(options);
     state->in_foreground = foreground;
     return r;
 }

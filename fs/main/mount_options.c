@@ -144,19 +144,41 @@ static int set_scrub_rate(struct mount_options *options, const char *value, stru
     return 0;
 }
 
+/* Its place among three words. */
+static int set_choice(uint32_t *at, const char *value, const char *const words[3],
+                      struct error *err)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *at = i;
+            return 0;
+        }
+    }
+    return error_set(err, -EINVAL, "neither %s nor %s nor %s", words[0], words[1], words[2]);
+}
+
 static int set_prefetch(struct mount_options *options, const char *value, struct error *err)
 {
     static const char *const words[] = {
         [PREFETCH_AUTO] = "auto", [PREFETCH_NONE] = "none", [PREFETCH_ALL] = "all"
     };
+    uint32_t choice = options->prefetch;
+    int r = set_choice(&choice, value, words, err);
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-        if (strcmp(value, words[i]) == 0) {
-            options->prefetch = (enum mount_prefetch)i;
-            return 0;
-        }
-    }
-    return error_set(err, -EINVAL, "neither auto nor none nor all");
+    options->prefetch = (enum mount_prefetch)choice;
+    return r;
+}
+
+static int set_passthrough(struct mount_options *options, const char *value, struct error *err)
+{
+    static const char *const words[] = {
+        [PASSTHROUGH_AUTO] = "auto", [PASSTHROUGH_ON] = "on", [PASSTHROUGH_OFF] = "off"
+    };
+    uint32_t choice = options->passthrough;
+    int r = set_choice(&choice, value, words, err);
+
+    options->passthrough = (enum mount_passthrough)choice;
+    return r;
 }
 
 static int set_strict_auth(struct mount_options *options, const char *value, struct error *err)
@@ -272,6 +294,8 @@ static const struct mount_option table[] = {
       set_prefetch },
     { "learn", "on|off", "tell the server what starts of versions read (default on)", false,
       set_learn },
+    { "passthrough", "auto|on|off", "complete files read by the kernel alone (default auto)", false,
+      set_passthrough },
     { "scrub_rate", "SIZE", "of the cache hashed again in a second (default 8M)", false,
       set_scrub_rate },
     { "scrub_every", "TIME", "from one pass over the cache to the next (default 24h)", false,
@@ -451,6 +475,11 @@ int mount_options_set_mountpoint_unasked(struct mount_options *options, const ch
     r = set_text(&options->mountpoint, resolved, err);
     free(resolved);
     return r;
+}
+
+bool mount_options_want_passthrough(const struct mount_options *options)
+{
+    return options->passthrough == PASSTHROUGH_ON;
 }
 
 static int set_word(struct mount_options *options, char *word, struct error *err)

@@ -25,6 +25,12 @@ enum mount_prefetch {
     PREFETCH_ALL, /* and each version that is opened, whole */
 };
 
+enum mount_passthrough {
+    PASSTHROUGH_AUTO, /* not for the mount of a whole repository */
+    PASSTHROUGH_ON,
+    PASSTHROUGH_OFF,
+};
+
 struct mount_options {
     char **servers; /* the one that was named first is tried first */
     size_t server_count;
@@ -39,7 +45,8 @@ struct mount_options {
     uint32_t cache_free_percent;   /* ... of the file system when cache_free is 0 */
     uint64_t deadline_ms;
     enum mount_prefetch prefetch;
-    bool learn;              /* the server is told what starts of versions read */
+    bool learn; /* the server is told what starts of versions read */
+    enum mount_passthrough passthrough;
     uint64_t scrub_rate;     /* bytes a second */
     uint64_t scrub_every_ms; /* from the beginning of a pass to that of the next */
     bool strict_auth, xattr, insecure;
@@ -64,6 +71,8 @@ int mount_options_set_mountpoint(struct mount_options *options, const char *path
 /* The same without a question to what is mounted there, which may have nobody who answers. */
 int mount_options_set_mountpoint_unasked(struct mount_options *options, const char *path,
                                          struct error *err);
+/* Whether complete files are to be read by the kernel alone. */
+bool mount_options_want_passthrough(const struct mount_options *options);
 /* One `-o` text. */
 int mount_options_parse(struct mount_options *options, const char *text, struct error *err);
 

@@ -25,36 +25,25 @@ static const struct {
     {                                                     \
 #name, kind, offsetof(struct mount_options, name) \
     }
-    MEMBER(MEMBER_TEXT, mountpoint),
-    MEMBER(MEMBER_TEXT, token_file),
-    MEMBER(MEMBER_TEXT, cache),
-    MEMBER(MEMBER_TEXT, ca_file),
-    MEMBER(MEMBER_TEXT, metrics),
-    MEMBER(MEMBER_TEXT, only_project),
-    MEMBER(MEMBER_TEXT, only_app),
-    MEMBER(MEMBER_NUMBER, cache_size),
-    MEMBER(MEMBER_NUMBER, cache_free),
-    MEMBER(MEMBER_SMALL, cache_free_percent),
-    MEMBER(MEMBER_NUMBER, deadline_ms),
-    MEMBER(MEMBER_SMALL, prefetch),
-    MEMBER(MEMBER_BOOL, learn),
-    MEMBER(MEMBER_NUMBER, scrub_rate),
-    MEMBER(MEMBER_NUMBER, scrub_every_ms),
-    MEMBER(MEMBER_BOOL, offline),
-    MEMBER(MEMBER_BOOL, strict_auth),
-    MEMBER(MEMBER_BOOL, xattr),
-    MEMBER(MEMBER_BOOL, insecure),
-    MEMBER(MEMBER_BOOL, attached),
-    MEMBER(MEMBER_TEXT, attach_channel),
-    MEMBER(MEMBER_TEXT, attach_version),
-    MEMBER(MEMBER_BOOL, attach_prefetch),
-    MEMBER(MEMBER_BOOL, noexec),
-    MEMBER(MEMBER_SMALL, uid),
-    MEMBER(MEMBER_SMALL, gid),
-    MEMBER(MEMBER_SMALL, umask),
+    MEMBER(MEMBER_TEXT, mountpoint),     MEMBER(MEMBER_TEXT, token_file),
+    MEMBER(MEMBER_TEXT, cache),          MEMBER(MEMBER_TEXT, ca_file),
+    MEMBER(MEMBER_TEXT, metrics),        MEMBER(MEMBER_TEXT, only_project),
+    MEMBER(MEMBER_TEXT, only_app),       MEMBER(MEMBER_NUMBER, cache_size),
+    MEMBER(MEMBER_NUMBER, cache_free),   MEMBER(MEMBER_SMALL, cache_free_percent),
+    MEMBER(MEMBER_NUMBER, deadline_ms),  MEMBER(MEMBER_SMALL, prefetch),
+    MEMBER(MEMBER_BOOL, learn),          MEMBER(MEMBER_SMALL, passthrough),
+    MEMBER(MEMBER_NUMBER, scrub_rate),   MEMBER(MEMBER_NUMBER, scrub_every_ms),
+    MEMBER(MEMBER_BOOL, offline),        MEMBER(MEMBER_BOOL, strict_auth),
+    MEMBER(MEMBER_BOOL, xattr),          MEMBER(MEMBER_BOOL, insecure),
+    MEMBER(MEMBER_BOOL, attached),       MEMBER(MEMBER_TEXT, attach_channel),
+    MEMBER(MEMBER_TEXT, attach_version), MEMBER(MEMBER_BOOL, attach_prefetch),
+    MEMBER(MEMBER_BOOL, noexec),         MEMBER(MEMBER_SMALL, uid),
+    MEMBER(MEMBER_SMALL, gid),           MEMBER(MEMBER_SMALL, umask),
 #undef MEMBER
 };
-_Static_assert(sizeof(enum mount_prefetch) == sizeof(uint32_t), "a small member");
+_Static_assert(sizeof(enum mount_prefetch) == sizeof(uint32_t) &&
+                   sizeof(enum mount_passthrough) == sizeof(uint32_t),
+               "small members");
 #define TABLE_SIZE (sizeof(table) / sizeof(*table))
 
 static void write_member(struct json_writer *writer, size_t index, const void *at)

@@ -28,6 +28,7 @@
 #include "fs/control/scrape.h"
 #include "fs/control/scrape_address.h"
 #include "fs/main/attached.h"
+#include "fs/main/backing_client.h"
 #include "fs/main/following.h"
 #include "fs/main/looking.h"
 #include "fs/main/metrics.h"
@@ -35,6 +36,7 @@
 #include "fs/main/rooms.h"
 #include "fs/main/worker.h"
 #include "fs/main/worker_config.h"
+#include "fs/opens/open_table.h"
 #include "fs/ring/ring.h"
 #include "fs/session/session.h"
 #include "fs/usage/usage.h"
@@ -53,6 +55,7 @@ struct mounted {
     int scraped;                        /* of a mount without a holder: listens; else -1 */
     const struct worker_config *config; /* of a worker; else NULL */
     struct ring *ring;                  /* its connection's */
+    struct open_table *opens;           /* ... or NULL */
     struct http_watch holder;           /* what the holder says */
     struct looking looking;             /* of a mount without a holder */
     struct http_timer beat;             /* it sees that the loop turns */
@@ -178,20 +181,23 @@ static void on_signal(void *context)
 static void on_holder(void *context)
 {
     struct mounted *mounted = context;
-    struct error why = { 0 };
-    enum worker_heard heard = worker_hear(mounted->holder.fd, mounted->rooms.usage, &why);
+    struct worker_heard heard;
 
-    switch (heard) {
+    switch (worker_hear(mounted->holder.fd, mounted->rooms.usage, &heard)) {
     case WORKER_HEARD_NOTHING:
+        break;
+    case WORKER_HEARD_BACKING:
+        ops_backing_came(mounted->rooms.ops, heard.backing.number, heard.backing.result,
+                         heard.backing.id);
         break;
     case WORKER_HEARD_FOLLOW:
     case WORKER_HEARD_REST:
         if (mounted->following != NULL)
-            following_set(mounted->following, heard == WORKER_HEARD_FOLLOW);
+            following_set(mounted->following, heard.what == WORKER_HEARD_FOLLOW);
         break;
     case WORKER_HEARD_REFUSED:
         if (mounted->following != NULL)
-            following_refused(mounted->following, why.text);
+            following_refused(mounted->following, heard.why.text);
         break;
     case WORKER_HEARD_END:
         session_stop(mounted->session);
@@ -334,6 +340,20 @@ struct session_options mounted_session_options(const struct mount_options *optio
     };
 }
 
+/* To whoever asked for it. */
+static void say_passthrough(struct mounted *mounted)
+{
+    char why[ERROR_TEXT_SIZE];
+
+    if (!mount_options_want_passthrough(mounted->options))
+        return;
+    ops_without_passthrough(mounted->rooms.ops, why);
+    if (why[0] == '\0')
+        log_info("passthrough: the kernel reads complete files by itself");
+    else
+        log_warning("no passthrough: %s", why);
+}
+
 static int mount_it(struct mounted *mounted, struct error *err)
 {
     const struct mount_options *options = mounted->options;
@@ -349,6 +369,8 @@ static int mount_it(struct mounted *mounted, struct error *err)
         r = care_start(mounted->rooms.care, err);
     if (r == 0)
         r = open_metrics(mounted, err);
+    if (r == 0)
+        say_passthrough(mounted);
     return r;
 }
 
@@ -414,24 +436,60 @@ static int make_following(struct mounted *mounted, int socket, struct error *err
                : 0;
 }
 
+/* The connection was made so that the kernel asks to open files. */
+static int use_opens(struct mounted *mounted, struct error *err)
+{
+    struct ops_opens opens = {
+        .passes = mount_options_want_passthrough(mounted->options),
+        .backing_open = backing_client_open,
+        .backing_close = backing_client_close,
+        .context = &mounted->holder.fd,
+    };
+    int r = open_table_attach(mounted->config->opens, &mounted->opens, err);
+
+    opens.table = mounted->opens;
+    return r == 0 ? ops_use_opens(mounted->rooms.ops, &opens, err) : r;
+}
+
+/* When it is mounted, so that whoever does it is told. */
+static int try_backing(struct mounted *mounted, struct error *err)
+{
+    struct worker_backing backing;
+    int r = backing_client_probe(mounted->holder.fd, mounted->options->cache, &backing);
+
+    if (r == 0)
+        ops_backing_came(mounted->rooms.ops, backing.number, backing.result, backing.id);
+    return r == -ECANCELED ? error_set(err, r, "interrupted") : 0;
+}
+
 int mounted_serve(struct mounted *mounted, const struct worker_config *config,
                   const struct session_connection *connection, int socket, struct error *err)
 {
     struct session_options options = mounted_session_options(mounted->options);
-    int r = session_adopt(&mounted->session, mounted->options->mountpoint, connection, &options,
-                          &ops_table, mounted->rooms.ops, err);
+    int r = 0;
 
     mounted->ring = connection->ring;
     mounted->beat = (struct http_timer){ .function = on_beat, .context = mounted };
     mounted->holder =
         (struct http_watch){ .function = on_holder, .context = mounted, .fd = socket };
     mounted->config = config;
+    options.opens = config->opens >= 0;
+    if (options.opens)
+        r = use_opens(mounted, err);
+    if (r == 0)
+        r = session_adopt(&mounted->session, mounted->options->mountpoint, connection, &options,
+                          &ops_table, mounted->rooms.ops, err);
+    if (r == 0 && mounted->opens != NULL && config->restarts == 0)
+        r = try_backing(mounted, err);
     if (r == 0)
         r = make_following(mounted, socket, err);
     if (r == 0)
         r = control_start(&mounted->control, config->control, answer_control, mounted, err);
     if (r == 0)
         r = start_loop(mounted, err);
+    /* While whoever mounts still listens. */
+    if (r == 0 && config->restarts == 0)
+        say_passthrough(mounted);
     if (r == 0)
         r = attached_tell_serving(config, mounted->rooms.entry.store, socket, err);
     if (r == 0)
@@ -480,6 +538,7 @@ bool mounted_close(struct mounted *mounted)
     if (!idle)
         return false;
     following_free(mounted->following);
+    open_table_detach(mounted->opens);
     memory_free(mounted->log_path);
     memory_free(mounted);
     return true;

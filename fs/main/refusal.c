@@ -20,6 +20,7 @@
 #include "fs/main/mounted.h"
 #include "fs/main/worker.h"
 #include "fs/main/worker_config.h"
+#include "fs/opens/open_table.h"
 #include "fs/ops/task.h"
 #include "fs/ring/ring.h"
 #include "fs/session/session.h"
@@ -39,8 +40,9 @@ struct refusal {
     uint64_t until_ms;
     struct session *session;
     struct ring *ring;
-    pthread_mutex_t lock; /* of what waits */
+    pthread_mutex_t lock; /* of what follows */
     struct waiting *waiting;
+    struct open_table *opens; /* or NULL */
 };
 
 static void wait_for_worker(void *context, struct session_request *request)
@@ -89,11 +91,24 @@ static void on_xattr_list(void *context, struct session_request *request, uint64
     wait_for_worker(context, request);
 }
 
+/* It does not wait: its end is what the next worker has to know of. */
+static void on_release(void *context, uint64_t node, uint64_t handle)
+{
+    struct refusal *refusal = context;
+    uint32_t unused; /* the holder finds it, between two workers */
+
+    pthread_mutex_lock(&refusal->lock);
+    open_table_release(refusal->opens, node, handle, &unused);
+    pthread_mutex_unlock(&refusal->lock);
+}
+
 static const struct session_ops ops = {
     .lookup = on_name,
     .attributes = on_node,
     .link = on_node,
     .read = on_range,
+    .open = on_node,
+    .release = on_release,
     .directory = on_range,
     .statfs = wait_for_worker,
     .xattr_get = on_xattr,
@@ -136,13 +151,13 @@ static void *watch(void *context)
     struct pollfd polled = { .fd = refusal->holder, .events = POLLIN };
 
     while (clock_monotonic_ms() < refusal->until_ms) {
-        enum worker_heard heard = WORKER_HEARD_NOTHING;
+        struct worker_heard heard = { .what = WORKER_HEARD_NOTHING };
         if (poll(&polled, 1, TURN_MS) > 0)
-            heard = worker_hear(refusal->holder, NULL, NULL);
-        if (heard == WORKER_HEARD_GONE)
+            worker_hear(refusal->holder, NULL, &heard);
+        if (heard.what == WORKER_HEARD_GONE)
             polled.fd = -1;
-        look_at_all(refusal, heard == WORKER_HEARD_END);
-        if (heard == WORKER_HEARD_END)
+        look_at_all(refusal, heard.what == WORKER_HEARD_END);
+        if (heard.what == WORKER_HEARD_END)
             break;
     }
     _exit(EXIT_DONE); /* what waits is the next worker's */
@@ -189,6 +204,9 @@ static int open_session(struct refusal *refusal, struct error *err)
     };
     int r = ring_open(config->ring, &refusal->ring, err);
 
+    options.opens = config->opens >= 0;
+    if (r == 0 && options.opens)
+        r = open_table_attach(config->opens, &refusal->opens, err);
     if (r < 0)
         return r;
     connection.ring = refusal->ring;

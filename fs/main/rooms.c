@@ -254,6 +254,16 @@ static void first_read(void *context, struct tree_mount *mount, uint32_t slot)
     care_first_read(rooms->care, mount, slot);
 }
 
+/* Where the connection is made without it. */
+static const char *why_not_passed(const struct rooms *rooms)
+{
+    if (!mount_options_want_passthrough(rooms->options))
+        return "it is not switched on";
+    if (!rooms->is_held)
+        return "only a mount of root's has a holder, which could register files";
+    return "the kernel does not offer it, as Linux 6.9 and later do";
+}
+
 static int open_ops(struct rooms *rooms, struct error *err)
 {
     struct ops_options options = {
@@ -277,6 +287,8 @@ static int open_ops(struct rooms *rooms, struct error *err)
         .strict_auth = rooms->options->strict_auth,
         .first_read = first_read,
         .first_read_context = rooms,
+        .wants_passthrough = mount_options_want_passthrough(rooms->options),
+        .without_passthrough = why_not_passed(rooms),
     };
 
     return ops_new(&rooms->ops, &options, err);
@@ -354,6 +366,7 @@ int rooms_open(struct rooms *rooms, const struct mount_options *options, struct 
 
     rooms->options = options;
     rooms->is_resumed = given != NULL && given->is_resumed;
+    rooms->is_held = given != NULL;
     *out_place = EXIT_OF_LOCAL;
     r = http_loop_new(&rooms->loop, NULL, err);
     if (r < 0)

@@ -36,6 +36,7 @@ struct workers;
  */
 struct rooms {
     const struct mount_options *options;
+    bool is_held; /* by another process */
     struct http_loop *loop;
     struct api_client *client;
     struct pins *pins;

@@ -175,6 +175,25 @@ static void print_cache(const struct json_value *mount)
     }
 }
 
+/* Nothing where it was not wanted. */
+static void print_passthrough(const struct json_value *mount)
+{
+    const struct json_value *passthrough = json_member(mount, "passthrough");
+    bool holds = false, wanted = false;
+
+    json_member_bool(passthrough, "holds", &holds, NULL);
+    json_member_bool(passthrough, "wanted", &wanted, NULL);
+    if (!holds && !wanted)
+        return;
+    begin_line("passed");
+    if (holds)
+        printf("%lld opens of %lld files; through the page cache %lld opens\n",
+               (long long)integer(passthrough, "opens"), (long long)integer(passthrough, "files"),
+               (long long)integer(passthrough, "cached_opens"));
+    else
+        printf("no passthrough: %s\n", text(passthrough, "why"));
+}
+
 /* What is wrong is said, what is right is not. */
 static void print_damage(const struct json_value *mount)
 {
@@ -265,6 +284,7 @@ static void print_mount(const struct json_value *mount, const struct json_value 
         print_attached(json_member(mount, "attached"), json_member(holder, "attached"));
     if (json_is_object(json_member(mount, "cache"))) { /* there is a worker, and it tells */
         print_cache(mount);
+        print_passthrough(mount);
         print_damage(mount);
         print_scrub(mount);
         print_leases(mount);

@@ -67,43 +67,65 @@ static void hear_in_use(const struct json_value *slots, struct usage *usage)
     memory_free(numbers);
 }
 
-static enum worker_heard understand(const struct json_value *said, struct error *out_why)
+static bool read_backing(const struct json_value *said, struct worker_backing *out)
+{
+    int64_t number = -1, error = 0, id = 0;
+
+    if (json_member_integer(said, "backing", &number, NULL) < 0 || number < 0 ||
+        json_member_integer(said, "error", &error, NULL) < 0 ||
+        json_member_integer(said, "id", &id, NULL) < 0)
+        return false;
+    *out = (struct worker_backing){
+        .number = (uint64_t)number,
+        .result = error < 0 && error > INT32_MIN ? (int)error
+                  : id > 0                       ? 0
+                                                 : -EIO,
+        .id = (uint32_t)id,
+    };
+    return true;
+}
+
+static enum worker_heard_what understand(const struct json_value *said, struct worker_heard *out)
 {
     bool follow = false;
     const char *why = "";
 
     if (!json_is_null(json_member(said, "end")))
         return WORKER_HEARD_END;
+    if (read_backing(said, &out->backing))
+        return WORKER_HEARD_BACKING;
     if (!json_is_null(json_member(said, "follow")) &&
         json_member_bool(said, "follow", &follow, NULL) == 0)
         return follow ? WORKER_HEARD_FOLLOW : WORKER_HEARD_REST;
     if (json_is_null(json_member(said, "refused")) ||
         json_member_text(said, "refused", &why, NULL) < 0)
         return WORKER_HEARD_NOTHING;
-    error_set(out_why, -EBUSY, "%s", why);
+    error_set(&out->why, -EBUSY, "%s", why);
     return WORKER_HEARD_REFUSED;
 }
 
-enum worker_heard worker_hear(int socket, struct usage *usage, struct error *out_why)
+enum worker_heard_what worker_hear(int socket, struct usage *usage, struct worker_heard *out)
 {
     cleanup(buf_release) struct buf text = buf_init(2 * MESSAGE_MAX);
     cleanup(cleanup_json) struct json *json = NULL;
-    enum worker_heard heard = WORKER_HEARD_NOTHING;
     int descriptors[MESSAGE_DESCRIPTORS_MAX];
 
-    if (message_receive(socket, &text, descriptors, NULL) < 0)
-        return WORKER_HEARD_GONE;
+    *out = (struct worker_heard){ .what = WORKER_HEARD_NOTHING };
+    if (message_receive(socket, &text, descriptors, NULL) < 0) {
+        out->what = WORKER_HEARD_GONE;
+        return out->what;
+    }
     if (json_parse(buf_span(&text), &json, NULL) == 0) {
         if (!json_is_null(json_member(json_root(json), "log")) && descriptors[0] >= 0)
             dup2(descriptors[0], STDERR_FILENO);
-        heard = understand(json_root(json), out_why);
+        out->what = understand(json_root(json), out);
         if (usage != NULL && json_is_array(json_member(json_root(json), "in_use")))
             hear_in_use(json_member(json_root(json), "in_use"), usage);
     }
     for (size_t i = 0; i < MESSAGE_DESCRIPTORS_MAX; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);
-    return heard;
+    return out->what;
 }
 
 /* The holder, or whoever waits for the mount, is to say it. */

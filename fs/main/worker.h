@@ -2,8 +2,10 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
-struct error;
+#include "common/base/error.h"
+
 struct json_writer;
 struct usage;
 struct worker_config;
@@ -23,18 +25,30 @@ void worker_status(const struct worker_config *config, bool has_holder, bool ser
                    struct json_writer *writer);
 
 /* Takes what the holder says: {"log": true}, standard error goes there from now on; {"in_use":
- * [slots]}, for `usage` (or NULL); {"end": true}, fail what waits, and go; of an attach:
- * {"follow": BOOL}, look after the channel, or not any more; {"refused": TEXT}, it is not
- * switched. *out_why: the text (may be NULL). */
-enum worker_heard {
+ * [slots]}, for `usage` (or NULL); {"end": true}, fail what waits, and go; {"backing": ...}, what
+ * came of a file that was to be registered; of an attach: {"follow": BOOL}, look after the channel,
+ * or not any more; {"refused": TEXT}, it is not switched. */
+enum worker_heard_what {
     WORKER_HEARD_NOTHING,
+    WORKER_HEARD_BACKING,
     WORKER_HEARD_END,
     WORKER_HEARD_GONE,
     WORKER_HEARD_FOLLOW,
     WORKER_HEARD_REST,
     WORKER_HEARD_REFUSED,
 };
-enum worker_heard worker_hear(int socket, struct usage *usage, struct error *out_why);
+struct worker_backing {
+    uint64_t number;
+    int result; /* 0, or a negative errno */
+    uint32_t id;
+};
+struct worker_heard {
+    enum worker_heard_what what;
+    struct worker_backing backing; /* BACKING */
+    struct error why;              /* REFUSED */
+};
+/* Returns what it is, which is also in *out. */
+enum worker_heard_what worker_hear(int socket, struct usage *usage, struct worker_heard *out);
 
 /* For tests of the kernels before 6.9: the variable of the environment that keeps a worker from
  * asking the kernel to send requests again. */

@@ -25,9 +25,10 @@ static int take_descriptors(struct worker_config *config, const struct json_valu
     const struct {
         const char *name;
         int *at;
-    } places[] = { { "fuse", &config->fuse },       { "ring", &config->ring },
-                   { "control", &config->control }, { "cache", &config->cache },
-                   { "ca", &config->ca },           { "metrics", &config->metrics } };
+    } places[] = { { "fuse", &config->fuse },      { "ring", &config->ring },
+                   { "opens", &config->opens },    { "control", &config->control },
+                   { "cache", &config->cache },    { "ca", &config->ca },
+                   { "metrics", &config->metrics } };
     const struct json_value *at = NULL;
     size_t index = 0;
 
@@ -181,6 +182,7 @@ int worker_config_receive(struct worker_config *config, int socket, struct error
         .init = buf_init(CONFIG_MAX),
         .fuse = -1,
         .ring = -1,
+        .opens = -1,
         .control = -1,
         .cache = -1,
         .ca = -1,
@@ -200,7 +202,7 @@ int worker_config_receive(struct worker_config *config, int socket, struct error
 
 void worker_config_release(struct worker_config *config)
 {
-    const int given[] = { config->fuse,  config->ring, config->control,
+    const int given[] = { config->fuse,  config->ring, config->opens,  config->control,
                           config->cache, config->ca,   config->metrics };
 
     mount_options_release(&config->options);
@@ -230,6 +232,7 @@ int worker_config_await_mount(struct worker_config *config, int socket, struct e
         json_member_bool(json_root(json), "serve", &serve, NULL);
         if (serve) {
             config->control = descriptors[0];
+            config->opens = descriptors[1];
             return read_connection(config, json_root(json), err);
         }
         if (!json_is_null(json_member(json_root(json), "end")))

@@ -36,6 +36,7 @@ struct worker_config {
     bool follows;                                /* it looks after the channel */
     uint64_t refuse_ms;                          /* not 0: it only stands in, for so long */
     int fuse, ring, control, cache, ca, metrics; /* -1: not given */
+    int opens;                                   /* fs/opens; -1: the kernel opens by itself */
 };
 
 /* Waits for it. To be released, also after a failure. */

@@ -158,6 +158,7 @@ void question_above(struct question *question)
         break;
     case QUESTION_LINK:
     case QUESTION_READ:
+    case QUESTION_OPEN:
     case QUESTION_STATFS:
         question_fail_code(question, -EISDIR);
         break;

@@ -4,13 +4,10 @@
 #include "fs/tree_mount/tree_set.h"
 
 static const char *const names[] = {
-    [QUESTION_LOOKUP] = "lookup",
-    [QUESTION_ATTRIBUTES] = "attributes",
-    [QUESTION_LINK] = "link",
-    [QUESTION_READ] = "read",
-    [QUESTION_DIRECTORY] = "directory",
-    [QUESTION_XATTR_GET] = "xattr",
-    [QUESTION_XATTR_LIST] = "xattr_list",
+    [QUESTION_LOOKUP] = "lookup",   [QUESTION_ATTRIBUTES] = "attributes",
+    [QUESTION_LINK] = "link",       [QUESTION_READ] = "read",
+    [QUESTION_OPEN] = "open",       [QUESTION_DIRECTORY] = "directory",
+    [QUESTION_XATTR_GET] = "xattr", [QUESTION_XATTR_LIST] = "xattr_list",
     [QUESTION_STATFS] = "statfs",
 };
 _Static_assert(sizeof(names) / sizeof(*names) == OPS_REQUEST_KINDS, "one name a kind");

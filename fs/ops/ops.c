@@ -13,6 +13,7 @@
 #include "common/model/names.h"
 #include "fs/catalog/catalog_list.h"
 #include "fs/ops/faults.h"
+#include "fs/ops/opens.h"
 #include "fs/ops/question.h"
 #include "fs/ops/siblings.h"
 #include "fs/tree_mount/tree_set.h"
@@ -61,6 +62,7 @@ void ops_end(struct ops *ops)
     for (; question != NULL; question = question->next)
         if (question->request != NULL)
             session_reply_error(question_take(question), EIO);
+    opens_end(ops);
 }
 
 bool ops_is_idle(struct ops *ops)
@@ -77,6 +79,7 @@ struct ops *ops_free(struct ops *ops)
 {
     if (ops == NULL)
         return NULL;
+    opens_free(ops->opens);
     siblings_free(ops->siblings);
     faults_free(ops->faults);
     buffers_free(ops->buffers);
@@ -155,6 +158,28 @@ static void read_file(void *context, struct session_request *request, uint64_t n
     question_begin(&question);
 }
 
+static void open_file(void *context, struct session_request *request, uint64_t node)
+{
+    struct question question = { .ops = context,
+                                 .request = request,
+                                 .kind = QUESTION_OPEN,
+                                 .node = node,
+                                 .settle = opens_settle,
+                                 .patience_ms = clock_monotonic_ms() + OPENS_PATIENCE_MS,
+                                 .open = { .number = session_request_number(request),
+                                           .repeated = session_request_is_repeated(request) } };
+
+    if (opens_answer_known(&question))
+        question_count(context, QUESTION_OPEN);
+    else
+        question_begin(&question);
+}
+
+static void release_file(void *context, uint64_t node, uint64_t handle)
+{
+    opens_release(context, node, handle);
+}
+
 static void directory(void *context, struct session_request *request, uint64_t node,
                       uint64_t offset, uint32_t size)
 {
@@ -218,6 +243,8 @@ const struct session_ops ops_table = {
     .attributes = attributes,
     .link = read_link,
     .read = read_file,
+    .open = open_file,
+    .release = release_file,
     .directory = directory,
     .statfs = tell_statfs,
     .xattr_get = xattr_get,

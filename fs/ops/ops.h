@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/error.h"
 #include "common/codec/metric_text.h"
 #include "fs/session/session.h"
 
@@ -20,6 +21,7 @@ struct ids;
 struct ids_place;
 struct json_writer;
 struct known_versions;
+struct open_table;
 struct pins;
 struct reader;
 struct tree_mount;
@@ -70,7 +72,9 @@ struct ops_options { /* all outlive the ops */
     /* A file of an open version was read, the first of all; or NULL. Any thread. */
     void (*first_read)(void *context, struct tree_mount *mount, uint32_t slot);
     void *first_read_context;
-    bool strict_auth; /* nothing is shown while the server says 401 or 403 */
+    bool wants_passthrough;
+    const char *without_passthrough; /* why no file is read past us, unless ops_use_opens */
+    bool strict_auth;                /* nothing is shown while the server says 401 or 403 */
 };
 
 int ops_new(struct ops **out_ops, const struct ops_options *options, struct error *err);
@@ -80,6 +84,28 @@ void ops_end(struct ops *ops);
 bool ops_is_idle(struct ops *ops); /* nothing waits */
 /* After ops_end and after everything that may still call back has ended. NULL is fine. */
 struct ops *ops_free(struct ops *ops);
+
+/*
+ * Where the kernel asks to open files (session_options.opens): how they are open is written in a
+ * table, and complete ones get a backing file, which another process has to register.
+ */
+struct ops_opens {
+    struct open_table *table; /* outlives the ops, and is theirs */
+    bool passes;              /* false: no file begins to have a backing file */
+    /* Has the file registered; what comes of it is for ops_backing_came with the same number. Waits
+     * for nothing: -EAGAIN; -EPIPE: nobody is there. Any thread. */
+    int (*backing_open)(void *context, uint64_t number, int file);
+    int (*backing_close)(void *context, const uint32_t *ids, size_t count);
+    void *context;
+};
+/* Before the first question. */
+int ops_use_opens(struct ops *ops, const struct ops_opens *opens, struct error *err);
+/* result 0 and an id, or a negative errno. Loop thread, or none running. OPS_BACKING_PROBE is
+ * nobody's number: of a file that was sent to see whether it can be done. */
+#define OPS_BACKING_PROBE 0
+void ops_backing_came(struct ops *ops, uint64_t number, int result, uint32_t id);
+/* Why complete files are not read past us, "" when they are. Any thread. */
+void ops_without_passthrough(struct ops *ops, char out[ERROR_TEXT_SIZE]);
 
 /* For session_mount; the context is the struct ops. */
 extern const struct session_ops ops_table;
@@ -96,7 +122,7 @@ int ops_slot(void *context, const char *project, const char *app, const char *ve
              const struct digest *tree, uint32_t *out_slot, struct error *err);
 
 /* For metrics; any thread. Names of requests are constants. */
-#define OPS_REQUEST_KINDS 8
+#define OPS_REQUEST_KINDS 9
 struct ops_counts {
     struct {
         const char *name;

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "fs/ops/faults.h"
+#include "fs/ops/opens.h"
 #include "fs/ops/task.h"
 #include "fs/tree_mount/tree_set.h"
 
@@ -194,6 +195,7 @@ static void watch(void *context)
         pthread_mutex_unlock(&ops->lock);
         question = next;
     }
+    opens_watch(ops, now_ms);
     pthread_mutex_lock(&ops->lock);
     ops->watching = ops->parked != NULL && !ops->ended &&
                     http_timer_set(ops->options.loop, &ops->timer, now_ms + WATCH_MS) == 0;
@@ -258,6 +260,9 @@ static void go_on(struct question *question)
     switch (question->kind) {
     case QUESTION_READ:
         question_read(question);
+        break;
+    case QUESTION_OPEN:
+        question_open(question);
         break;
     case QUESTION_XATTR_GET:
     case QUESTION_XATTR_LIST:

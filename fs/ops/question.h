@@ -9,6 +9,7 @@
 #include "common/base/error.h"
 #include "common/net/http_loop.h"
 #include "fs/ids/ids.h"
+#include "fs/opens/open_table.h"
 #include "fs/ops/ops.h"
 #include "fs/reader/buffers.h"
 #include "fs/reader/reader.h"
@@ -16,6 +17,7 @@
 #include "fs/tree_mount/tree_mount.h"
 
 struct faults;
+struct opens;
 struct question;
 struct siblings;
 
@@ -32,6 +34,7 @@ enum question_kind {
     QUESTION_ATTRIBUTES,
     QUESTION_LINK,
     QUESTION_READ,
+    QUESTION_OPEN,
     QUESTION_DIRECTORY,
     QUESTION_XATTR_GET,
     QUESTION_XATTR_LIST,
@@ -45,6 +48,7 @@ struct ops {
     struct faults *faults;
     struct buffers *buffers;
     struct siblings *siblings;                    /* NULL: each file is asked for alone */
+    struct opens *opens;                          /* NULL: the kernel opens by itself */
     _Atomic uint64_t requests[OPS_REQUEST_KINDS]; /* by kind */
     uint64_t started_ns;  /* the time of directories whose list has not come yet */
     pthread_mutex_t lock; /* of what follows */
@@ -86,6 +90,13 @@ struct question {
     struct error err;                         /* of the last try, or what it is to be failed with */
     void (*again)(struct question *question); /* the try that comes next */
     struct http_timer timer;
+    struct { /* OPEN */
+        uint64_t number;
+        bool repeated; /* a process before may have answered it */
+        bool is_old;   /* ... and has written down what: */
+        struct open_grant grant;
+        struct question *next; /* who waits for the same file */
+    } open;
     bool has_digests; /* XATTR: they were asked for, and came */
     struct reader_digests digests;
     struct buf *text; /* XATTR: what a worker made */
@@ -130,6 +141,7 @@ struct session_request *question_take(struct question *question);
 void question_above(struct question *question);  /* above.c */
 void question_inside(struct question *question); /* inside.c */
 void question_read(struct question *question);   /* read.c */
+void question_open(struct question *question);   /* opens.c */
 void question_xattr(struct question *question);  /* xattrs.c */
 
 /* dots.c */

@@ -11,6 +11,7 @@
 #include "common/client/tree_fetch.h"
 #include "common/codec/json.h"
 #include "fs/ops/faults.h"
+#include "fs/ops/opens.h"
 #include "fs/ops/question.h"
 #include "fs/pins/pins.h"
 #include "fs/reader/reader.h"
@@ -212,6 +213,7 @@ void ops_status_json(struct ops *ops, struct json_writer *writer)
     json_end(writer);
     tell_cache(ops, writer);
     tell_engine(ops, writer);
+    opens_status_json(ops, writer);
 }
 
 /* Waits for a callback of the loop's thread, which comes for sure: by the deadline, or at the

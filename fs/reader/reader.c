@@ -239,6 +239,23 @@ int reader_digests_start(struct reader *reader, const struct reader_file *file,
     return post_reading(&reading, err);
 }
 
+int reader_complete_entry(const struct reader_file *file, struct blob_entry **out_entry)
+{
+    struct blob_object *object = NULL;
+    struct reader_digests digests;
+    int r = reader_digests_try(file, &digests.sha256, &digests.verity);
+
+    if (r == 0)
+        r = tree_fetch_object(file->fetch, &digests.sha256, &digests.verity, file->size, &object,
+                              NULL);
+    if (r == 0 && !blob_entry_is_sealed(blob_object_entry(object)))
+        r = -EAGAIN;
+    if (r == 0)
+        *out_entry = blob_entry_ref(blob_object_entry(object));
+    blob_object_unref(object);
+    return r;
+}
+
 int reader_cached_bytes(struct reader *reader, const struct reader_file *file, uint64_t *out_bytes)
 {
     struct blob_object *object = NULL;

@@ -50,5 +50,10 @@ int reader_digests_start(struct reader *reader, const struct reader_file *file,
                          struct reader_digests *out, uint64_t deadline_ms, blob_read_done *done,
                          void *context, struct error *err);
 
+/* The file's entry of the cache when it is there, whole; a reference. Any thread. -EAGAIN: it is
+ * not, or that is not known. */
+struct blob_entry;
+int reader_complete_entry(const struct reader_file *file, struct blob_entry **out_entry);
+
 /* How much of the file is in the cache; -EAGAIN when its digests are not here. Any thread. */
 int reader_cached_bytes(struct reader *reader, const struct reader_file *file, uint64_t *out_bytes);

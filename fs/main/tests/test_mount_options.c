@@ -25,7 +25,8 @@ static void all_are_taken(void **state)
               "token_file=/t,server=http://a:1,server=https://b,cache=/c,cache_size=4G,"
               "cache_free=1G,deadline=500ms,learn=off,offline,strict_auth,xattr=on,insecure,"
               "ca_file=/ca,"
-              "uid=12,gid=root,umask=027,only=demo/web,prefetch=all,scrub_rate=1M,scrub_every=2w",
+              "uid=12,gid=root,umask=027,only=demo/web,prefetch=all,scrub_rate=1M,scrub_every=2w,"
+              "passthrough=on",
               NULL),
         0);
     assert_string_equal(options.token_file, "/t");
@@ -39,6 +40,8 @@ static void all_are_taken(void **state)
     assert_true(options.offline && options.strict_auth && options.xattr && options.insecure);
     assert_false(options.learn);
     assert_int_equal(options.prefetch, PREFETCH_ALL);
+    assert_int_equal(options.passthrough, PASSTHROUGH_ON);
+    assert_true(mount_options_want_passthrough(&options));
     assert_int_equal(options.scrub_rate, 1 << 20);
     assert_int_equal(options.scrub_every_ms, 14ull * 24 * 3600 * 1000);
     assert_int_equal(options.uid, 12);
@@ -58,6 +61,8 @@ static void defaults(void **state)
     assert_int_equal(options.cache_free_percent, 5);
     assert_int_equal(options.deadline_ms, 30000);
     assert_int_equal(options.prefetch, PREFETCH_AUTO);
+    assert_int_equal(options.passthrough, PASSTHROUGH_AUTO);
+    assert_false(mount_options_want_passthrough(&options));
     assert_int_equal(options.scrub_rate, 8 << 20);
     assert_int_equal(options.scrub_every_ms, 24 * 3600 * 1000);
     assert_false(options.xattr);
@@ -148,7 +153,9 @@ static void the_rest_is_refused_by_name(void **state)
         "metrics",
         "metrics=0.0.0.0:9100",
         "metrics=some.where:9100",
-        "passthrough=on",
+        "passthrough=yes",
+        "passthrough",
+        "passthrough=on,passthrough=on",
         "remount",
         "bind",
         "prefetch=some",

@@ -21,7 +21,8 @@ static void they_come_back_whole(void **state)
                                          "cache_size=5M,cache_free=7%,deadline=3s,strict_auth,"
                                          "xattr=on,insecure,noexec,uid=1,gid=2,umask=027,"
                                          "ca_file=/c,prefetch=all,scrub_rate=1M,"
-                                         "scrub_every=2h,offline,metrics=:9100,learn=off",
+                                         "scrub_every=2h,offline,metrics=:9100,learn=off,"
+                                         "passthrough=off",
                                          NULL),
                      0);
     assert_int_equal(mount_options_attach(&sent, "p/a@beta", true, NULL), 0);
@@ -44,6 +45,7 @@ static void they_come_back_whole(void **state)
     assert_int_equal(got.cache_free_percent, 7);
     assert_int_equal(got.deadline_ms, 3000);
     assert_int_equal(got.prefetch, PREFETCH_ALL);
+    assert_int_equal(got.passthrough, PASSTHROUGH_OFF);
     assert_int_equal(got.scrub_rate, sent.scrub_rate);
     assert_int_equal(got.scrub_every_ms, 7200000);
     assert_string_equal(got.metrics, ":9100");
@@ -70,7 +72,7 @@ static void what_is_not_known_is_passed_over(void **state)
     struct mount_options options = { 0 };
 
     assert_int_equal(read_text(&options, "{\"servers\":[\"http://a\"],\"mountpoint\":\"L2E=\","
-                                         "\"later\":{\"x\":1},\"passthrough\":\"auto\"}"),
+                                         "\"later\":{\"x\":1},\"still_later\":\"auto\"}"),
                      0);
     assert_string_equal(options.mountpoint, "/a");
     assert_int_equal(options.deadline_ms, 30000);
