@@ -12,9 +12,11 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 
-from agent import Agent  # noqa: E402
+from agent import Agent, clean_environment  # noqa: E402
 from fixtures import keeper, new_mount, new_server, server  # noqa: E402, F401
+from mount_load import make_tree  # noqa: E402
 
+WITHOUT_RESEND = "KKARTIFACT_FS_WITHOUT_RESEND"
 NUMBERS = itertools.count(1)
 
 
@@ -62,3 +64,27 @@ def agent_push(tmp_path):
         return agent.push(folder, *names)
 
     return make
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A directory for the load (mount_load)."""
+    return make_tree(tmp_path / "copy")
+
+
+@pytest.fixture
+def pushed(server, project, agent_push, tree):
+    """(P, A, V) of that tree."""
+    agent_push(server, tree, project, "app", "v1")
+    return project, "app", "v1"
+
+
+@pytest.fixture(params=["resend", "ring"])
+def kernel(request, monkeypatch):
+    """A kernel that sends again what was read, and one that cannot."""
+    if request.param == "ring":
+        monkeypatch.setenv(WITHOUT_RESEND, "1")
+        # Mounts of tests leave out what could change them.
+        monkeypatch.setattr("mounts.clean_environment",
+                            lambda home: clean_environment(home, **{WITHOUT_RESEND: "1"}))
+    return request.param

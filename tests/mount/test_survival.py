@@ -18,30 +18,13 @@ import time
 import pytest
 
 from agent import clean_environment, run
+from held_mounts import Upgraded, kill_until_it_pauses, other_version, top_of
 from keeper import is_mounted, start_time
-from mount_load import Load, await_worker, kill_workers, make_tree, worker_of
+from mount_load import Load, await_worker, kill_workers, worker_of
 from mounts import eventually, forget_pages
 from proxies import Silence
 from server import program
 from service_manager import ServiceManager
-
-WITHOUT_RESEND = "KKARTIFACT_FS_WITHOUT_RESEND"
-
-
-@pytest.fixture
-def tree(tmp_path):
-    return make_tree(tmp_path / "copy")
-
-
-@pytest.fixture
-def pushed(server, project, agent_push, tree):
-    """(P, A, V) of the tree for the load."""
-    agent_push(server, tree, project, "app", "v1")
-    return project, "app", "v1"
-
-
-def top_of(mount, pushed):
-    return mount.path.joinpath(*pushed)
 
 
 def shake(server, pushed, tree, new_mount, count):
@@ -61,17 +44,6 @@ def shake(server, pushed, tree, new_mount, count):
     assert status["worker"]["last_end"] == "signal 9 (Killed)"
     assert status["holder"]["pid"] == mount.daemon[0]
     assert f"{count} restarts" in mount.verb("status", mount.path).expect(0).stdout
-
-
-@pytest.fixture(params=["resend", "ring"])
-def kernel(request, monkeypatch):
-    """A kernel that sends again what was read, and one that cannot."""
-    if request.param == "ring":
-        monkeypatch.setenv(WITHOUT_RESEND, "1")
-        # Mounts of tests leave out what could change them.
-        monkeypatch.setattr("mounts.clean_environment",
-                            lambda home: clean_environment(home, **{WITHOUT_RESEND: "1"}))
-    return request.param
 
 
 def test_killed_workers_are_not_seen(server, pushed, tree, new_mount, kernel):
@@ -158,20 +130,6 @@ def test_the_token_is_nowhere_to_be_seen(server, pushed, tree, new_mount):
         for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 assert os.readlink(link) != str(mount.token_file)
-
-
-def kill_until_it_pauses(mount, left_s=0.0):
-    """Workers that answered nothing yet, one after the other, until there is a pause of which so
-    much is left."""
-    until = time.monotonic() + 60
-    while True:
-        status = mount.status()
-        if status["worker"]["pid"] is None and status["next_worker_ms"] >= left_s * 1000:
-            return
-        if status["worker"]["pid"] is not None:
-            os.kill(status["worker"]["pid"], signal.SIGKILL)
-        assert time.monotonic() < until, "it does not pause"
-        time.sleep(0.01)
 
 
 def start_reader(path):
@@ -315,32 +273,6 @@ def test_who_waits_can_be_killed_behind_a_restart(server, pushed, tree, new_moun
 
 
 # ------------------------------------------------------------------ upgrade
-
-def other_version(source, target):
-    """The same program with another version in it."""
-    data = pathlib.Path(source).read_bytes()
-    version = run([source, "version"]).expect(0).stdout.split()[1].encode()
-    other = version[:-1] + (b"9" if version[-1:] != b"9" else b"8")
-    assert version + b"\0" in data
-    new = target.with_name(target.name + ".new")
-    new.write_bytes(data.replace(version + b"\0", other + b"\0"))
-    new.chmod(0o755)
-    new.rename(target)
-    return other.decode()
-
-
-class Upgraded:
-    """A mount by a copy of the program, which can be replaced."""
-
-    def __init__(self, mount, directory):
-        self.mount = mount
-        self.program = directory / "kkartifact-fs"
-        shutil.copy(program("kkartifact-fs"), self.program)
-        mount.line_program = self.program
-
-    def upgrade(self, code=0):
-        return self.mount.verb("upgrade", self.mount.path).expect(code)
-
 
 @pytest.fixture
 def upgraded(server, new_mount, tmp_path, kernel):
