@@ -116,11 +116,11 @@ class Lab:
             self.keeper.process(self._nginx.process.pid)
         return self._nginx
 
-    def mount(self):
+    def mount(self, **options):
         """A new mount with an empty cache, as a context."""
         self._mounts += 1
         mount = Mount(self.directory / f"mount-{self._mounts}", self.server.url, self.token,
-                      self.keeper)
+                      self.keeper, **options)
         return _WatchedMount(mount, self.watch)
 
 
