@@ -26,9 +26,9 @@ class Mounted:
         self.top = self.path / project / "app" / "v1"
         self.pid = None
 
-    def mount(self):
+    def mount(self, *options):
         done = self.user.run(self.fs, "mount", self.server.url, self.path, "-o",
-                             f"token_file={self.token}").expect(0)
+                             ",".join([f"token_file={self.token}", *options])).expect(0)
         self.pid = self.status()["worker"]["pid"]
         self.user.keeper.process(self.pid)
         return done
@@ -144,6 +144,19 @@ def test_a_dead_mount_makes_room(mounted):
     mounted.await_end()
     assert "taken away" in mounted.mount().stderr
     mounted.user.run("cat", mounted.top / "file").expect(0)
+
+
+def test_passthrough_needs_root(mounted):
+    """It is said, and files are read as ever."""
+    user = mounted.user
+    user.run(mounted.fs, "umount", mounted.path).expect(0)
+    mounted.await_end()
+    reason = "only a mount of root's has a holder"
+    assert f"no passthrough: {reason}" in mounted.mount("passthrough=on").stderr
+    user.run("cmp", mounted.top / "dir" / "large", mounted.source / "dir" / "large").expect(0)
+    status = mounted.status()["passthrough"]
+    assert status["holds"] is False and status["why"].startswith(reason)
+    assert status["opens"] == status["cached_opens"] == 0 and status["reads"] > 0
 
 
 def test_a_place_that_is_not_his_is_refused(mounted):
