@@ -62,6 +62,8 @@ static int set_up(void **state)
     ssize_t size;
     int ends[2];
 
+    if (rig == NULL)
+        return -1;
     memcpy(rig->root, "/tmp/test-backing-XXXXXX", sizeof("/tmp/test-backing-XXXXXX"));
     memcpy(rig->cache, "/tmp/test-cached-XXXXXX", sizeof("/tmp/test-cached-XXXXXX"));
     assert_non_null(mkdtemp(rig->root));
