@@ -8,7 +8,9 @@
 #include "common/base/workers.h"
 #include "common/client/blob_cache.h"
 #include "fs/ops/opens_private.h"
+#include "fs/reads/read_log.h"
 
+#define NOTED_WHOLE (READ_LOG_UNITS * (uint64_t)BLOB_PIECE_SIZE)
 #define CHECKED_AT_ONCE ((uint64_t)1 << 20) /* hashed by the thread that read the request */
 
 struct check {
@@ -181,12 +183,33 @@ static enum decision decide(struct opens *opens, struct question *question,
     return WAITS;
 }
 
+static bool can_begin(struct opens *opens)
+{
+    bool can;
+
+    pthread_mutex_lock(&opens->lock);
+    can = opens->options.passes && opens->why[0] == '\0';
+    pthread_mutex_unlock(&opens->lock);
+    return can;
+}
+
+/* Nobody sees its reads: opened is read, but for what lies behind the beginning of a large one, of
+ * which programs often read a little. */
+static void note_as_read(const struct question *question, uint64_t size)
+{
+    const struct ops_usage *usage = &question->ops->options.usage;
+
+    usage->read(usage->context, &question->place);
+    question_note_read(question, size, 0, size <= NOTED_WHOLE ? size : BLOB_PIECE_SIZE);
+}
+
+/* When it may begin to have a backing file. */
 static struct blob_entry *complete_entry(struct question *question, const struct tree_node *node)
 {
     struct reader_file file = { tree_mount_fetch(question->mount), node->digest_index, node->size };
     struct blob_entry *entry = NULL;
 
-    if (!question->ops->opens->options.passes || node->is_manifest || node->size == 0)
+    if (node->is_manifest || node->size == 0 || !can_begin(question->ops->opens))
         return NULL;
     return reader_complete_entry(&file, &entry) == 0 ? entry : NULL;
 }
@@ -206,6 +229,8 @@ void question_open(struct question *question)
         return;
     }
     entry = complete_entry(question, &node);
+    if (entry != NULL)
+        note_as_read(question, node.size);
     pthread_mutex_lock(&opens->lock);
     decision = decide(opens, question, entry, &number);
     pthread_mutex_unlock(&opens->lock);

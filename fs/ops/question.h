@@ -118,6 +118,9 @@ void question_note_failure(const struct question *question, const struct error *
 void question_note_answer(struct ops *ops);
 /* Bytes of the question's version came: what failed of it before is over. */
 void question_note_bytes(const struct question *question);
+/* That this range (size >= 1) of the question's file is read, for what is told of starts. read.c */
+void question_note_read(const struct question *question, uint64_t file_size, uint64_t offset,
+                        uint64_t size);
 /* A read that waited is answered now. */
 void question_note_wait(struct question *question);
 

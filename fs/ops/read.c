@@ -48,12 +48,13 @@ static void bytes_came(void *context, int result, const struct error *err)
         reply_bytes(question);
 }
 
-static void note_read(struct question *question, const struct tree_node *node)
+void question_note_read(const struct question *question, uint64_t file_size, uint64_t offset,
+                        uint64_t size)
 {
     const struct ops_options *options = &question->ops->options;
 
-    if (read_log_note(tree_mount_reads(question->mount), (uint32_t)question->place.index,
-                      node->size, question->offset, question->buffer_size) &&
+    if (read_log_note(tree_mount_reads(question->mount), (uint32_t)question->place.index, file_size,
+                      offset, size) &&
         options->first_read != NULL)
         options->first_read(options->first_read_context, question->mount, question->place.slot);
 }
@@ -179,7 +180,7 @@ void question_read(struct question *question)
     } else if (node.is_manifest) {
         read_manifest(question);
     } else {
-        note_read(question, &node);
+        question_note_read(question, node.size, question->offset, question->buffer_size);
         read_file(question, &node);
     }
 }

@@ -12,6 +12,7 @@ import pytest
 from agent import clean_environment
 from damage import object_of
 from mounts import eventually, forget_pages
+from passed_files import passed, whole
 from proxies import LyingProxy, Silence
 
 PIECE = 512 * 1024
@@ -62,6 +63,23 @@ def told(proxy):
     """The versions of which a mount has told."""
     return [re.search(r"versions/([^/]+)/reads$", path)[1] for method, path, _ in proxy.seen
             if method == "PUT" and path.endswith("/reads")]
+
+
+def test_what_the_kernel_reads_by_itself_is_told(server, project, push, new_mount):
+    name = f"{project}/app/v1"
+    files = {**spread(5), "large": os.urandom(40 * PIECE)}
+    push(server, name, files)
+    mount = new_mount(server.url, server.all_rights, passthrough="on")
+    mount.verb("prefetch", mount.path, name).expect(0)
+    opened_paths = ["d03/f", "large", "d01/f"]
+    for path in opened_paths:
+        with passed(mount, mount / name / path) as file:
+            assert whole(file) == files[path]
+    assert mount.status()["passthrough"]["reads"] == 0
+    eventually(lambda: reads_of(server, name)["source"] == "own")
+    assert learned(server, name) == opened_paths
+    # Of one that large nobody knows that all of it was read.
+    assert reads_of(server, name)["reads"][1]["ranges"] == [{"offset": 0, "length": 2 * PIECE}]
 
 
 def test_a_start_is_told_once_in_its_order(server, project, push, new_mount):

@@ -14,6 +14,7 @@ import pytest
 
 from agent import Agent, clean_environment, run
 from mounts import eventually, forget_pages
+from passed_files import passed, whole
 from proxies import CountingProxy
 from server import program
 
@@ -77,6 +78,19 @@ def test_what_is_read_is_leased(server, project, push, new_mount, tmp_path):
     assert (told["host"], told["place"], told["held"]) == (HOST, str(mount.path), 1)
     text = mount.verb("status", mount.path).expect(0).stdout
     assert "in use (recent)" in text and f"leases    1 held as host {HOST}" in text
+
+
+def test_what_the_kernel_reads_by_itself_is_leased(server, project, push, new_mount):
+    name, data = f"{project}/app/v1", os.urandom(100_000)
+    push(server, name, {"a": data})
+    mount = new_mount(server.url, server.all_rights, passthrough="on")
+    mount.verb("prefetch", mount.path, name).expect(0)
+    eventually(lambda: shown(mount, name)["in_use"] == [])
+    with passed(mount, mount / name / "a") as file:
+        assert whole(file) == data
+    assert mount.status()["passthrough"]["reads"] == 0
+    assert "recent" in shown(mount, name)["in_use"]
+    eventually(lambda: place(mount, name) in leases(server, project))
 
 
 def test_deleted_while_in_use(server, project, push, new_mount):
