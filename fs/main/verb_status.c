@@ -18,6 +18,7 @@
 #include "fs/session/mount_table.h"
 
 #define TRIES 10
+#define HOLDER_MS 12000 /* longer than it may take to try a new program */
 #define ASK "{\"ask\":\"status\"}"
 
 CLEANUP_DEFINE(json, json_free);
@@ -358,7 +359,8 @@ static int ask_both(uint64_t device, struct said *out, struct error *err)
     if (r < 0)
         return r;
     out->is_current = true;
-    if (control_ask_holder(device, "{\"ask\":\"state\"}", &out->holder, NULL) == 0)
+    if (control_ask_within(device, CONTROL_OF_HOLDER, "{\"ask\":\"state\"}", HOLDER_MS,
+                           &out->holder, NULL) == 0)
         json_member_bool(json_root(out->holder), "current", &out->is_current, NULL);
     return 0;
 }
