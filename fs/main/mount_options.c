@@ -479,7 +479,8 @@ int mount_options_set_mountpoint_unasked(struct mount_options *options, const ch
 
 bool mount_options_want_passthrough(const struct mount_options *options)
 {
-    return options->passthrough == PASSTHROUGH_ON;
+    return options->passthrough == PASSTHROUGH_ON ||
+           (options->passthrough == PASSTHROUGH_AUTO && options->attached);
 }
 
 static int set_word(struct mount_options *options, char *word, struct error *err)

@@ -26,7 +26,7 @@ enum mount_prefetch {
 };
 
 enum mount_passthrough {
-    PASSTHROUGH_AUTO, /* not for the mount of a whole repository */
+    PASSTHROUGH_AUTO, /* for an attach; not for the mount of a repository */
     PASSTHROUGH_ON,
     PASSTHROUGH_OFF,
 };

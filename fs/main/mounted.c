@@ -345,7 +345,7 @@ static void say_passthrough(struct mounted *mounted)
 {
     char why[ERROR_TEXT_SIZE];
 
-    if (!mount_options_want_passthrough(mounted->options))
+    if (mounted->options->passthrough != PASSTHROUGH_ON)
         return;
     ops_without_passthrough(mounted->rooms.ops, why);
     if (why[0] == '\0')
@@ -488,7 +488,7 @@ int mounted_serve(struct mounted *mounted, const struct worker_config *config,
     if (r == 0)
         r = start_loop(mounted, err);
     /* While whoever mounts still listens. */
-    if (r == 0 && config->restarts == 0)
+    if (r == 0 && config->store == NULL)
         say_passthrough(mounted);
     if (r == 0)
         r = attached_tell_serving(config, mounted->rooms.entry.store, socket, err);

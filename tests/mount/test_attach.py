@@ -15,8 +15,10 @@ import pytest
 
 from attaches import Attach, Readers, devices_at
 from events import promote
+from held_mounts import Upgraded, other_version
 from keeper import detach
 from mounts import eventually, forget_pages
+from passed_files import WITHOUT_PASSTHROUGH, cached_object, mapping, passed, told, whole
 from server import program
 
 WITHOUT_BENEATH = "KKARTIFACT_FS_WITHOUT_BENEATH"
@@ -47,6 +49,12 @@ def releases(server, project, push):
              {"version": version.encode(), "dir/version": version.encode() * 100_000,
               f"only-{version}": b""})
     return f"{project}/app"
+
+
+def children_of(one):
+    """The workers, the oldest first."""
+    children = pathlib.Path(f"/proc/{one.daemon[0]}/task/{one.daemon[0]}/children")
+    return [int(pid) for pid in children.read_text(encoding="ascii").split()]
 
 
 def shown(one):
@@ -159,10 +167,8 @@ def test_nobody_sees_a_switch_while_workers_die(server, cycle, attach):
     chance = random.Random(7)
 
     def kill_one():
-        children = pathlib.Path(f"/proc/{one.daemon[0]}/task/{one.daemon[0]}/children")
-        workers = children.read_text(encoding="ascii").split()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(chance.choice(workers)), signal.SIGKILL)
+            os.kill(chance.choice(children_of(one)), signal.SIGKILL)
 
     switch_often(server, cycle, one, 40, kill_one)
 
@@ -183,8 +189,7 @@ def test_what_is_open_goes_on(server, releases, attach):
         assert "  1 is still in use" in one.verb("status", one.path).expect(0).stdout
         # A former version's worker is followed, too.
         forget_pages()
-        workers = pathlib.Path(f"/proc/{one.daemon[0]}/task/{one.daemon[0]}/children")
-        os.kill(int(workers.read_text(encoding="ascii").split()[0]), signal.SIGKILL)
+        os.kill(children_of(one)[0], signal.SIGKILL)
         assert held.read() == b"1" * 100_000
         out, said = inside.communicate(b"\n", timeout=60)
         assert out.startswith(b"1" * 100_000), said
@@ -223,6 +228,111 @@ def test_a_kernel_that_puts_nothing_below(server, releases, attach):
         assert held.read() == b"1" * 100_000
     assert shown(one) == "2" and len(devices_at(one.path)) == 1
     assert "had no version for" in one.log()
+
+
+# ------------------------------------------------------------------ passthrough
+
+def kill_all_workers(one):
+    before = children_of(one)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(children_of(one)) == len(before) and
+               not set(children_of(one)) & set(before))
+
+
+def test_complete_files_are_read_by_the_kernel_alone(server, releases, attach):
+    one = attach(server, f"{releases}/2", "--prefetch")
+    before = told(one)
+    assert before["wanted"] and before["holds"] and before["why"] == ""
+    with passed(one, one.path / "dir" / "version") as file:
+        forget_pages()
+        assert whole(file) == b"2" * 100_000
+        with mapping(file, 100_000) as mapped:
+            assert mapped() == b"2" * 100_000
+        assert (told(one)["opens"], told(one)["files"]) == (1, 1)
+        assert "passed    1 opens of 1 files" in one.verb("status", one.path).expect(0).stdout
+    eventually(lambda: told(one)["opens"] == 0)
+    assert told(one)["reads"] == before["reads"] == 0
+    assert told(one)["cached_opens"] == 0
+
+
+def test_a_switch_leaves_passed_files_as_they_are(server, releases, attach, tmp_path):
+    promote(server, *releases.split("/"), "1")
+    one = attach(server, releases, "--prefetch")
+    path, old, new = one.path / "dir" / "version", b"1" * 100_000, b"2" * 100_000
+    (tmp_path / "old").write_bytes(old)
+    with contextlib.ExitStack() as stack:
+        with passed(one, path) as file:
+            mapped = stack.enter_context(mapping(file, len(old)))
+            promote(server, *releases.split("/"), "2")
+            await_version(one, "2")
+            with passed(one, path) as other:
+                forget_pages()
+                assert whole(other) == new and whole(file) == mapped() == old
+                assert (told(one)["opens"], told(one)["reads"]) == (1, 0)
+                # Whatever becomes of those who could answer, and of the cache's own file.
+                kill_all_workers(one)
+                cached_object(one, tmp_path / "old").unlink()
+                forget_pages()
+                assert whole(other) == new and whole(file) == mapped() == old
+                assert (told(one)["opens"], told(one)["files"], told(one)["reads"]) == (1, 1, 0)
+            assert one.attached()["in_use"] == ["1"]
+        # The mapping alone is a use.
+        eventually(lambda: told(one)["opens"] == 0)
+        forget_pages()
+        assert mapped() == old and one.attached()["in_use"] == ["1"]
+    eventually(lambda: one.attached()["in_use"] == [])
+
+
+def test_an_upgrade_keeps_passed_files_of_every_version(server, releases, attach, tmp_path):
+    promote(server, *releases.split("/"), "1")
+    made = Upgraded(attach(server, releases, "--prefetch", attached=False), tmp_path)
+    one = made.mount.mount()
+    path = one.path / "dir" / "version"
+    with passed(one, path) as former:
+        promote(server, *releases.split("/"), "2")
+        await_version(one, "2")
+        with passed(one, path) as current:
+            other_version(program("kkartifact-fs"), made.program)
+            made.upgrade()
+            assert one.attached()["in_use"] == ["1"]
+            with open(path, "rb") as again:
+                assert (told(one)["opens"], told(one)["files"]) == (2, 1)
+                forget_pages()
+                assert again.read() == whole(current) == b"2" * 100_000
+            assert whole(former) == b"1" * 100_000
+            assert told(one)["reads"] == 0
+    eventually(lambda: one.attached()["in_use"] == [] and told(one)["files"] == 0)
+
+
+def test_an_open_file_of_an_attach_is_not_evicted(server, project, push, attach):
+    files = {f"f{number}": os.urandom(70_000) for number in range(90)}
+    source = push(server, f"{project}/app/v1", files)
+    one = attach(server, f"{project}/app/v1", cache_size=3_000_000)
+    assert (one.path / "f0").read_bytes() == files["f0"]
+    with passed(one, one.path / "f0") as file:
+        for name in sorted(files)[1:]:
+            assert (one.path / name).read_bytes() == files[name]
+        assert one.status()["cache"]["evicted"] > 5
+        assert cached_object(one, source / "f0").exists()
+        assert whole(file) == files["f0"]
+
+
+def test_an_attach_without_passthrough(server, releases, attach):
+    one = attach(server, f"{releases}/1", "--prefetch", passthrough="off")
+    with open(one.path / "dir" / "version", "rb") as file:
+        assert file.read() == b"1" * 100_000
+        status = told(one)
+    assert not status["holds"] and status["why"] == "it is not switched on"
+    assert status["opens"] == status["cached_opens"] == 0 and status["reads"] > 0
+
+
+def test_an_attach_says_why_it_has_no_passthrough(server, releases, attach):
+    one = attach(server, f"{releases}/1", "--prefetch", environment={WITHOUT_PASSTHROUGH: "1"})
+    assert (one.path / "dir" / "version").read_bytes() == b"1" * 100_000
+    assert not told(one)["holds"] and "kernel" in told(one)["why"]
+    assert "no passthrough: the kernel" in one.verb("status", one.path).expect(0).stdout
+    assert "passthrough" not in one.log()
 
 
 # ------------------------------------------------------------------ --exec, --prefetch

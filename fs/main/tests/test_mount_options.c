@@ -245,6 +245,25 @@ static void what_is_attached(void **state)
     }
 }
 
+static void an_attach_has_passthrough_unless_it_is_off(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_wanted;
+    } cases[] = { { "", true },
+                  { "passthrough=auto", true },
+                  { "passthrough=on", true },
+                  { "passthrough=off", false } };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct mount_options options;
+        assert_int_equal(parse(&options, cases[i].text, NULL), 0);
+        assert_int_equal(mount_options_attach(&options, "p/a", false, NULL), 0);
+        assert_int_equal(mount_options_want_passthrough(&options), cases[i].is_wanted);
+        mount_options_release(&options);
+    }
+}
+
 static void an_attach_is_of_one_app_by_itself(void **state)
 {
     struct mount_options options = { 0 };
@@ -268,6 +287,7 @@ int main(void)
         cmocka_unit_test(help_has_a_line_each),
         cmocka_unit_test(survives_no_memory),
         cmocka_unit_test(what_is_attached),
+        cmocka_unit_test(an_attach_has_passthrough_unless_it_is_off),
         cmocka_unit_test(an_attach_is_of_one_app_by_itself),
     };
 
