@@ -123,7 +123,7 @@ def test_a_root_who_has_no_other_user_answers_himself(server, pushed, tree, new_
 
 def test_the_token_is_nowhere_to_be_seen(server, pushed, tree, new_mount):
     mount = new_mount(server.url, server.all_rights)
-    secret = server.all_rights.rsplit("_", 1)[1].encode()
+    secret = server.all_rights.split("_", 2)[2].encode()
     for pid in (mount.daemon[0], mount.worker()):
         for name in ("cmdline", "environ"):
             assert secret not in pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
