@@ -23,6 +23,20 @@ struct script {
     const char *store; /* NULL: "store-1" */
 };
 
+/* Two connections may ask one server at once. */
+static pthread_mutex_t noting = PTHREAD_MUTEX_INITIALIZER;
+
+static void note_request(struct script *script, struct origin_request *request)
+{
+    pthread_mutex_lock(&noting);
+    memcpy(script->last_path, request->path, sizeof(script->last_path));
+    memcpy(script->last_method, request->method, sizeof(script->last_method));
+    script->authorization[0] = '\0';
+    origin_header(request, "Authorization", script->authorization, sizeof(script->authorization));
+    origin_header(request, "User-Agent", script->agent, sizeof(script->agent));
+    pthread_mutex_unlock(&noting);
+}
+
 static bool answer(void *context, struct origin_request *request)
 {
     struct script *script = context;
@@ -33,11 +47,8 @@ static bool answer(void *context, struct origin_request *request)
 
     while (atomic_load(&script->hangs))
         usleep(2000);
-    memcpy(script->last_path, request->path, sizeof(script->last_path));
-    memcpy(script->last_method, request->method, sizeof(script->last_method));
-    script->authorization[0] = '\0';
-    origin_header(request, "Authorization", script->authorization, sizeof(script->authorization));
-    origin_header(request, "User-Agent", script->agent, sizeof(script->agent));
+    if (!probe)
+        note_request(script, request);
     if (status == -1)
         return false;
     (void)snprintf(lines, sizeof(lines), "X-Kkartifact-Store: %s\r\n",

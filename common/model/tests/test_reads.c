@@ -24,8 +24,8 @@ static void a_list_is_written_as_it_was_read(void **state)
     static const char *const texts[] = {
         "[]",
         "[{\"path\":\"a\"}]",
-        "[{\"path\":\"bin/app\"},{\"path\":\"b\",\"ranges\":[{\"offset\":0,\"length\":7},"
-        "{\"offset\":9007199254740990,\"length\":1}]},{\"path_base64\":\"/w==\"}]",
+        ("[{\"path\":\"bin/app\"},{\"path\":\"b\",\"ranges\":[{\"offset\":0,\"length\":7},"
+         "{\"offset\":9007199254740990,\"length\":1}]},{\"path_base64\":\"/w==\"}]"),
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
