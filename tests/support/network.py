@@ -11,9 +11,11 @@ both directions without a word to anybody, as one that was cut far away.
 """
 
 import contextlib
+import itertools
 import os
 import subprocess
 
+NUMBERS = itertools.count()  # a name space that was deleted goes behind, its links with it
 NOBODY = "02:00:00:00:00:01"  # an address of a link that no link here has
 
 
@@ -23,8 +25,9 @@ class Network:
     def __init__(self):
         own = os.getpid() % 16384  # of 198.18.0.0/16, the range for benchmarks, four a process
         self.here, self.there = (f"198.18.{own >> 6}.{(own & 63) * 4 + end}" for end in (1, 2))
-        self.name = f"kkartifact-{os.getpid()}"
-        self.ends = [f"kka{os.getpid()}{end}" for end in "ab"]
+        number = next(NUMBERS) % 1000
+        self.name = f"kkartifact-{os.getpid()}-{number}"
+        self.ends = [f"kka{os.getpid()}{end}{number}" for end in "ab"]
         self.prefix = ["nsenter", f"--net=/run/netns/{self.name}", "--"]
 
     def ip(self, *words):
@@ -69,5 +72,6 @@ class Network:
             self.ip_there("neighbour", "delete", self.here, "dev", far)
 
     def __exit__(self, kind, value, trace):
-        subprocess.run(["ip", "netns", "delete", self.name], check=False,
-                       stdin=subprocess.DEVNULL)
+        # The line at once, or its address would be there twice when the next one is made.
+        for words in (["link", "delete", self.ends[0]], ["netns", "delete", self.name]):
+            subprocess.run(["ip", *words], check=False, stdin=subprocess.DEVNULL)
