@@ -85,7 +85,8 @@ struct span reads_path(const struct reads *reads, size_t index)
 
 const struct read_range *reads_ranges(const struct reads *reads, size_t index)
 {
-    return &reads->ranges[reads->files[index].first_range];
+    /* Of a list where no file has any there is no array either. */
+    return reads->ranges == NULL ? NULL : &reads->ranges[reads->files[index].first_range];
 }
 
 /* JSON ------------------------------------------------------------------------------ */
