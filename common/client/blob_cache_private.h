@@ -18,7 +18,8 @@ struct workers;
 
 /*
  * blob_cache_private - what blob_cache.c (the table of entries and files), blob_entry.c (bytes in
- * and out), blob_seal.c (sync and completion, behind) and blob_evict.c (room) share.
+ * and out), blob_levels.c (what they are checked against), blob_seal.c (sync and completion,
+ * behind) and blob_evict.c (room) share.
  *
  * Two locks, entry before cache: an entry's guards its bits and may be held while the disk works;
  * the cache's guards the tables and is held for moments.
@@ -152,6 +153,9 @@ void entry_drop_piece(struct blob_entry *entry, uint64_t piece);
 void entry_forget(struct blob_entry *entry);
 /* Forgets all that is on disk (entry locked). */
 void entry_drop_all(struct blob_entry *entry);
+
+/* Bytes as a new file of any name, then renamed to `path`: nobody sees half of it. */
+int cache_save_whole(struct blob_cache *cache, const char *path, const void *bytes, size_t size);
 
 /* blob_seal.c: has the entry synced or sealed behind (entry locked; takes a reference). */
 void entry_queue_job(struct blob_entry *entry);

@@ -11,21 +11,11 @@
 #include "common/client/blob_cache_private.h"
 
 #define LOOK_AGAIN_MS 1000
-#define LEVELS_MAX (64 * 1024 * 1024) /* of an object of 1 TiB */
 
 /* A piece is written in steps: for one large write the kernel takes large folios, for which it has
  * to find (and a virtual machine's host to give) new memory each time; smaller ones cost a tenth
  * less processor for a whole cold read. */
 #define WRITE_STEP ((size_t)64 * 1024)
-
-uint64_t blob_levels_size(uint64_t object_size)
-{
-    struct merkle_shape shape;
-
-    if (merkle_shape_of(object_size, &shape, NULL) < 0)
-        return 0;
-    return merkle_upper_range(&shape).size;
-}
 
 uint64_t blob_piece_count(uint64_t object_size)
 {
@@ -156,154 +146,6 @@ void entry_load(struct blob_entry *entry)
     }
     if (entry->shape.piece_count > 1)
         load_part(entry);
-}
-
-/* Merkle levels ----------------------------------------------------------- */
-
-static struct span levels_span(const struct blob_entry *entry)
-{
-    return span_of(entry->levels,
-                   entry->levels == NULL ? 0 : (size_t)merkle_upper_range(&entry->shape).size);
-}
-
-static bool entry_load_levels(struct blob_entry *entry)
-{
-    cleanup_fd int fd = -1;
-    size_t size = (size_t)merkle_upper_range(&entry->shape).size, got = 0;
-    char path[BLOB_PATH_SIZE];
-    uint8_t *levels;
-
-    if (size == 0 || entry->levels != NULL)
-        return true;
-    if (entry->levels_sought || entry->cache->root == NULL || size > LEVELS_MAX)
-        return false;
-    entry->levels_sought = true;
-    blob_path(entry, BLOB_PATH_LEVELS, path);
-    if (directory_open_read(entry->cache->root, path, &fd, NULL) < 0)
-        return false;
-    levels = memory_resize(NULL, size, 1);
-    if (levels == NULL)
-        return false;
-    if (file_read_at(fd, 0, levels, size, &got, NULL) < 0 || got != size ||
-        merkle_check_upper(&entry->shape, &entry->key.verity, span_of(levels, size), NULL) < 0) {
-        atomic_fetch_add(&entry->cache->damaged, 1);
-        directory_remove_file(entry->cache->root, path, NULL);
-        memory_free(levels);
-        return false;
-    }
-    entry->levels = levels;
-    return true;
-}
-
-bool blob_entry_has_levels(struct blob_entry *entry)
-{
-    bool has;
-
-    pthread_mutex_lock(&entry->lock);
-    has = entry_load_levels(entry);
-    pthread_mutex_unlock(&entry->lock);
-    return has;
-}
-
-/* Bytes as a new file of any name, then renamed: nobody sees half of it. */
-static int save_whole(struct blob_cache *cache, const char *path, const void *bytes, size_t size)
-{
-    cleanup_fd int fd = -1;
-    char temporary[BLOB_PATH_SIZE], folder[8];
-    uint64_t number;
-    int r;
-
-    r = random_bytes(&number, sizeof(number), NULL);
-    if (r < 0)
-        return r;
-    (void)snprintf(temporary, sizeof(temporary), "part/new.%016llx", (unsigned long long)number);
-    r = directory_create(cache->root, temporary, 0444, &fd, NULL);
-    if (r < 0)
-        return r;
-    r = file_write_at(fd, 0, bytes, size, NULL);
-    cleanup_fd_at(&fd);
-    fd = -1;
-    if (r == 0)
-        r = directory_rename(cache->root, temporary, cache->root, path, NULL);
-    if (r == -ENOENT) {
-        const char *slash = strrchr(path, '/');
-
-        (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-        r = directory_make_all(cache->root, folder, 0700, NULL);
-        if (r == 0)
-            r = directory_rename(cache->root, temporary, cache->root, path, NULL);
-    }
-    if (r < 0)
-        directory_remove_file(cache->root, temporary, NULL);
-    return r;
-}
-
-int blob_entry_set_levels(struct blob_entry *entry, const void *levels, size_t size,
-                          struct error *err)
-{
-    char path[BLOB_PATH_SIZE];
-    uint8_t *copy;
-    int r;
-
-    if (size != merkle_upper_range(&entry->shape).size)
-        return error_set(err, -EBADMSG, "merkle levels of %zu bytes where %llu belong", size,
-                         (unsigned long long)merkle_upper_range(&entry->shape).size);
-    r = merkle_check_upper(&entry->shape, &entry->key.verity, span_of(levels, size), err);
-    if (r < 0)
-        return r;
-    copy = memory_copy(levels, size);
-    if (copy == NULL)
-        return error_set(err, -ENOMEM, "out of memory");
-    pthread_mutex_lock(&entry->lock);
-    if (entry->levels == NULL)
-        entry->levels = take_pointer(&copy);
-    pthread_mutex_unlock(&entry->lock);
-    memory_free(copy);
-    if (!cache_is_degraded(entry->cache)) {
-        blob_path(entry, BLOB_PATH_LEVELS, path);
-        r = save_whole(entry->cache, path, levels, size);
-        if (r < 0)
-            cache_failed(entry->cache, r, "writing to the cache");
-    }
-    return 0;
-}
-
-/* Levels do not change once they are set, so they are read without the lock. */
-static int find_levels(struct blob_entry *entry, struct span *out, struct error *err)
-{
-    bool has;
-
-    pthread_mutex_lock(&entry->lock);
-    has = entry_load_levels(entry);
-    *out = levels_span(entry);
-    pthread_mutex_unlock(&entry->lock);
-    return has ? 0 : error_set(err, -EAGAIN, "the merkle levels are not here");
-}
-
-int blob_entry_verify_bottom(struct blob_entry *entry, uint64_t piece, struct span bottom,
-                             struct error *err)
-{
-    struct span levels;
-    int r = find_levels(entry, &levels, err);
-
-    return r < 0
-               ? r
-               : merkle_check_bottom(&entry->shape, &entry->key.verity, levels, piece, bottom, err);
-}
-
-int blob_entry_verify(struct blob_entry *entry, uint64_t piece, const void *bytes, size_t size,
-                      struct error *err)
-{
-    struct span levels;
-    int r;
-
-    if (piece >= entry->shape.piece_count || size != blob_piece_size(entry->key.size, piece))
-        return error_set(err, -EBADMSG, "a piece of the wrong size");
-    r = find_levels(entry, &levels, err);
-    if (r < 0)
-        return r;
-    return merkle_check_piece(&entry->shape, &entry->key.verity, levels, piece,
-                              span_of(bytes, size), NULL, err);
 }
 
 /* Reading ----------------------------------------------------------------- */
@@ -479,6 +321,38 @@ uint64_t blob_entry_cached_bytes(struct blob_entry *entry)
 
 /* Writing ----------------------------------------------------------------- */
 
+int cache_save_whole(struct blob_cache *cache, const char *path, const void *bytes, size_t size)
+{
+    cleanup_fd int fd = -1;
+    char temporary[BLOB_PATH_SIZE], folder[8];
+    uint64_t number;
+    int r;
+
+    r = random_bytes(&number, sizeof(number), NULL);
+    if (r < 0)
+        return r;
+    (void)snprintf(temporary, sizeof(temporary), "part/new.%016llx", (unsigned long long)number);
+    r = directory_create(cache->root, temporary, 0444, &fd, NULL);
+    if (r < 0)
+        return r;
+    r = file_write_at(fd, 0, bytes, size, NULL);
+    cleanup_fd_at(&fd);
+    fd = -1;
+    if (r == 0)
+        r = directory_rename(cache->root, temporary, cache->root, path, NULL);
+    if (r == -ENOENT) {
+        const char *slash = strrchr(path, '/');
+
+        (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+        r = directory_make_all(cache->root, folder, 0700, NULL);
+        if (r == 0)
+            r = directory_rename(cache->root, temporary, cache->root, path, NULL);
+    }
+    if (r < 0)
+        directory_remove_file(cache->root, temporary, NULL);
+    return r;
+}
+
 static int put_small(struct blob_entry *entry, const void *bytes, size_t size)
 {
     struct blob_cache *cache = entry->cache;
@@ -492,7 +366,7 @@ static int put_small(struct blob_entry *entry, const void *bytes, size_t size)
             return -EBADMSG; /* whoever paired the two digests was wrong */
     }
     blob_path(entry, BLOB_PATH_COMPLETE, path);
-    r = save_whole(cache, path, bytes, size);
+    r = cache_save_whole(cache, path, bytes, size);
     if (r < 0) {
         cache_failed(cache, r, "writing to the cache");
         return r;
