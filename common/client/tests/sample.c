@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -413,6 +414,99 @@ int kit_read(struct kit *kit, struct blob_object *object, uint64_t offset, void 
 }
 
 /* Folders ------------------------------------------------------------------- */
+
+/* Threads ------------------------------------------------------------------ */
+
+#define THREADS 4
+#define ROUNDS_A_DROP 40
+#define READ_WITHIN_MS 30000
+
+struct thread {
+    struct blob_object *object;
+    const struct sample *sample;
+    size_t most;
+    unsigned rounds;
+    uint32_t seed;
+    _Atomic int *left;
+};
+
+struct thread_wait {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool done;
+    int result;
+};
+
+static void thread_read_done(void *context, int result, const struct error *err)
+{
+    struct thread_wait *wait = context;
+
+    pthread_mutex_lock(&wait->lock);
+    wait->done = true;
+    wait->result = result;
+    pthread_cond_signal(&wait->changed);
+    pthread_mutex_unlock(&wait->lock);
+}
+
+static void read_and_wait(struct blob_object *object, uint64_t offset, void *out, size_t size)
+{
+    struct thread_wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0 };
+
+    if (blob_fetch_try_cached(object, offset, out, size) == 0)
+        return;
+    assert_int_equal(blob_fetch_read(object, offset, out, size,
+                                     clock_monotonic_ms() + READ_WITHIN_MS, thread_read_done, &wait,
+                                     NULL, NULL),
+                     0);
+    pthread_mutex_lock(&wait.lock);
+    while (!wait.done)
+        pthread_cond_wait(&wait.changed, &wait.lock);
+    pthread_mutex_unlock(&wait.lock);
+    assert_int_equal(wait.result, 0);
+}
+
+static void *read_at_random(void *context)
+{
+    struct thread *thread = context;
+    uint64_t all = thread->sample->size;
+    uint8_t *out = malloc(thread->most);
+    uint32_t state = thread->seed;
+
+    for (unsigned i = 0; i < thread->rounds; i++) {
+        uint64_t offset;
+        size_t size;
+
+        state = state * 1664525 + 1013904223;
+        offset = (uint64_t)state * all >> 32;
+        size = 1 + (state >> 4) % (thread->most - 1);
+        if (size > all - offset)
+            size = (size_t)(all - offset);
+        read_and_wait(thread->object, offset, out, size);
+        assert_memory_equal(out, thread->sample->bytes + offset, size);
+        if (i % ROUNDS_A_DROP == ROUNDS_A_DROP - 1)
+            blob_entry_drop(blob_object_entry(thread->object));
+    }
+    free(out);
+    atomic_fetch_sub(thread->left, 1);
+    return NULL;
+}
+
+void kit_read_at_random(struct kit *kit, struct blob_object *object, const struct sample *sample,
+                        size_t most, unsigned rounds)
+{
+    struct thread threads[THREADS];
+    pthread_t ids[THREADS];
+    _Atomic int left = THREADS;
+
+    for (uint32_t i = 0; i < THREADS; i++) {
+        threads[i] = (struct thread){ object, sample, most, rounds, i * 7919 + 1, &left };
+        assert_int_equal(pthread_create(&ids[i], NULL, read_at_random, &threads[i]), 0);
+    }
+    while (atomic_load(&left) > 0)
+        assert_int_equal(http_loop_run_once(kit->loop, 100, NULL), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(ids[i], NULL);
+}
 
 char *temporary_new(void)
 {

@@ -111,5 +111,10 @@ int kit_wait(struct kit *kit, struct outcome *outcome);
 int kit_read(struct kit *kit, struct blob_object *object, uint64_t offset, void *out, size_t size,
              uint64_t timeout_ms);
 
+/* Four threads read `rounds` times up to `most` bytes anywhere, and hold them against the sample;
+ * now and then one drops what the cache has. Runs the loop meanwhile. */
+void kit_read_at_random(struct kit *kit, struct blob_object *object, const struct sample *sample,
+                        size_t most, unsigned rounds);
+
 char *temporary_new(void);         /* a new directory */
 void temporary_remove(char *path); /* with all that is in it, and frees */

@@ -576,92 +576,17 @@ static void a_part_is_brought_behind(void **state)
     blob_object_unref(object);
 }
 
-struct thread {
-    struct world *world;
-    struct blob_object *object;
-    uint32_t seed;
-    _Atomic int *left;
-};
-
-struct thread_wait {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
-    int result;
-};
-
-static void thread_read_done(void *context, int result, const struct error *err)
-{
-    struct thread_wait *wait = context;
-
-    pthread_mutex_lock(&wait->lock);
-    wait->done = true;
-    wait->result = result;
-    pthread_cond_signal(&wait->changed);
-    pthread_mutex_unlock(&wait->lock);
-}
-
-/* Random reads against what is true, from a thread of its own. */
-static void *read_at_random(void *context)
-{
-    struct thread *thread = context;
-    const struct sample *sample = shared[1];
-    uint8_t *out = malloc(MIB);
-    uint32_t state = thread->seed;
-
-    for (int i = 0; i < 150; i++) {
-        uint64_t offset;
-        size_t size;
-
-        state = state * 1664525 + 1013904223;
-        offset = (state >> 8) % LARGE_SIZE;
-        size = 1 + (state >> 4) % (MIB - 1);
-        if (size > LARGE_SIZE - offset)
-            size = (size_t)(LARGE_SIZE - offset);
-        if (blob_fetch_try_cached(thread->object, offset, out, size) < 0) {
-            struct thread_wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false,
-                                        0 };
-
-            assert_int_equal(blob_fetch_read(thread->object, offset, out, size,
-                                             clock_monotonic_ms() + 30000, thread_read_done, &wait,
-                                             NULL, NULL),
-                             0);
-            pthread_mutex_lock(&wait.lock);
-            while (!wait.done)
-                pthread_cond_wait(&wait.changed, &wait.lock);
-            pthread_mutex_unlock(&wait.lock);
-            assert_int_equal(wait.result, 0);
-        }
-        assert_memory_equal(out, sample->bytes + offset, size);
-        if (i % 40 == 39)
-            blob_entry_drop(blob_object_entry(thread->object));
-    }
-    free(out);
-    atomic_fetch_sub(thread->left, 1);
-    http_loop_wake(thread->world->kit.loop);
-    return NULL;
-}
-
 static void threads_read_at_random(void **state)
 {
     struct world *world = *state;
 
     for (int with_cache = 0; with_cache < 2; with_cache++) {
-        struct thread threads[4];
-        pthread_t ids[4];
-        _Atomic int left = 4;
+        struct blob_object *object;
 
         world->kit = kit_new(world->servers, 1, with_cache ? world->folder : NULL, 8 * MIB);
-        for (uint32_t i = 0; i < 4; i++) {
-            threads[i] = (struct thread){ world, object_of(world, 1), i * 7919 + 1, &left };
-            pthread_create(&ids[i], NULL, read_at_random, &threads[i]);
-        }
-        while (atomic_load(&left) > 0)
-            assert_int_equal(http_loop_run_once(world->kit.loop, 1000, NULL), 0);
-        for (size_t i = 0; i < 4; i++) {
-            pthread_join(ids[i], NULL);
-            blob_object_unref(threads[i].object);
-        }
+        object = object_of(world, 1);
+        kit_read_at_random(&world->kit, object, shared[1], MIB, 150);
+        blob_object_unref(object);
         kit_free(&world->kit);
     }
 }

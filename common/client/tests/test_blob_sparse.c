@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Few bytes here and there of a large object (blob_sparse.c). */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -267,75 +266,12 @@ static void a_deadline_holds(void **state)
     read_right(world, 40 * MIB, 100);
 }
 
-struct thread {
-    struct world *world;
-    uint32_t random;
-    _Atomic int *left;
-};
-
-struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool done;
-    int result;
-};
-
-static void read_ended(void *context, int result, const struct error *err)
-{
-    struct waiting *waiting = context;
-
-    pthread_mutex_lock(&waiting->lock);
-    waiting->done = true;
-    waiting->result = result;
-    pthread_cond_signal(&waiting->ended);
-    pthread_mutex_unlock(&waiting->lock);
-}
-
-static void *read_at_random(void *argument)
-{
-    struct thread *thread = argument;
-    struct blob_object *object = thread->world->object;
-    uint8_t out[8192];
-
-    for (size_t i = 0; i < 300; i++) {
-        struct waiting waiting = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0 };
-        size_t size = 1 + thread->random % 8192;
-        uint64_t offset;
-
-        thread->random = thread->random * 1664525 + 1013904223;
-        offset = (uint64_t)thread->random % (SIZE - size);
-        if (blob_fetch_try_cached(object, offset, out, size) < 0) {
-            assert_int_equal(blob_fetch_read(object, offset, out, size, UINT64_MAX, read_ended,
-                                             &waiting, NULL, NULL),
-                             0);
-            pthread_mutex_lock(&waiting.lock);
-            while (!waiting.done)
-                pthread_cond_wait(&waiting.ended, &waiting.lock);
-            pthread_mutex_unlock(&waiting.lock);
-            assert_int_equal(waiting.result, 0);
-        }
-        assert_memory_equal(out, sample->bytes + offset, size);
-    }
-    atomic_fetch_sub(thread->left, 1);
-    return NULL;
-}
-
 static void threads_read_at_random(void **state)
 {
     struct world *world = *state;
-    struct thread threads[4];
-    pthread_t ids[4];
-    _Atomic int left = 4;
 
     begin(world, 1);
-    for (uint32_t i = 0; i < 4; i++) {
-        threads[i] = (struct thread){ world, i * 7919 + 1, &left };
-        pthread_create(&ids[i], NULL, read_at_random, &threads[i]);
-    }
-    while (atomic_load(&left) > 0)
-        assert_int_equal(http_loop_run_once(world->kit.loop, 100, NULL), 0);
-    for (size_t i = 0; i < 4; i++)
-        pthread_join(ids[i], NULL);
+    kit_read_at_random(&world->kit, world->object, sample, 8192, 300);
 }
 
 int main(void)
