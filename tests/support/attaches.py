@@ -11,6 +11,7 @@ import sys
 
 from agent import clean_environment, run
 from keeper import start_time
+from mount_load import end_all
 from mounts import ANSWER_WITHIN_S, Mount
 from server import program
 
@@ -89,17 +90,7 @@ class Readers:
         return self
 
     def __exit__(self, kind, value, trace):
-        ends = []
-        for process in self.processes:
-            try:
-                ends.append(process.communicate(timeout=ANSWER_WITHIN_S))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                ends.append(("", "it hangs in the mount"))
-        if kind is not None:
-            return
-        for process, (out, said) in zip(self.processes, ends, strict=True):
-            assert process.returncode == 0, said
+        for out in end_all(self.processes, kind is None):
             looks, newer = map(int, out.split())
             self.looks += looks
             self.newer += newer

@@ -28,6 +28,23 @@ def make_tree(directory, seed=1):
     return directory
 
 
+def end_all(processes, must_be_right):
+    """Ends programs that go on until their input ends; what each has printed. All are ended first,
+    then none may have failed; where it does not matter any more nothing is told."""
+    ends = []
+    for process in processes:
+        try:
+            ends.append(process.communicate(timeout=END_WITHIN_S))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            ends.append(("", "it hangs in the mount"))
+    if not must_be_right:
+        return []
+    for process, (_, said) in zip(processes, ends, strict=True):
+        assert process.returncode == 0, said
+    return [out for out, _ in ends]
+
+
 class Load:
     """`count` of them. As a context they run; at its end they must have seen nothing wrong."""
 
@@ -51,17 +68,7 @@ class Load:
             assert process.poll() is None, process.communicate()[1]
 
     def __exit__(self, kind, value, trace):
-        ends = []
-        for process in self.processes:
-            try:
-                ends.append(process.communicate(timeout=END_WITHIN_S))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                ends.append(("", "it hangs in the mount"))
-        if kind is not None:
-            return
-        for process, (out, said) in zip(self.processes, ends, strict=True):
-            assert process.returncode == 0, said
+        for out in end_all(self.processes, kind is None):
             *waits, done = out.splitlines()
             self.looks += int(done.split()[1])
             for line in waits:
