@@ -123,6 +123,14 @@ static void follow_refusing(struct seat *seat)
         seat_follow(seat, 0);
 }
 
+/* What the worker has said of it says more. */
+static void note_failure(struct seat *seat)
+{
+    if (seat->failure.code == 0)
+        error_set(&seat->failure, -EIO, "the worker ended before it was ready: %s",
+                  seat->state->reason);
+}
+
 void seat_worker_ended(struct seat *seat, int status)
 {
     bool was_good =
@@ -139,8 +147,7 @@ void seat_worker_ended(struct seat *seat, int status)
     if (seat->holder->over || seat_is_over(seat))
         seat->over = true;
     else if (!seat->was_ready)
-        error_set(&seat->failure, -EIO, "the worker ended before it was ready: %s",
-                  seat->state->reason);
+        note_failure(seat);
     else if (was_refusing)
         follow_refusing(seat);
     else

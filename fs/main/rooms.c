@@ -51,11 +51,12 @@ static void server_changed(void *context, size_t index, const struct server_stat
 {
     const struct rooms *rooms = context;
     const char *url = rooms->options->servers[index];
+    bool only = rooms->options->server_count == 1; /* each read that fails says that it is away */
 
     if (status->state == SERVER_OK)
         log_info("server %s is used again", url);
     else if (status->state == SERVER_SLOW || status->state == SERVER_LATER ||
-             status->state == SERVER_DOUBTED)
+             status->state == SERVER_DOUBTED || (only && status->state == SERVER_AWAY))
         log_debug("server %s is passed over (%s): %s", url, server_state_text(status->state),
                   status->cause);
     else

@@ -96,6 +96,7 @@ def test_a_server_that_was_never_there(new_mount):
     mount = new_mount("http://127.0.0.1:9", "kka_aaaaaaaaaaaa_" + "b" * 43, mounted=False,
                       deadline="2s")
     done = mount.try_mount().expect(7)
+    assert len(done.stderr.splitlines()) == 1 and "before it was ready" not in done.stderr
     assert "127.0.0.1:9" in done.stderr
 
 
